@@ -37,7 +37,8 @@ NUMBERS = (
     1.7976931348623157e308, 123456789.12345679, None,
 )  # fmt: skip
 DOCUMENTS: tuple[Any, ...] = (
-    {}, [], None, True, 0, "", "text", 0.1, 1e300, -0.0, 2**53 + 1, -(2**63), 10**30, [[[]], [{}], None],
+    {}, [], None, True, 0, "", "text", 0.1, 1e300, -0.0, 2**53 + 1, -(2**63), 10**30,
+    [[[]], [{}], None],
     {"": "empty key", "z": 1, "a": 2, "nested": {"deep": [{"er": [1, 2.0, "3", None, False]}]}},
     {"unicode": "ñ 漢 🧠", "quotes": "\"'\\", "white": "\t\n\r", "nul": "\x00"},
 )  # fmt: skip
@@ -47,7 +48,10 @@ DATES = (
 )  # fmt: skip
 POINTS = (0, 1, 2, 3, 5, 8, 2**31 - 1)
 FLAGS = (1, 0, None)
-WORDS = "graph proof limit vector set tree group field prime matrix lemma curve sum ring map".split()
+WORDS = (
+    "graph", "proof", "limit", "vector", "set", "tree", "group", "field", "prime", "matrix",
+    "lemma", "curve", "sum", "ring", "map",
+)  # fmt: skip
 START = datetime(2023, 1, 1)
 
 
@@ -98,7 +102,8 @@ def rows_of_courses(count: int, values: Values) -> Iterator[tuple[Any, ...]]:
     for i in range(count):
         yield (
             i + 1, f"course-{i + 1}", values.title(i), values.text(i + 1) if i % 3 else None,
-            values.number(i), i % 2, values.document(i), moment(i), moment(i + 9) if i % 2 else None,
+            values.number(i), i % 2, values.document(i),
+            moment(i), moment(i + 9) if i % 2 else None,
         )  # fmt: skip
 
 
@@ -111,8 +116,9 @@ def rows_of_parts(count: int, values: Values) -> Iterator[tuple[Any, ...]]:
 def rows_of_chapters(count: int, values: Values) -> Iterator[tuple[Any, ...]]:
     for i in range(count):
         yield (
-            i + 1, i // CHAPTERS_PER_PART + 1, values.title(i), values.text(i + 1) if i % 3 else None,
-            values.document(i), values.number(i + 1), moment(i), moment(i + 9) if i % 2 else None,
+            i + 1, i // CHAPTERS_PER_PART + 1, values.title(i),
+            values.text(i + 1) if i % 3 else None, values.document(i), values.number(i + 1),
+            moment(i), moment(i + 9) if i % 2 else None,
         )  # fmt: skip
 
 
@@ -167,7 +173,9 @@ def fill(path: Path, exercises: int, seed: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="sample_data", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="sample_data", description=(__doc__ or "").split("\n\n")[0]
+    )
     parser.add_argument("--exercises", type=int, default=2000, metavar="N")
     parser.add_argument("--sqlite", type=Path, default=Path("data/brainer.db"), metavar="PATH")
     parser.add_argument("--seed", type=int, default=7)

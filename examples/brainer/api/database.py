@@ -64,7 +64,9 @@ def engine_from_environment() -> Engine:
     if db_type == "postgres":
         url = os.environ.get("DATABASE_URL")
         if not url:
-            raise RuntimeError("DB_TYPE=postgres needs DATABASE_URL=postgresql://user:pw@host:5432/db")
+            raise RuntimeError(
+                "DB_TYPE=postgres needs DATABASE_URL=postgresql://user:pw@host:5432/db"
+            )
         return postgres_engine(url)
     raise RuntimeError(f"DB_TYPE is {db_type!r}; it must be 'sqlite' or 'postgres'")
 

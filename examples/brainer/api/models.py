@@ -41,7 +41,9 @@ class Course(Base):
 
 class Part(Base):
     __tablename__ = "parts"
-    __table_args__ = (UniqueConstraint("course_id", "position", name="uq_parts_course_id_position"),)
+    __table_args__ = (
+        UniqueConstraint("course_id", "position", name="uq_parts_course_id_position"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     course_id: Mapped[int] = mapped_column(ForeignKey("courses.id", ondelete="CASCADE"), index=True)
