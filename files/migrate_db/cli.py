@@ -1,0 +1,197 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from migrate_db import __version__, commands, report
+from migrate_db.commands import Options
+from migrate_db.errors import Exit, MigrationError
+from migrate_db.events import Bar, Events, Plain, Screen, Silent
+from migrate_db.report import Report
+
+_EPILOG = """
+examples:
+  migrate_db check --source brainer.db
+      Read every value; list what PostgreSQL would not take. Needs no server.
+  migrate_db run --source brainer.db --target postgresql://brainer@127.0.0.1/brainer
+      Load, read every value back, compare; all of it or nothing.
+  migrate_db run … --rehearse
+      The same, taken back at the end. Shows how long it takes.
+  migrate_db verify --source brainer.db --target …
+      Compare both sides, row by row. Changes nothing.
+
+The password is best kept in DATABASE_URL or a passfile, not in --target: arguments can be
+seen by everybody on the machine. The source is never written to.
+
+exit codes: 0 done or already so, 1 refused or failed with nothing changed, 2 usage,
+            3 the sides differ, 4 another run holds the lock, 5 failed after a change
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        the exit code, see ``errors.Exit``.
+    """
+    words = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    told = Report(words.command)
+    with ExitStack() as stack:
+        try:
+            options = _options(words)
+            events = Events(_screen(words), _journal(words, stack))
+            told.phases = events.phases
+            _perform(words.command)(options, events, told)
+        except MigrationError as error:
+            told.verdict = "different" if error.code == Exit.DIFFERENT else "refused"
+            told.error, told.exit_code = error.lines(), error.code
+        except KeyboardInterrupt:
+            told.verdict, told.exit_code = "refused", Exit.REFUSED
+            told.error = ["error: interrupted; nothing was changed", "next:  run it again"]
+    try:
+        if words.report:
+            told.write_json(words.report)
+        if words.html:
+            told.write_html(words.html)
+    except OSError as error:
+        print(f"the report can't be written: {error}", file=sys.stderr)
+    if words.json:
+        print(json.dumps(told.as_dict(), ensure_ascii=False))
+    elif words.command != "open" or told.error:
+        print("\n".join(report.lines(told)))
+    return int(told.exit_code)
+
+
+def _perform(command: str) -> Callable[[Options, Events, Report], None]:
+    return {
+        "check": commands.check,
+        "plan": commands.plan_,
+        "run": commands.run,
+        "verify": commands.verify,
+        "open": commands.open_,
+    }[command]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="migrate_db",
+        description="Move a SQLite database to PostgreSQL and prove that every value arrived.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"migrate_db {__version__}")
+    commands_ = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("check", "read every value and list what can't be carried; changes nothing"),
+        ("plan", "show types, order and DDL; changes nothing"),
+        ("run", "migrate: load, read back, compare; all or nothing"),
+        ("verify", "compare both sides row by row; changes nothing"),
+        ("open", "let the app write to a target that was loaded with --hold"),
+    ):
+        command = commands_.add_parser(name, help=text, description=text.capitalize() + ".")
+        if name != "open":
+            command.add_argument("--source", type=Path, required=True, help="the SQLite file")
+            command.add_argument(
+                "--work-dir", type=Path, default=Path("/var/tmp"), metavar="DIR",
+                help="where the snapshot lies while it is needed; on disk, not in memory"
+                " (default /var/tmp)",
+            )  # fmt: skip
+        command.add_argument(
+            "--target", default=os.environ.get("DATABASE_URL", ""), metavar="URL",
+            help="postgresql://USER@HOST:PORT/DATABASE (default: $DATABASE_URL)",
+        )  # fmt: skip
+        command.add_argument(
+            "--schema", default="public", help="PostgreSQL schema of the tables (default public)"
+        )
+        command.add_argument("--json", action="store_true", help="print the report as JSON")
+        command.add_argument("--report", type=Path, metavar="FILE", help="write the JSON report")
+        command.add_argument("--html", type=Path, metavar="FILE", help="write the report as a page")
+        command.add_argument(
+            "--events", type=Path, metavar="FILE", help="append progress as JSON lines"
+        )
+        if name == "run":
+            _run_options(command)
+    return parser
+
+
+def _run_options(command: argparse.ArgumentParser) -> None:
+    way = command.add_mutually_exclusive_group()
+    way.add_argument(
+        "--replace", action="store_true",
+        help="replace the tables of a target that isn't empty, after keeping a dump",
+    )  # fmt: skip
+    way.add_argument(
+        "--catch-up", action="store_true",
+        help="bring a target that was migrated before up to the source",
+    )  # fmt: skip
+    command.add_argument(
+        "--rehearse", action="store_true", help="do it all, prove it, and take it back"
+    )
+    command.add_argument(
+        "--hold", action="store_true", help="keep the target read-only until `migrate_db open`"
+    )
+    command.add_argument(
+        "--allow-empty", action="store_true", help="migrate a source without a single row"
+    )
+    command.add_argument(
+        "--keep-dump", type=Path, default=Path("."), metavar="DIR",
+        help="where --replace keeps its dump (default: here)",
+    )  # fmt: skip
+    command.add_argument(
+        "--server-tools", default="", metavar="WORDS",
+        help="words before pg_dump, to use the server's own:"
+        " 'docker exec -i -e PGUSER -e PGPASSWORD -e PGDATABASE brainer-postgres'",
+    )  # fmt: skip
+    command.add_argument(
+        "--target-disk", type=Path, metavar="DIR",
+        help="a directory on the server's disk, to check its free space first",
+    )  # fmt: skip
+
+
+def _options(words: argparse.Namespace) -> Options:
+    if not words.target and words.command in ("run", "verify", "open"):
+        raise MigrationError(
+            "no target was given",
+            next="pass --target postgresql://USER@HOST/DATABASE, or set DATABASE_URL",
+            code=Exit.USAGE,
+        )
+    given = {key: value for key, value in vars(words).items() if key in Options.__annotations__}
+    given["server_tools"] = tuple(shlex.split(given.get("server_tools", "")))
+    return Options(**{"source": Path(), **given})
+
+
+def _screen(words: argparse.Namespace) -> Screen:
+    if words.json:
+        return Silent()
+    if sys.stderr.isatty():
+        try:
+            return Bar()
+        except ImportError:
+            pass
+    return Plain()
+
+
+def _journal(words: argparse.Namespace, stack: ExitStack) -> IO[str] | None:
+    if words.events is None:
+        return None
+    try:
+        return stack.enter_context(open(words.events, "a", encoding="utf-8"))
+    except OSError as error:
+        raise MigrationError(
+            f"--events can't be written: {error.strerror}", where=str(words.events), code=Exit.USAGE
+        ) from None
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,428 @@
+"""A codec per column: what SQLite stores and what PostgreSQL holds, both ways.
+
+A codec never touches a value in Python on the fast way. It is five pieces of
+SQL, evaluated by the two databases at C speed, with ``{c}`` for the column:
+
+=========  ==========  ====================================================
+piece      runs in     gives
+=========  ==========  ====================================================
+misfit     SQLite      true for a stored value this codec can't carry
+encode     SQLite      the field of a CSV line that ``COPY`` reads
+stored     SQLite      the value in canonical text
+held       PostgreSQL  the same canonical text, from what arrived
+decode     Python      the SQLite value back, from canonical text
+=========  ==========  ====================================================
+
+``encode`` and ``stored`` share nothing: a slip in one can't hide in the other.
+Canonical text is injective: two values have the same text only if they are the
+same value. Everything that knows about types lives here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from migrate_db.schema import Column
+
+#: What SQLite hands back for one cell.
+Cell = int | float | str | bytes | None
+
+#: Quote character of our CSV: the rarest one, so that nothing needs doubling.
+CSV_QUOTE = "\x01"
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How the values of one column travel; see the module."""
+
+    type: str  #: PostgreSQL type
+    misfit: str
+    encode: str
+    stored: str
+    held: str
+    decode: Callable[[str], Cell]
+    says: str = ""  #: what a reader of the plan should know if this one is chosen
+
+    def misfit_of(self, column: str) -> str:
+        """``misfit`` for a column; NULL always fits."""
+        return f"({column} IS NOT NULL AND ({self.misfit.replace('{c}', column)}))"
+
+    def encode_of(self, column: str) -> str:
+        """``encode`` for a column; an empty field is NULL."""
+        return f"ifnull({self.encode.replace('{c}', column)}, '')"
+
+    def stored_of(self, column: str) -> str:
+        """``stored`` for a column."""
+        return f"ifnull({self.stored.replace('{c}', column)}, 'NULL')"
+
+    def held_of(self, column: str) -> str:
+        """``held`` for a column."""
+        return f"coalesce({self.held.replace('{c}', column)}, 'NULL')"
+
+    @property
+    def carries_text(self) -> bool:
+        """Whether arbitrary bytes of text reach PostgreSQL, which takes only UTF-8."""
+        return self.encode.startswith("char(1)")
+
+    def cell(self, canonical: str) -> Cell:
+        """The SQLite value that this canonical text stands for."""
+        return None if canonical == "NULL" else self.decode(canonical)
+
+
+def _unquote(canonical: str) -> str:
+    return canonical[1:-1].replace("''", "'")
+
+
+def _unhex(canonical: str) -> bytes:
+    return bytes.fromhex(canonical[2:-1])
+
+
+def _double(canonical: str) -> float:
+    value: float = struct.unpack(">d", bytes.fromhex(canonical))[0]
+    return value
+
+
+def _number(canonical: str) -> int | float:
+    try:
+        return int(canonical)
+    except ValueError:
+        return float(canonical)
+
+
+_QUOTED = "char(1) || replace({c}, char(1), char(1) || char(1)) || char(1)"
+_HELD_TEXT = "'''' || replace({c}::text, '''', '''''') || ''''"
+_NUL = "instr({c}, char(0))"
+# a number in a text column keeps its digits; the column's affinity makes it one again
+_AS_TEXT = "(CASE typeof({c}) WHEN 'real' THEN m_repr({c}) ELSE CAST({c} AS TEXT) END)"
+
+
+def integer(type_name: str) -> Codec:
+    """``smallint``, ``integer`` or ``bigint``."""
+    bits = {"smallint": 15, "integer": 31, "bigint": 63}[type_name]
+    low, high = -(2**bits), 2**bits - 1
+    # -2**63 can't be written as a literal in SQLite
+    bound = "" if bits == 63 else f" OR {{c}} NOT BETWEEN {low} AND {high}"
+    return Codec(
+        type=type_name,
+        misfit=f"typeof({{c}}) <> 'integer'{bound}",
+        encode="{c}",
+        stored="quote({c})",
+        held="{c}::text",
+        decode=int,
+    )
+
+
+BOOLEAN = Codec(
+    type="boolean",
+    misfit="typeof({c}) <> 'integer' OR {c} NOT IN (0, 1)",
+    encode="{c}",
+    stored="quote({c})",
+    held="{c}::int::text",
+    decode=int,
+)
+
+
+def boolean_words(false: str, true: str) -> Codec:
+    """Booleans stored as one pair of words."""
+    pair = f"'{false}', '{true}'"
+    return Codec(
+        type="boolean",
+        misfit=f"typeof({{c}}) <> 'text' OR {{c}} COLLATE BINARY NOT IN ({pair})",
+        encode=f"({{c}} = '{true}')",
+        stored="quote({c})",
+        held=f"CASE WHEN {{c}} THEN '''{true}''' ELSE '''{false}''' END",
+        decode=_unquote,
+        says=f"'{true}' and '{false}' become true and false",
+    )
+
+
+DOUBLE = Codec(
+    type="double precision",
+    misfit="typeof({c}) <> 'real'",
+    encode="m_repr({c})",
+    stored="m_hex({c})",
+    held="encode(float8send({c}), 'hex')",
+    decode=_double,
+)
+
+#: SQLite itself turned 20.0 into 20 in such a column, and does so again.
+DOUBLE_OR_INTEGER = Codec(
+    type="double precision",
+    misfit="typeof({c}) NOT IN ('real', 'integer')"
+    " OR (typeof({c}) = 'integer' AND {c} NOT BETWEEN -9007199254740992 AND 9007199254740992)",
+    encode="m_repr(CAST({c} AS REAL))",
+    stored="m_hex(CAST({c} AS REAL))",
+    held="encode(float8send({c}), 'hex')",
+    decode=_double,
+)
+
+REAL4 = Codec(
+    type="real",
+    misfit="typeof({c}) <> 'real' OR NOT m_single({c})",
+    encode="m_repr({c})",
+    stored="m_hex({c})",
+    held="encode(float8send({c}::float8), 'hex')",
+    decode=_double,
+)
+
+
+def numeric(precision: int | None = None, scale: int = 0) -> Codec:
+    """``numeric``, or ``numeric(p, s)`` where a value that would be rounded is a misfit."""
+    misfit = "typeof({c}) NOT IN ('integer', 'real')"
+    name = "numeric"
+    if precision is not None:
+        name = f"numeric({precision},{scale})"
+        misfit += f" OR m_scale({{c}}) > {scale} OR m_digits({{c}}) > {precision - scale}"
+    return Codec(
+        type=name,
+        misfit=misfit,
+        encode="m_plain({c})",
+        stored="m_plain({c})",
+        held="trim_scale({c})::text",
+        decode=_number,
+    )
+
+
+def text(type_name: str = "text", limit: int | None = None) -> Codec:
+    """``text``, or ``varchar(n)`` counted in characters."""
+    longer = f" OR length({{c}}) > {limit}" if limit else ""
+    return Codec(
+        type=f"{type_name}({limit})" if limit else type_name,
+        misfit=f"typeof({{c}}) <> 'text' OR {_NUL}{longer}",
+        encode=_QUOTED,
+        stored="quote({c})",
+        held=_HELD_TEXT,
+        decode=_unquote,
+    )
+
+
+def padded(limit: int) -> Codec:
+    """``char(n)``, which forgets spaces at the end."""
+    base = text("char", limit)
+    return Codec(
+        type=base.type,
+        misfit=base.misfit + " OR {c} <> rtrim({c}, ' ')",
+        encode=base.encode,
+        stored=base.stored,
+        held=base.held,
+        decode=base.decode,
+    )
+
+
+#: The last resort: texts and numbers in one column.
+TEXT_OR_NUMBER = Codec(
+    type="text",
+    misfit=f"typeof({{c}}) = 'blob' OR {_NUL}",
+    encode=_QUOTED.replace("{c}", _AS_TEXT),
+    stored=f"quote({_AS_TEXT})",
+    held=_HELD_TEXT,
+    decode=_unquote,
+    says="numbers among the texts are kept as their digits",
+)
+
+BYTEA = Codec(
+    type="bytea",
+    misfit="typeof({c}) <> 'blob'",
+    encode="'\\x' || hex({c})",
+    stored="quote({c})",
+    held="'X''' || upper(encode({c}, 'hex')) || ''''",
+    decode=_unhex,
+)
+
+_CONTROL = "CAST({c} AS TEXT) GLOB '*[' || char(1) || '-' || char(31) || ']*'"
+JSON = Codec(
+    type="json",
+    # SQLite is laxer than PostgreSQL about control characters; then a strict parser decides
+    misfit="typeof({c}) = 'blob' OR NOT json_valid({c})"
+    f" OR CASE WHEN {_CONTROL} THEN NOT m_json(CAST({{c}} AS BLOB)) ELSE 0 END",
+    encode=_QUOTED.replace("{c}", _AS_TEXT),
+    stored=f"quote({_AS_TEXT})",
+    held=_HELD_TEXT,
+    decode=_unquote,
+)
+
+JSONB = Codec(
+    type="jsonb",
+    misfit="typeof({c}) = 'blob' OR m_jsonb(CAST({c} AS BLOB)) IS NULL",
+    encode=_QUOTED.replace("{c}", _AS_TEXT),
+    stored="quote(m_jsonb(CAST({c} AS BLOB)))",
+    held=_HELD_TEXT,
+    decode=_unquote,
+    says="jsonb orders keys and forgets spaces; compared as jsonb",
+)
+
+_DAY = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
+_CLOCK = "[0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
+_MICROS = ".[0-9][0-9][0-9][0-9][0-9][0-9]"
+# days up to 28 exist in every month; only the others are worth asking the calendar
+_NO_DAY = (
+    "substr({c}, 1, 4) = '0000' OR CASE"
+    " WHEN substr({c}, 9, 2) BETWEEN '01' AND '28' AND substr({c}, 6, 2) BETWEEN '01' AND '12'"
+    " THEN 0 ELSE date(substr({c}, 1, 10)) IS NOT substr({c}, 1, 10) END"
+)
+
+#: As SQLAlchemy writes a DateTime: 2026-01-31 09:05:07.000250
+TIMESTAMP = Codec(
+    type="timestamp",
+    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_DAY} {_CLOCK}{_MICROS}'"
+    " OR substr({c}, 12, 2) > '23' OR " + _NO_DAY,
+    encode="{c}",
+    stored="{c}",
+    held="to_char({c}, 'YYYY-MM-DD HH24:MI:SS.US')",
+    decode=str,
+)
+
+#: The same moment in any of SQLite's spellings.
+TIMESTAMP_ANY = Codec(
+    type="timestamp",
+    misfit="typeof({c}) <> 'text' OR m_timestamp(CAST({c} AS BLOB)) IS NULL",
+    encode="m_timestamp(CAST({c} AS BLOB))",
+    stored="m_timestamp(CAST({c} AS BLOB))",
+    held=TIMESTAMP.held,
+    decode=str,
+    says="times are written in several ways; compared as moments",
+)
+
+TIMESTAMPTZ = Codec(
+    type="timestamptz",
+    misfit="typeof({c}) <> 'text' OR m_timestamptz(CAST({c} AS BLOB)) IS NULL",
+    encode="m_timestamptz(CAST({c} AS BLOB)) || '+00'",
+    stored="m_timestamptz(CAST({c} AS BLOB)) || '+00:00'",
+    held="to_char({c} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00:00'",
+    decode=str,
+    says="all times say they are UTC",
+)
+
+DATE = Codec(
+    type="date",
+    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_DAY}' OR " + _NO_DAY,
+    encode="{c}",
+    stored="{c}",
+    held="to_char({c}, 'YYYY-MM-DD')",
+    decode=str,
+)
+
+TIME = Codec(
+    type="time",
+    misfit="typeof({c}) <> 'text' OR m_time(CAST({c} AS BLOB)) IS NULL",
+    encode="m_time(CAST({c} AS BLOB))",
+    stored="m_time(CAST({c} AS BLOB))",
+    held="to_char({c}, 'HH24:MI:SS.US')",
+    decode=str,
+)
+
+_HEX4 = "[0-9a-f]" * 4
+_UUID = f"{_HEX4 * 2}-{_HEX4}-{_HEX4}-{_HEX4}-{_HEX4 * 3}"
+UUID = Codec(
+    type="uuid",
+    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_UUID}'",
+    encode="{c}",
+    stored="{c}",
+    held="{c}::text",
+    decode=str,
+)
+UUID_PLAIN = Codec(
+    type="uuid",
+    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_HEX4 * 8}'",
+    encode="{c}",
+    stored="{c}",
+    held="replace({c}::text, '-', '')",
+    decode=str,
+    says="32 hex digits without dashes",
+)
+UUID_BLOB = Codec(
+    type="uuid",
+    misfit="typeof({c}) <> 'blob' OR length({c}) <> 16",
+    encode="hex({c})",
+    stored="quote({c})",
+    held="'X''' || upper(replace({c}::text, '-', '')) || ''''",
+    decode=_unhex,
+    says="16 bytes, the first one first",
+)
+
+_INTEGERS = (integer("smallint"), integer("integer"), integer("bigint"))
+_WORDS = (("false", "true"), ("False", "True"), ("f", "t"), ("no", "yes"))
+_BOOLEANS = (BOOLEAN, *(boolean_words(*pair) for pair in _WORDS))
+_REST = (text(), TEXT_OR_NUMBER, BYTEA)
+
+
+def for_declared(column: Column) -> tuple[Codec, ...]:
+    """Codecs for a column of a table that is yet to be made, narrowest first.
+
+    The first is what the declaration means; the others are wider ones, tried in
+    turn when values don't fit it. The first one fits an empty column.
+    """
+    words = column.declared.upper()
+    bare = re.sub(r"\(.*", "", words).strip()
+    size = [int(n) for n in re.findall(r"\d+", words.partition("(")[2])]
+    if "BOOL" in bare:
+        return (*_BOOLEANS, *_INTEGERS, numeric(), *_REST)
+    if bare in ("DATETIME", "TIMESTAMP") or bare.startswith("TIMESTAMP "):
+        return (TIMESTAMP, TIMESTAMP_ANY, TIMESTAMPTZ, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
+    if bare in ("TIMESTAMPTZ", "DATETIMETZ"):
+        return (TIMESTAMPTZ, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), *_REST)
+    if bare == "DATE":
+        return (DATE, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
+    if bare == "TIME":
+        return (TIME, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
+    if bare in ("JSON", "JSONB"):
+        return (JSON, *_REST)
+    if bare == "UUID":
+        return (UUID, UUID_PLAIN, UUID_BLOB, *_REST)
+    if bare in ("NUMERIC", "DECIMAL", "DEC"):
+        exact = (numeric(size[0], size[1] if len(size) > 1 else 0),) if size else ()
+        return (*exact, numeric(), *_REST)
+    if column.affinity == "INTEGER":
+        small = bare in ("SMALLINT", "TINYINT", "INT2")
+        start = 2 if "BIG" in bare or "INT8" in bare else 0 if small else 1
+        return (*_INTEGERS[start:], numeric(), *_REST)
+    if column.affinity == "REAL":
+        return (DOUBLE, DOUBLE_OR_INTEGER, *_REST)
+    if column.affinity == "TEXT":
+        limited = (text("varchar", size[0]),) if size and "CHAR" in bare and size[0] else ()
+        return (*limited, *_REST)
+    if bare == "BLOB" or "BLOB" in bare:
+        return (BYTEA, text(), integer("bigint"), DOUBLE, numeric(), TEXT_OR_NUMBER)
+    # no type, or a name that means nothing to SQLite: the values decide
+    return (integer("bigint"), DOUBLE_OR_INTEGER, numeric(), *_REST)
+
+
+def for_existing(type_name: str) -> tuple[Codec, ...]:
+    """Codecs that fill a column whose type the target has already decided.
+
+    Args:
+        type_name: as ``format_type`` prints it, e.g. ``character varying(20)``.
+    """
+    bare, _, rest = type_name.partition("(")
+    size = [int(n) for n in re.findall(r"\d+", rest.partition(")")[0])]
+    limit = size[0] if size else None
+    known: dict[str, tuple[Codec, ...]] = {
+        "smallint": _INTEGERS[:1],
+        "integer": _INTEGERS[1:2],
+        "bigint": _INTEGERS[2:],
+        "boolean": _BOOLEANS,
+        "double precision": (DOUBLE, DOUBLE_OR_INTEGER),
+        "real": (REAL4,),
+        "text": (text(), TEXT_OR_NUMBER),
+        "citext": (text("citext"),),
+        "character varying": (text("varchar", limit), TEXT_OR_NUMBER)
+        if limit is None
+        else (text("varchar", limit),),
+        "character": (padded(limit or 1),),
+        "bytea": (BYTEA,),
+        "json": (JSON,),
+        "jsonb": (JSONB,),
+        "date": (DATE,),
+        "timestamp without time zone": (TIMESTAMP, TIMESTAMP_ANY),
+        "timestamp with time zone": (TIMESTAMPTZ,),
+        "time without time zone": (TIME,),
+        "uuid": (UUID, UUID_PLAIN, UUID_BLOB),
+        "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
+    }
+    if bare in known:
+        return known[bare]
+    # a type we don't know: its own text form must give back what was stored
+    return (text(type_name),)

@@ -1,0 +1,186 @@
+"""The keyed difference of a table, streamed from both databases in constant memory.
+
+Each side turns every row into one line of canonical text (see ``codec``), in
+key order; SQLite with its own functions, PostgreSQL with its own. Equal lines
+are equal rows, value and type, and are compared as bytes. Only rows that
+differ are ever taken apart.
+
+The difference is the proof when it is empty, the report when it is printed,
+and what ``catch_up`` applies.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from migrate_db import sql
+from migrate_db.plan import TablePlan
+from migrate_db.target import Target
+
+#: A field of a canonical line: a quoted text or blob, or a bare word.
+_FIELD = re.compile(rb"X?'(?:[^']|'')*'|[^,]*")
+#: Of `COPY … (FORMAT binary)`: signature, no flags, no extension.
+_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_TRAILER = b"\xff\xff"
+#: Rows between two calls of ``progress``.
+_STEP = 20_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as canonical text, one field per column of the plan."""
+
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row that is not the same on both sides; None where a side lacks it."""
+
+    table: str
+    key: tuple[str, ...]
+    source: Row | None
+    target: Row | None
+
+    @property
+    def kind(self) -> str:
+        """``missing`` or ``extra`` in the target, or ``different``."""
+        return "missing" if self.target is None else "extra" if self.source is None else "different"
+
+
+@dataclass
+class Tally:
+    """What a comparison saw, filled while the difference is read."""
+
+    source_rows: int = 0
+    target_rows: int = 0
+    equal: int = 0
+    source_bytes: int = 0
+
+
+def compare(
+    snapshot: sqlite3.Connection,
+    target: Target,
+    plan: TablePlan,
+    tally: Tally,
+    progress: Callable[[int, int], None] = lambda rows, size: None,
+) -> Iterator[Change]:
+    """Yield every row that is not the same on both sides.
+
+    Args:
+        tally: counts what was compared; complete when the iterator is.
+        progress: called now and then with rows and bytes so far.
+    """
+    left, right = _source_lines(snapshot, plan), _target_lines(target, plan)
+    ours, theirs = next(left, None), next(right, None)
+    while ours is not None or theirs is not None:
+        if ours == theirs and ours is not None:
+            tally.equal += 1
+            tally.source_rows += 1
+            tally.target_rows += 1
+            tally.source_bytes += len(ours)
+            if tally.equal % _STEP == 0:
+                progress(tally.equal, tally.source_bytes)
+            ours, theirs = next(left, None), next(right, None)
+            continue
+        our_key = None if ours is None else _order(plan, ours)
+        their_key = None if theirs is None else _order(plan, theirs)
+        # no `or`: a key may be empty, and one side may be at its end
+        ours_first = their_key is None or (our_key is not None and our_key <= their_key)
+        theirs_first = our_key is None or (their_key is not None and their_key <= our_key)
+        yield Change(
+            plan.table.name,
+            _label(plan, ours if ours_first else theirs),
+            _row(ours) if ours_first else None,
+            _row(theirs) if theirs_first else None,
+        )
+        if ours_first:
+            tally.source_rows += 1
+            tally.source_bytes += len(ours or b"")
+            ours = next(left, None)
+        if theirs_first:
+            tally.target_rows += 1
+            theirs = next(right, None)
+    progress(tally.equal, tally.source_bytes)
+
+
+def _ordered_by_number(plan: TablePlan) -> bool:
+    """Whether both databases can walk their own index in the same order."""
+    return bool(plan.key) and all(
+        plan.column(column).codec.type in ("smallint", "integer", "bigint") for column in plan.key
+    )
+
+
+def _source_lines(snapshot: sqlite3.Connection, plan: TablePlan) -> Iterator[bytes]:
+    fields = [column.codec.stored_of(sql.name(column.source)) for column in plan.columns]
+    line = " || ',' || ".join(fields)
+    if _ordered_by_number(plan):
+        order = sql.names(plan.key)
+    else:
+        # bytes, so that the order is PostgreSQL's "C" whatever the column's collation
+        keys = [plan.column(c).codec.stored_of(sql.name(c)) for c in plan.key] or [line]
+        order = ", ".join(f"CAST({key} AS BLOB)" for key in keys)
+    cursor = snapshot.execute(
+        f"SELECT {line} FROM main.{sql.name(plan.table.name)} ORDER BY {order}"
+    )
+    for (text,) in cursor:
+        yield text if isinstance(text, bytes) else str(text).encode()
+
+
+def _target_lines(target: Target, plan: TablePlan) -> Iterator[bytes]:
+    fields = [column.codec.held_of(sql.name(column.target)) for column in plan.columns]
+    line = " || ',' || ".join(fields)
+    if _ordered_by_number(plan):
+        order = ", ".join(sql.name(plan.column(c).target) for c in plan.key)
+    else:
+        keys = [plan.column(c).codec.held_of(sql.name(plan.column(c).target)) for c in plan.key]
+        order = ", ".join(f'({key}) COLLATE "C"' for key in keys or [line])
+    table = sql.qualified(target.schema, plan.target)
+    statement = f"COPY (SELECT {line} FROM {table} ORDER BY {order}) TO STDOUT (FORMAT binary)"
+    # binary: the bytes of the line as they are, nothing escaped. A message is one row:
+    # field count (2 bytes), length (4), line; the header precedes the first row.
+    with target.connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        for message in copy:
+            row = bytes(message).removeprefix(_HEADER)
+            if row and row != _TRAILER:
+                yield row[6:]
+
+
+def _split(line: bytes) -> list[str]:
+    """The fields of a line; bare words hold no comma, and quotes are doubled."""
+    fields: list[str] = []
+    at = 0
+    while True:
+        match = _FIELD.match(line, at)
+        assert match is not None  # the pattern matches the empty string
+        fields.append(match[0].decode("utf-8"))
+        at = match.end() + 1
+        if at > len(line):
+            return fields
+
+
+def _row(line: bytes | None) -> Row | None:
+    return None if line is None else Row(tuple(_split(line)))
+
+
+def _order(plan: TablePlan, line: bytes) -> tuple[int | bytes, ...]:
+    """Where a line stands in the common order."""
+    if not plan.key:
+        return (line,)
+    fields = _split(line)
+    positions = [plan.columns.index(plan.column(column)) for column in plan.key]
+    if _ordered_by_number(plan):
+        return tuple(int(fields[position]) for position in positions)
+    return tuple(fields[position].encode() for position in positions)
+
+
+def _label(plan: TablePlan, line: bytes | None) -> tuple[str, ...]:
+    fields = _split(line or b"")
+    if not plan.key:
+        return (", ".join(fields)[:200],)
+    return tuple(
+        f"{column}={fields[plan.columns.index(plan.column(column))]}" for column in plan.key
+    )

@@ -1,0 +1,205 @@
+"""The plan: which table goes where, with which codec per column, and what stands against it."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass
+
+from migrate_db import codec, profile
+from migrate_db.codec import Codec
+from migrate_db.profile import Finding
+from migrate_db.schema import Schema, Table, Uncarried
+from migrate_db.target import TargetColumn, TargetTable
+
+#: PostgreSQL cuts longer names without a word (NAMEDATALEN - 1).
+_NAME_BYTES = 63
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """One column on its way."""
+
+    source: str
+    target: str
+    codec: Codec
+    not_null: bool
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """One table on its way."""
+
+    table: Table
+    target: str
+    exists: bool  #: the target already has it, and its types rule
+    rows: int  #: in the source
+    target_rows: int
+    columns: tuple[ColumnPlan, ...]
+    key: tuple[str, ...]  #: source names of the key columns; empty: rows are a multiset
+
+    def column(self, source_name: str) -> ColumnPlan:
+        """The plan of a column, by its name in the source."""
+        return next(c for c in self.columns if c.source == source_name)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before anything is written."""
+
+    schema: Schema
+    tables: tuple[TablePlan, ...]  #: parents first
+    notes: tuple[str, ...]  #: what is carried in another shape, and why
+    findings: tuple[Finding, ...]  #: what stands against it
+    uncarried: tuple[Uncarried, ...]
+
+
+def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, TargetTable]) -> Plan:
+    """Scan every value and decide.
+
+    Args:
+        connection: the snapshot, with ``functions`` registered.
+        existing: the target's tables, by name; they keep their own columns.
+    """
+    tables: list[TablePlan] = []
+    notes: list[str] = []
+    findings: list[Finding] = []
+    for table in schema.tables:
+        present = existing.get(target_name(table.name))
+        candidates, mapping, problems = _candidates(table, present)
+        scanned = profile.scan(connection, table, candidates)
+        if scanned.rows:
+            findings += problems
+            findings += profile.misfits(connection, table, scanned)
+            findings += profile.bad_text(connection, table, scanned)
+            findings += profile.null_keys(connection, table)
+            findings += profile.orphans(connection, table)
+        elif present is None:
+            findings += problems
+        notes += _notes(table, scanned, present is not None)
+        tables.append(
+            TablePlan(
+                table=table,
+                target=target_name(table.name),
+                exists=present is not None,
+                rows=scanned.rows,
+                target_rows=present.rows if present else 0,
+                columns=tuple(
+                    ColumnPlan(
+                        source=column.column,
+                        target=mapping[column.column],
+                        codec=column.codec,
+                        not_null=bool((c := table.column(column.column)) and c.not_null),
+                    )
+                    for column in scanned.columns
+                ),
+                key=_key(table),
+            )
+        )
+    return Plan(schema, tuple(tables), tuple(notes), tuple(findings), schema.uncarried)
+
+
+def target_name(source_name: str) -> str:
+    """The name in PostgreSQL: the same, or a stable short form of an overlong one."""
+    encoded = source_name.encode("utf-8")
+    if len(encoded) <= _NAME_BYTES:
+        return source_name
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    return encoded[: _NAME_BYTES - 9].decode("utf-8", "ignore") + "_" + digest
+
+
+def _candidates(
+    table: Table, present: TargetTable | None
+) -> tuple[dict[str, tuple[Codec, ...]], dict[str, str], list[Finding]]:
+    """Codecs to try per column, the target's column names, and what doesn't line up."""
+    if present is None:
+        return (
+            {column.name: codec.for_declared(column) for column in table.columns},
+            {column.name: target_name(column.name) for column in table.columns},
+            [],
+        )
+    candidates: dict[str, tuple[Codec, ...]] = {}
+    mapping: dict[str, str] = {}
+    findings: list[Finding] = []
+    free = {column.name: column for column in present.columns}
+    for column in table.columns:
+        match = _match(column.name, free)
+        if match is None:
+            findings.append(
+                Finding(
+                    table.name,
+                    "",
+                    column.name,
+                    "",
+                    f"the target's table {present.name} has no such column",
+                    f'ALTER TABLE "{present.name}" ADD COLUMN …, or drop the empty table'
+                    " and let the migration make it",
+                )  # fmt: skip
+            )
+        elif not match.generated:
+            candidates[column.name] = codec.for_existing(match.type)
+            mapping[column.name] = match.name
+        if match is not None:
+            del free[match.name]
+    for left in free.values():
+        if left.not_null and not left.has_default and not left.generated:
+            findings.append(
+                Finding(
+                    table.name,
+                    "",
+                    left.name,
+                    "",
+                    f"the target's column {present.name}.{left.name} is NOT NULL without"
+                    " a default, and the source has no such column",
+                    "give it a default",
+                )  # fmt: skip
+            )
+    return candidates, mapping, findings
+
+
+def _match(column: str, free: dict[str, TargetColumn]) -> TargetColumn | None:
+    exact = free.get(target_name(column))
+    if exact is not None:
+        return exact
+    alike = [c for c in free.values() if c.name.lower() == column.lower()]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _notes(table: Table, scanned: profile.TableProfile, exists: bool) -> list[str]:
+    notes = []
+    if target_name(table.name) != table.name:
+        notes.append(
+            f"table {table.name}: the name is too long, it becomes {target_name(table.name)}"
+        )
+    for found in scanned.columns:
+        column = table.column(found.column)
+        place = f"{table.name}.{found.column}"
+        if target_name(found.column) != found.column:
+            notes.append(f"{place}: the name is too long, it becomes {target_name(found.column)}")
+        if found.codec is not found.declared and not found.misfits and not exists:
+            notes.append(
+                f"{place}: declared {column.declared or 'without a type' if column else '?'},"
+                f" becomes {found.codec.type}, because that holds every value"
+            )
+        if found.codec.says and scanned.rows:
+            notes.append(f"{place}: {found.codec.says}")
+        if column is not None and column.generated and not exists:
+            notes.append(f"{place}: a generated column, carried as plain values")
+    return notes
+
+
+def _key(table: Table) -> tuple[str, ...]:
+    """Columns that name a row in both databases: the primary key, or a strict unique one."""
+    if table.primary_key:
+        return table.primary_key
+    for index in table.indexes:
+        names = [column.name for column in index.columns]
+        columns = [table.column(name) for name in names if name is not None]
+        if (
+            index.unique
+            and not index.partial
+            and len(columns) == len(index.columns)
+            and all(column is not None and column.not_null for column in columns)
+        ):
+            return tuple(column.name for column in columns if column is not None)
+    return ()

@@ -1,0 +1,176 @@
+"""What a command found and did, for people and machines alike."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrate_db import __version__
+from migrate_db.catch_up import CaughtUp
+from migrate_db.errors import Exit
+from migrate_db.events import Phase
+from migrate_db.profile import Finding
+from migrate_db.proof import Proof
+from migrate_db.schema import Uncarried
+
+#: The verdicts, and what each means.
+VERDICTS = {
+    "ready": "Every value can be carried.",
+    "migrated": "Every row was read back from PostgreSQL and is equal.",
+    "already migrated": "The target holds every row already, each equal. Nothing was written.",
+    "caught up": "The target was brought up to the source; every row was read back and is equal.",
+    "rehearsed": "Everything was loaded, read back and equal, then taken back. Nothing was kept.",
+    "equal": "Both sides are equal, row by row.",
+    "different": "The two sides are not equal.",
+    "refused": "Nothing was changed.",
+    "failed": "Nothing was changed.",
+}
+
+
+@dataclass
+class TableReport:
+    """One table's journey; rows and bytes of the load, seconds of load and keys."""
+
+    name: str
+    target: str
+    rows: int
+    columns: dict[str, str]  #: PostgreSQL type per column
+    loaded_rows: int = 0
+    loaded_bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Report:
+    """Everything a command has to say."""
+
+    command: str
+    verdict: str = "failed"
+    exit_code: int = Exit.REFUSED
+    version: str = __version__
+    source: dict[str, Any] = field(default_factory=dict)
+    target: dict[str, Any] = field(default_factory=dict)
+    phases: list[Phase] = field(default_factory=list)
+    tables: list[TableReport] = field(default_factory=list)
+    proof: Proof | None = None
+    caught_up: list[CaughtUp] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    uncarried: list[Uncarried] = field(default_factory=list)
+    ddl: list[str] = field(default_factory=list)
+    kept_dump: str = ""
+    error: list[str] = field(default_factory=list)
+    changed: bool = False
+
+    @property
+    def meaning(self) -> str:
+        """The verdict in a sentence."""
+        return VERDICTS[self.verdict]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as ``--json`` prints it."""
+        return asdict(self) | {"meaning": self.meaning}
+
+    def write_json(self, path: Path) -> None:
+        """Write the report aside, then rename it into place, mode 0600."""
+        _publish(path, json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n")
+
+    def write_html(self, path: Path) -> None:
+        """Write the page a person wants to read."""
+        from migrate_db.page import render
+
+        _publish(path, render(self))
+
+
+def _publish(path: Path, text: str) -> None:
+    aside = path.with_name(path.name + ".partial")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+
+
+def lines(report: Report) -> list[str]:
+    """The report as a person reads it on a terminal."""
+    out: list[str] = []
+    if report.tables:
+        out += ["", *_table(report)]
+    if report.proof is not None:
+        out += ["", *_proof(report.proof)]
+    for title, entries in (
+        ("Caught up with what was written meanwhile", [_caught_up(c) for c in report.caught_up]),
+        ("Carried in another shape", report.notes),
+        ("Not carried", [f"{u.kind} {u.name}: {u.reason}" for u in report.uncarried]),
+        ("DDL", report.ddl),
+    ):
+        if entries:
+            out += ["", f"{title}:", *(f"  {entry}" for entry in entries)]
+    if report.findings:
+        out += ["", f"Findings ({len(report.findings)}):"]
+        for finding in report.findings[:50]:
+            out.append(f"  {finding.line()}")
+            if finding.resolve:
+                out.append(f"      -> {finding.resolve}")
+        if len(report.findings) > 50:
+            out.append(f"  … and {len(report.findings) - 50} more; --json lists them all")
+    if report.kept_dump:
+        out += ["", f"What was there before is kept in {report.kept_dump}"]
+    if report.error:
+        out += ["", *report.error]
+    out += ["", f"{report.verdict.upper()}: {report.meaning}"]
+    return out
+
+
+def _caught_up(done: CaughtUp) -> str:
+    if done.reloaded:
+        return f"{done.table}: loaded anew, too much had changed"
+    return f"{done.table}: {done.added} added, {done.changed} changed, {done.removed} removed"
+
+
+def _table(report: Report) -> list[str]:
+    proofs = {proof.table: proof for proof in report.proof.tables} if report.proof else {}
+    rows = [("table", "rows", "MB", "seconds", "rows/s", "proof")]
+    for table in report.tables:
+        proof = proofs.get(table.name)
+        said = ""
+        if proof is not None:
+            wrong = proof.missing + proof.extra + proof.different
+            said = f"{proof.equal:,} equal" if proof.holds else f"{wrong:,} NOT EQUAL"
+        loaded = table.loaded_rows > 0
+        rows.append(
+            (
+                table.name,
+                f"{table.rows:,}",
+                f"{table.loaded_bytes / 1e6:,.1f}" if loaded else "",
+                f"{table.seconds:,.1f}" if loaded else "",
+                f"{table.loaded_rows / max(table.seconds, 1e-3):,.0f}" if loaded else "",
+                said,
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    out = []
+    for number, row in enumerate(rows):
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        out.append("  ".join(cells).rstrip())
+        if number == 0:
+            out.append("  ".join("-" * width for width in widths))
+    return out
+
+
+def _proof(proof: Proof) -> list[str]:
+    if not proof.holds:
+        return ["Not equal:", *(f"  {line}" for line in proof.failures)]
+    rows = sum(table.equal for table in proof.tables)
+    values = sum(table.values for table in proof.tables)
+    return [
+        f"Proof: {values:,} values in {rows:,} rows of {len(proof.tables)} tables were read back"
+        " and compared, and count(*) agrees on both sides;",
+        f"       {len(proof.sequences)} sequences number past the highest row;"
+        " constraints and indexes are valid.",
+    ]

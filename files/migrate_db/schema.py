@@ -1,0 +1,303 @@
+"""What a SQLite database holds, read from its own catalogue."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+
+from migrate_db import sql
+
+#: `sqlite_` names belong to SQLite itself, never to the user.
+_INTERNAL = re.compile(r"^sqlite_", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as declared; SQLite keeps the declared type as free text."""
+
+    name: str
+    declared: str
+    not_null: bool
+    default: str | None  #: the expression as written, or None
+    generated: bool = False
+
+    @property
+    def affinity(self) -> str:
+        """SQLite's five rules, in their order (sqlite.org/datatype3.html, 3.1)."""
+        text = self.declared.upper()
+        if "INT" in text:
+            return "INTEGER"
+        if any(word in text for word in ("CHAR", "CLOB", "TEXT")):
+            return "TEXT"
+        if "BLOB" in text or not text:
+            return "BLOB"
+        if any(word in text for word in ("REAL", "FLOA", "DOUB")):
+            return "REAL"
+        return "NUMERIC"
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key; ``parent_columns`` is resolved to the parent's primary key."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    on_update: str
+    on_delete: str
+
+
+@dataclass(frozen=True)
+class IndexColumn:
+    """A key column of an index; ``name`` is None for an expression."""
+
+    name: str | None
+    descending: bool
+    collation: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index; origin ``c`` was created by hand, ``u`` is a UNIQUE constraint, ``pk`` a key."""
+
+    name: str
+    unique: bool
+    origin: str
+    partial: bool
+    columns: tuple[IndexColumn, ...]
+    sql: str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that holds rows."""
+
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    rowid_alias: str | None  #: the INTEGER PRIMARY KEY column, if there is one
+    without_rowid: bool
+    indexes: tuple[Index, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    sql: str
+
+    def column(self, column_name: str) -> Column | None:
+        """Find a column by name, in any case, as SQLite does."""
+        wanted = column_name.lower()
+        return next((c for c in self.columns if c.name.lower() == wanted), None)
+
+
+@dataclass(frozen=True)
+class Uncarried:
+    """An object that PostgreSQL doesn't get, and why."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Everything in one SQLite file."""
+
+    tables: tuple[Table, ...]  #: parents before children
+    uncarried: tuple[Uncarried, ...]
+    #: highest rowid ever handed out, per AUTOINCREMENT table
+    sequences: dict[str, int] = field(default_factory=dict)
+
+
+def read(connection: sqlite3.Connection) -> Schema:
+    """Read the whole catalogue.
+
+    Args:
+        connection: an open database; nothing is written.
+    """
+    kinds = {
+        _text(row[1]): (_text(row[2]), bool(row[4]))
+        for row in connection.execute("PRAGMA main.table_list")
+    }
+    tables: list[Table] = []
+    uncarried: list[Uncarried] = []
+    virtual = [name for name, (kind, _) in kinds.items() if kind == "virtual"]
+    objects = connection.execute(
+        "SELECT type, name, sql FROM main.sqlite_schema"
+        " WHERE type IN ('table', 'view', 'trigger') ORDER BY rowid"
+    ).fetchall()
+    for row in objects:
+        kind, object_name, text = _text(row[0]), _text(row[1]), _text(row[2] or "")
+        if _INTERNAL.match(object_name):
+            continue
+        if kind == "trigger":
+            uncarried.append(Uncarried("trigger", object_name, "its body is SQLite's own language"))
+        elif kind == "view":
+            uncarried.append(Uncarried("view", object_name, "its SELECT is in SQLite's dialect"))
+        elif object_name in virtual:
+            module = re.search(r"USING\s+(\w+)", text, re.IGNORECASE)
+            used = module.group(1) if module else "a module"
+            uncarried.append(
+                Uncarried("virtual table", object_name, f"{used} exists only in SQLite")
+            )
+        elif kinds.get(object_name, ("table", False))[0] == "shadow":
+            owner = next((v for v in virtual if object_name.startswith(v + "_")), "?")
+            uncarried.append(
+                Uncarried("shadow table", object_name, f"internal to virtual table {owner}")
+            )
+        else:
+            tables.append(_table(connection, object_name, text, kinds[object_name][1]))
+    return Schema(
+        tables=tuple(_parents_first(_resolve_parents(tables))),
+        uncarried=tuple(uncarried),
+        sequences=_sequences(connection),
+    )
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid: bool) -> Table:
+    columns: list[Column] = []
+    key: list[tuple[int, str]] = []
+    for row in connection.execute(f"PRAGMA main.table_xinfo({sql.name(table)})"):
+        hidden = int(row[6])
+        if hidden == 1:  # a hidden column of a virtual table
+            continue
+        column = Column(
+            name=_text(row[1]),
+            declared=_text(row[2] or "").strip(),
+            not_null=bool(row[3]),
+            default=None if row[4] is None else _text(row[4]),
+            generated=hidden in (2, 3),
+        )
+        columns.append(column)
+        if row[5]:
+            key.append((int(row[5]), column.name))
+    indexes = tuple(_indexes(connection, table))
+    primary_key = tuple(column for _, column in sorted(key))
+    return Table(
+        name=table,
+        columns=tuple(columns),
+        primary_key=primary_key,
+        rowid_alias=_rowid_alias(columns, primary_key, indexes, without_rowid),
+        without_rowid=without_rowid,
+        indexes=indexes,
+        foreign_keys=tuple(_foreign_keys(connection, table)),
+        sql=text,
+    )
+
+
+def _rowid_alias(
+    columns: list[Column],
+    primary_key: tuple[str, ...],
+    indexes: tuple[Index, ...],
+    without_rowid: bool,
+) -> str | None:
+    if without_rowid or len(primary_key) != 1:
+        return None
+    column = next(c for c in columns if c.name == primary_key[0])
+    # "INTEGER PRIMARY KEY DESC" is declared so and still has an index of its own
+    if column.declared.upper() != "INTEGER" or any(i.origin == "pk" for i in indexes):
+        return None
+    return column.name
+
+
+def _indexes(connection: sqlite3.Connection, table: str) -> list[Index]:
+    found = []
+    listing = connection.execute(f"PRAGMA main.index_list({sql.name(table)})").fetchall()
+    for row in listing:
+        index = _text(row[1])
+        columns = [
+            IndexColumn(
+                name=None if part[2] is None else _text(part[2]),
+                descending=bool(part[3]),
+                collation=_text(part[4] or "BINARY"),
+            )
+            for part in connection.execute(f"PRAGMA main.index_xinfo({sql.name(index)})")
+            if part[5]  # key columns only, not the rowid that each entry carries
+        ]
+        source = connection.execute(
+            "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?", (index,)
+        ).fetchone()
+        found.append(
+            Index(
+                name=index,
+                unique=bool(row[2]),
+                origin=_text(row[3]),
+                partial=bool(row[4]),
+                columns=tuple(columns),
+                sql=None if source is None or source[0] is None else _text(source[0]),
+            )
+        )
+    return sorted(found, key=lambda i: i.name)
+
+
+def _foreign_keys(connection: sqlite3.Connection, table: str) -> list[ForeignKey]:
+    groups: dict[int, list[tuple[int, str, str, str | None, str, str]]] = {}
+    for row in connection.execute(f"PRAGMA main.foreign_key_list({sql.name(table)})"):
+        parent_column = None if row[4] is None else _text(row[4])
+        groups.setdefault(int(row[0]), []).append(
+            (int(row[1]), _text(row[2]), _text(row[3]), parent_column, _text(row[5]), _text(row[6]))
+        )
+    keys = []
+    for _, parts in sorted(groups.items(), reverse=True):  # SQLite lists them last first
+        parts.sort()
+        keys.append(
+            ForeignKey(
+                columns=tuple(part[2] for part in parts),
+                parent=parts[0][1],
+                parent_columns=tuple(part[3] for part in parts if part[3] is not None),
+                on_update=parts[0][4].upper(),
+                on_delete=parts[0][5].upper(),
+            )
+        )
+    return keys
+
+
+def _resolve_parents(tables: list[Table]) -> list[Table]:
+    """Give every foreign key its parent's real name and columns."""
+    by_name = {table.name.lower(): table for table in tables}
+    resolved = []
+    for table in tables:
+        keys = []
+        for key in table.foreign_keys:
+            parent = by_name.get(key.parent.lower())
+            if parent is None:
+                keys.append(key)
+                continue
+            wanted = key.parent_columns or parent.primary_key
+            real = tuple(c.name if (c := parent.column(n)) else n for n in wanted)
+            own = tuple(c.name if (c := table.column(n)) else n for n in key.columns)
+            keys.append(ForeignKey(own, parent.name, real, key.on_update, key.on_delete))
+        resolved.append(replace(table, foreign_keys=tuple(keys)))
+    return resolved
+
+
+def _parents_first(tables: list[Table]) -> list[Table]:
+    """Order tables so that parents come before children; cycles keep file order."""
+    by_name = {table.name: table for table in tables}
+    waiting = {
+        table.name: {k.parent for k in table.foreign_keys if k.parent in by_name} - {table.name}
+        for table in tables
+    }
+    while True:
+        try:
+            # sorted: the same file always gives the same order
+            graph = {child: sorted(parents) for child, parents in waiting.items()}
+            order = list(TopologicalSorter(graph).static_order())
+            return [by_name[table] for table in order]
+        except CycleError as error:
+            # foreign keys are added after the load, so any one edge of the cycle may go
+            child, parent = error.args[1][1], error.args[1][0]
+            waiting[child].discard(parent)
+
+
+def _sequences(connection: sqlite3.Connection) -> dict[str, int]:
+    present = connection.execute(
+        "SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence'"
+    ).fetchone()
+    if present is None:
+        return {}
+    rows = connection.execute("SELECT name, seq FROM main.sqlite_sequence").fetchall()
+    return {_text(row[0]): int(row[1]) for row in rows if isinstance(row[1], int)}

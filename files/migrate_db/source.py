@@ -1,0 +1,263 @@
+"""The SQLite side: a consistent snapshot, taken without leaving a trace.
+
+The file that the app uses is never opened for writing, and no ``-wal`` or
+``-shm`` is left beside it. Everything after the snapshot reads the snapshot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrate_db import sql
+from migrate_db.errors import MigrationError
+
+_MAGIC = b"SQLite format 3\x00"
+#: What SQLite keeps beside a file.
+_BESIDE = ("-wal", "-shm", "-journal")
+#: Seconds to wait for the app's own lock on its file.
+_BUSY_SECONDS = 30.0
+#: Catalogue calls (`PRAGMA table_list`) need 3.37, which Ubuntu 22.04 has.
+_OLDEST = (3, 37, 0)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A private copy of the source at one moment."""
+
+    path: Path
+    source: Path
+    size: int  #: bytes
+    sha256: str
+    wal: str  #: what was beside the file: "none", "read" or "copied"
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A row whose parent doesn't exist (``PRAGMA foreign_key_check``)."""
+
+    table: str
+    rowid: int | None
+    parent: str
+    column: str
+
+
+def examine(path: Path) -> None:
+    """Refuse what can't be a readable SQLite file, before anything else happens.
+
+    Raises:
+        MigrationError: missing, unreadable, empty or not a database.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise MigrationError(
+            f"this Python has SQLite {sqlite3.sqlite_version}; 3.37 or newer is needed",
+            next="use the python3 of Debian 12, Ubuntu 22.04 or newer",
+        )
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+    except FileNotFoundError:
+        raise MigrationError(
+            "the SQLite file does not exist",
+            where=str(path),
+            next="pass the file the app uses with --source (ls -la " + str(path.parent) + ")",
+        ) from None
+    except OSError as error:
+        raise MigrationError(
+            f"the SQLite file can't be read: {error.strerror}",
+            where=str(path),
+            next="run as a user that may read it (sudo), or fix its mode",
+        ) from None
+    if head != _MAGIC:
+        empty = not head
+        raise MigrationError(
+            "the file is empty" if empty else "the file is not a SQLite database",
+            where=str(path),
+            next="pass the file the app uses with --source; `file PATH` tells what this one is",
+        )
+
+
+def take_snapshot(path: Path, directory: Path) -> Snapshot:
+    """Copy the database as it is at this moment, through SQLite's backup API.
+
+    Args:
+        path: the live file; the app may be writing to it.
+        directory: private directory on disk, receives ``snapshot.db``.
+
+    Raises:
+        MigrationError: unreadable, damaged, or no room for the copy.
+    """
+    examine(path)
+    need, free = _size(path), shutil.disk_usage(directory).free
+    if free < need:
+        raise MigrationError(
+            f"no room for the snapshot: {_mb(need)} needed, {_mb(free)} free",
+            where=str(directory),
+            next="free some space, or pass --work-dir on a larger disk",
+        )
+    target = directory / "snapshot.db"
+    target.unlink(missing_ok=True)
+    try:
+        with _reading(path, directory) as (connection, wal):
+            copy = sqlite3.connect(target)
+            try:
+                connection.backup(copy)
+                # the copy is read by several connections; none of them may need a -wal
+                copy.execute("PRAGMA journal_mode = DELETE")
+            finally:
+                copy.close()
+    except sqlite3.Error as error:
+        raise MigrationError(
+            f"SQLite can't read the file: {error}",
+            where=str(path),
+            next="restore the file from a good copy, or save what is readable with"
+            f" `sqlite3 {path} .recover`",
+        ) from None
+    return Snapshot(target, path, target.stat().st_size, _digest(target), wal)
+
+
+def check_integrity(snapshot: Snapshot) -> None:
+    """Run ``PRAGMA integrity_check``.
+
+    Raises:
+        MigrationError: with SQLite's own findings.
+    """
+    connection = open_snapshot(snapshot)
+    try:
+        rows = [_text(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
+    except sqlite3.Error as error:
+        rows = [str(error)]
+    finally:
+        connection.close()
+    if rows != ["ok"]:
+        raise MigrationError(
+            "the SQLite file is damaged (integrity_check)",
+            where=str(snapshot.source),
+            details=[line for row in rows for line in row.splitlines()][:20],
+            next="restore the file from a good copy, or save what is readable with"
+            f" `sqlite3 {snapshot.source} .recover`",
+        )
+
+
+def orphans(connection: sqlite3.Connection, table: str) -> Iterator[Orphan]:
+    """Yield every row of ``table`` that points at a parent that isn't there."""
+    columns = {
+        int(row[0]): _text(row[3])
+        for row in connection.execute(f"PRAGMA main.foreign_key_list({sql.name(table)})")
+    }
+    for row in connection.execute(f"PRAGMA main.foreign_key_check({sql.name(table)})"):
+        yield Orphan(table, row[1], _text(row[2]), columns.get(int(row[3]), "?"))
+
+
+def open_snapshot(snapshot: Snapshot) -> sqlite3.Connection:
+    """Open the snapshot for reading; text comes as the bytes that are stored."""
+    uri = f"file:{_escape(snapshot.path)}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    connection.text_factory = bytes
+    # sorting for tables without an integer key spills to disk, not to memory
+    connection.execute("PRAGMA temp_store = FILE")
+    return connection
+
+
+@contextmanager
+def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, str]]:
+    """Open the live file without creating anything beside it; also tell what its WAL was."""
+    wal, shm = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+    live_wal = wal.exists() and wal.stat().st_size > 0
+    # what a crash left can only be read by writing, so that is done in a copy
+    crashed = (live_wal and not shm.exists()) or _needs_rollback(path)
+    # nobody has it open: reading it with locks would make a -wal and a -shm
+    quiet = not crashed and not live_wal and not shm.exists() and _is_wal(path)
+    before = _stamp(path)
+    if crashed:
+        opened = _copy(path, directory)
+    else:
+        uri = f"file:{_escape(path)}?mode=ro" + ("&immutable=1" if quiet else "")
+        opened = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
+    try:
+        yield opened, "copied" if crashed else "read" if live_wal else "none"
+    finally:
+        opened.close()
+        for end in ("", *_BESIDE):
+            (directory / f"source.db{end}").unlink(missing_ok=True)
+    if (quiet or crashed) and _stamp(path) != before:
+        raise MigrationError(
+            "somebody wrote to the file while it was read",
+            where=str(path),
+            next="run the same command again",
+        )
+
+
+def _needs_rollback(path: Path) -> bool:
+    """Whether a crash left a journal that must be rolled back before reading.
+
+    A running writer has a journal too, but reading beside it works.
+    """
+    if not path.with_name(path.name + "-journal").exists():
+        return False
+    connection = sqlite3.connect(f"file:{_escape(path)}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    return False
+
+
+def _copy(path: Path, directory: Path) -> sqlite3.Connection:
+    copy = directory / "source.db"
+    for end in ("", *_BESIDE):
+        part, beside = path.with_name(path.name + end), directory / f"source.db{end}"
+        beside.unlink(missing_ok=True)
+        if part.exists():
+            shutil.copyfile(part, beside)
+    return sqlite3.connect(copy)
+
+
+def _is_wal(path: Path) -> bool:
+    with path.open("rb") as file:
+        header = file.read(20)
+    return len(header) == 20 and header[18] == 2
+
+
+def _stamp(path: Path) -> list[tuple[int, int] | None]:
+    """Size and modification time of the file and of what is beside it."""
+    stamps: list[tuple[int, int] | None] = []
+    for end in ("", *_BESIDE):
+        try:
+            status = path.with_name(path.name + end).stat()
+            stamps.append((status.st_size, status.st_mtime_ns))
+        except FileNotFoundError:
+            stamps.append(None)
+    return stamps
+
+
+def _size(path: Path) -> int:
+    wal = path.with_name(path.name + "-wal")
+    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _escape(path: Path) -> str:
+    return str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

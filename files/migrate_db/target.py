@@ -1,0 +1,184 @@
+"""The PostgreSQL side: one connection with known settings, and what is there already."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from migrate_db import sql
+from migrate_db.errors import Exit, MigrationError
+
+#: Key of the advisory lock: one run per database, from whatever machine.
+_LOCK = 0x6D69_6772_6174_6521
+#: Seconds to wait for the server to notice that a killed run is gone.
+_LOCK_WAIT = 5.0
+_OLDEST = 140000
+
+# Values must mean the same on every server, and nothing but us may end the session.
+_SESSION = """
+SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET extra_float_digits = 1;
+SET bytea_output = 'hex'; SET standard_conforming_strings = on;
+SET default_transaction_read_only = off;
+SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+SET lock_timeout = '10s'; SET client_connection_check_interval = '1s'
+"""
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """A column that the target already has."""
+
+    name: str
+    type: str  #: as ``format_type`` prints it
+    not_null: bool
+    has_default: bool  #: default, identity or generated
+    generated: bool
+
+
+@dataclass(frozen=True)
+class TargetTable:
+    """A table that the target already has."""
+
+    name: str
+    columns: tuple[TargetColumn, ...]
+    rows: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """An open connection and where it goes; never holds the password."""
+
+    connection: psycopg.Connection
+    host: str
+    port: int
+    database: str
+    user: str
+    server_version: str
+    schema: str
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}/{self.database}"
+
+    def execute(self, statement: str) -> psycopg.Cursor:
+        """Run SQL that was composed here, with names quoted by ``sql``."""
+        return self.connection.execute(statement.encode())
+
+    def value(self, statement: str) -> object:
+        """The single value of a query."""
+        row = self.execute(statement).fetchone()
+        return None if row is None else row[0]
+
+
+def connect(url: str, schema: str) -> Target:
+    """Open a session with fixed settings.
+
+    Raises:
+        MigrationError: with the cause and the next command, without the password.
+    """
+    try:
+        words = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise MigrationError(
+            "the target is not a PostgreSQL URL",
+            where="--target (or DATABASE_URL)",
+            next="write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE, with"
+            " % @ : / # in the password percent-encoded",
+            code=Exit.USAGE,
+        ) from None
+    place = f"{words.get('user', '')}@{words.get('host', 'localhost')}:{words.get('port', 5432)}"
+    place += f"/{words.get('dbname', '')}"
+    defaults: dict[str, str | int] = {"connect_timeout": 10, "application_name": "migrate_db"}
+    missing = {key: value for key, value in defaults.items() if key not in words}
+    try:
+        connection = psycopg.connect(make_conninfo(url, **missing), autocommit=True)
+    except psycopg.OperationalError as error:
+        raise _refused(str(error), place) from None
+    if connection.info.server_version < _OLDEST:
+        version = connection.info.parameter_status("server_version")
+        raise MigrationError(f"PostgreSQL {version} is too old; 14 or newer is needed", where=place)
+    connection.execute(_SESSION)
+    return Target(
+        connection=connection,
+        host=connection.info.host,
+        port=connection.info.port,
+        database=connection.info.dbname,
+        user=connection.info.user,
+        server_version=connection.info.parameter_status("server_version") or "?",
+        schema=schema,
+    )
+
+
+def _refused(message: str, place: str) -> MigrationError:
+    text = " ".join(message.split())
+    hints = (
+        ("password authentication failed", "the password is wrong",
+         "correct it in --target, DATABASE_URL or the passfile"),
+        ("no password supplied", "no password was given",
+         "put it into DATABASE_URL or a passfile (postgresql.org/docs/current/libpq-pgpass.html)"),
+        ("refused", "nothing listens there", "start the server: docker start brainer-postgres"),
+        ("resolve", "the host name is unknown", "correct the host in --target"),
+        ("translate host", "the host name is unknown", "correct the host in --target"),
+        ("timeout", "the server did not answer in time", "check host, port and firewall"),
+        ("does not exist", "the database or role is missing", "create it, or correct the URL"),
+        ("permission denied", "the role may not connect to this database",
+         "GRANT CONNECT ON DATABASE … TO …"),
+    )  # fmt: skip
+    for sign, what, advice in hints:
+        if sign in text:
+            return MigrationError(
+                f"can't connect to PostgreSQL: {what}", where=place, details=[text], next=advice
+            )
+    return MigrationError(
+        "can't connect to PostgreSQL", where=place, details=[text], next="check --target"
+    )
+
+
+def lock(target: Target) -> None:
+    """Take the lock that lets one run at a time touch this database.
+
+    Raises:
+        MigrationError: another run holds it (exit code 4).
+    """
+    deadline = time.monotonic() + _LOCK_WAIT
+    while not target.value(f"SELECT pg_try_advisory_lock({_LOCK})"):
+        if time.monotonic() > deadline:
+            raise MigrationError(
+                "another run is working on this database",
+                where=str(target),
+                next="wait for it, or see it with: SELECT pid, state, query FROM"
+                " pg_stat_activity WHERE application_name = 'migrate_db'",
+                code=Exit.LOCKED,
+            )
+        time.sleep(0.2)
+
+
+def tables(target: Target, wanted: set[str]) -> dict[str, TargetTable]:
+    """Those of the wanted tables that the target already has, with their row counts."""
+    found: dict[str, list[TargetColumn]] = {}
+    rows = target.connection.execute(
+        """
+        SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+               a.atthasdef OR a.attidentity <> '', a.attgenerated <> ''
+        FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p')
+        ORDER BY c.relname, a.attnum
+        """,
+        (target.schema, list(wanted)),
+    ).fetchall()
+    for table, column, kind, not_null, has_default, generated in rows:
+        columns = found.setdefault(table, [])
+        if column is not None:
+            columns.append(TargetColumn(column, kind, not_null, has_default, generated))
+    return {
+        table: TargetTable(table, tuple(columns), _count(target, table))
+        for table, columns in found.items()
+    }
+
+
+def _count(target: Target, table: str) -> int:
+    return int(str(target.value(f"SELECT count(*) FROM {sql.qualified(target.schema, table)}")))
