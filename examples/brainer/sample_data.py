@@ -38,7 +38,7 @@ NUMBERS = (
 )  # fmt: skip
 DOCUMENTS: tuple[Any, ...] = (
     {}, [], None, True, 0, "", "text", 0.1, 1e300, -0.0, 2**53 + 1, -(2**63), 10**30,
-    [[[]], [{}], None],
+    [[[]], [{}], None], [-0.0, 1.0, 1e300, 5e-324, 2**53 + 1, 10**30],
     {"": "empty key", "z": 1, "a": 2, "nested": {"deep": [{"er": [1, 2.0, "3", None, False]}]}},
     {"unicode": "ñ 漢 🧠", "quotes": "\"'\\", "white": "\t\n\r", "nul": "\x00"},
 )  # fmt: skip
