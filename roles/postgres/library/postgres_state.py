@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -23,17 +24,19 @@ options:
   address: {type: str, required: true, description: Address the port is published on.}
   port: {type: int, required: true, description: Port published on the host.}
   libraries: {type: list, elements: str, default: [], description: Python modules that later tasks import.}
+  wait: {type: int, default: 0, description: Seconds to wait for a running container to become healthy.}
 """
 
 RETURN = r"""
 engine: {type: dict, returned: always, description: "answers, api (version), message"}
 missing_libraries: {type: list, elements: str, returned: always, description: Modules this interpreter cannot import.}
 network: {type: bool, returned: always, description: Whether the network is there.}
-container: {type: dict, returned: always, description: "Empty, or running, health, image, data (volume at the data path)"}
+container: {type: dict, returned: always, description: "Empty, or running, health, restarts, image, data (volume at the data path)"}
 volume: {type: dict, returned: always, description: "Empty, or mountpoint and clusters (path, major, unfinished)"}
 port_taken_by: {type: str, returned: always, description: Empty, or the process or container that has the port.}
 """
 
+CRASHES = 4
 LISTEN = "0A"
 LOOPBACK_RULE = re.compile(r"^(127\.|::1|localhost|samehost)")
 
@@ -71,9 +74,21 @@ def container(found: dict[str, Any]) -> dict[str, Any]:
     return {
         "running": state["Running"],
         "health": state.get("Health", {}).get("Status", ""),
+        "restarts": found["RestartCount"],
         "image": found["Config"]["Image"],
         "data": data,
     }
+
+
+def settled(docker: Docker, name: str, seconds: int) -> dict[str, Any]:
+    """The container once it is healthy, or has crashed often enough to know that it won't be, or time is up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = container(docker.inspect("container", name))
+        hopeless = not found or found["restarts"] >= CRASHES
+        if hopeless or found["health"] in ("healthy", "") or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.2)
 
 
 def read(path: str) -> str:
@@ -169,6 +184,7 @@ def main() -> None:
             "address": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
             "libraries": {"type": "list", "elements": "str", "default": []},
+            "wait": {"type": "int", "default": 0},
         },
         supports_check_mode=True,
     )
@@ -179,7 +195,7 @@ def main() -> None:
         engine=engine(docker),
         missing_libraries=[name for name in wanted["libraries"] if importlib.util.find_spec(name) is None],
         network=bool(docker.inspect("network", wanted["network"])),
-        container=container(docker.inspect("container", wanted["container"])),
+        container=settled(docker, wanted["container"], wanted["wait"]),
         volume=volume(docker.inspect("volume", wanted["volume"])),
         port_taken_by=port_taken_by(docker, wanted["container"], wanted["address"], wanted["port"]),
     )
