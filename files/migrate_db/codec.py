@@ -264,13 +264,14 @@ _NO_DAY = (
     " THEN 0 ELSE date(substr({c}, 1, 10)) IS NOT substr({c}, 1, 10) END"
 )
 
-#: As SQLAlchemy writes a DateTime: 2026-01-31 09:05:07.000250
+# 2026-01-31 09:05:07.000250 as SQLAlchemy writes a DateTime, or whole seconds as SQLite does
+_MICROSECONDS = "CASE length({c}) WHEN 19 THEN {c} || '.000000' ELSE {c} END"
 TIMESTAMP = Codec(
     type="timestamp",
-    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_DAY} {_CLOCK}{_MICROS}'"
-    " OR substr({c}, 12, 2) > '23' OR " + _NO_DAY,
+    misfit=f"typeof({{c}}) <> 'text' OR NOT ({{c}} GLOB '{_DAY} {_CLOCK}{_MICROS}'"
+    f" OR {{c}} GLOB '{_DAY} {_CLOCK}') OR substr({{c}}, 12, 2) > '23' OR {_NO_DAY}",
     encode="{c}",
-    stored="{c}",
+    stored=_MICROSECONDS,
     held="to_char({c}, 'YYYY-MM-DD HH24:MI:SS.US')",
     decode=str,
 )

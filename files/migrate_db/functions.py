@@ -12,7 +12,7 @@ import math
 import re
 import sqlite3
 import struct
-from datetime import datetime, time
+from datetime import date, time
 from decimal import Decimal
 
 _TIMESTAMP = re.compile(
@@ -124,7 +124,7 @@ def _moment(value: bytes | None) -> tuple[str, bytes | None] | None:
     clock = _clock(match[2] or b"00:00", match[3], match[4])
     day = match[1].decode()
     try:
-        datetime.strptime(day, "%Y-%m-%d")
+        date.fromisoformat(day)
     except ValueError:
         return None
     return None if clock is None else (f"{day} {clock}", match[5])
