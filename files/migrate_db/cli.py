@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"the report can't be written: {error}", file=sys.stderr)
     if words.json:
         print(json.dumps(told.as_dict(), ensure_ascii=False))
-    elif words.command != "open" or told.error:
+    else:
         print("\n".join(report.lines(told)))
     return int(told.exit_code)
 
@@ -80,6 +80,7 @@ def _perform(command: str) -> Callable[[Options, Events, Report], None]:
         "run": commands.run,
         "verify": commands.verify,
         "open": commands.open_,
+        "status": commands.status,
     }[command]
 
 
@@ -98,9 +99,10 @@ def _parser() -> argparse.ArgumentParser:
         ("run", "migrate: load, read back, compare; all or nothing"),
         ("verify", "compare both sides row by row; changes nothing"),
         ("open", "let the app write to a target that was loaded with --hold"),
+        ("status", "say whether the target was loaded, and whether the app lives on it"),
     ):
         command = commands_.add_parser(name, help=text, description=text.capitalize() + ".")
-        if name != "open":
+        if name not in ("open", "status"):
             command.add_argument("--source", type=Path, required=True, help="the SQLite file")
             command.add_argument(
                 "--work-dir", type=Path, default=Path("/var/tmp"), metavar="DIR",
@@ -120,6 +122,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--events", type=Path, metavar="FILE", help="append progress as JSON lines"
         )
+        if name in ("check", "plan", "run"):
+            command.add_argument(
+                "--target-disk", type=Path, metavar="DIR",
+                help="a directory on the server's disk, to check its free space first",
+            )  # fmt: skip
         if name == "run":
             _run_options(command)
     return parser
@@ -154,13 +161,13 @@ def _run_options(command: argparse.ArgumentParser) -> None:
         " 'docker exec -i -e PGUSER -e PGPASSWORD -e PGDATABASE brainer-postgres'",
     )  # fmt: skip
     command.add_argument(
-        "--target-disk", type=Path, metavar="DIR",
-        help="a directory on the server's disk, to check its free space first",
+        "--keep-snapshot", type=Path, metavar="FILE",
+        help="keep the snapshot that was proved, read-only",
     )  # fmt: skip
 
 
 def _options(words: argparse.Namespace) -> Options:
-    if not words.target and words.command in ("run", "verify", "open"):
+    if not words.target and words.command in ("run", "verify", "open", "status"):
         raise MigrationError(
             "no target was given",
             next="pass --target postgresql://USER@HOST/DATABASE, or set DATABASE_URL",

@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +43,12 @@ class Options:
     replace: bool = False
     keep_dump: Path = Path(".")
     server_tools: tuple[str, ...] = field(default=())
+    keep_snapshot: Path | None = None
 
 
 def check(options: Options, events: Events, report: Report) -> None:
     """Read everything, change nothing, name everything that stands in the way."""
+    _room(options)
     with _workspace(options.work_dir) as directory, _target(options, report) as target:
         with _snapshot(options, events, report, directory) as connection:
             _plan(connection, target, events, report)
@@ -118,6 +120,7 @@ def run(options: Options, events: Events, report: Report) -> None:
                 report.verdict, report.exit_code = "already migrated", Exit.DONE
                 if options.hold and known is not None and known.opened_at is None:
                     journey.record()
+                _keep_snapshot(options, report, directory)
                 return
             report.proof = None
             if full and known is not None and known.opened_at is not None and not options.replace:
@@ -143,6 +146,7 @@ def run(options: Options, events: Events, report: Report) -> None:
             else:
                 _no_findings(report)
                 journey.load(replace=bool(full))
+            _keep_snapshot(options, report, directory)
 
 
 def open_(options: Options, events: Events, report: Report) -> None:
@@ -158,7 +162,19 @@ def open_(options: Options, events: Events, report: Report) -> None:
                 next="migrate first: migrate_db run",
             )
         report.changed = state.open_(target)
-    report.verdict, report.exit_code = "equal", Exit.DONE
+    report.verdict, report.exit_code = "opened", Exit.DONE
+
+
+def status(options: Options, events: Events, report: Report) -> None:
+    """What the target knows of its migration; changes nothing."""
+    from migrate_db import state
+
+    with _target(options, report) as target:
+        assert target is not None
+        known = state.read(target)
+    report.state = None if known is None else asdict(known)
+    report.verdict = "unknown" if known is None else "live" if known.opened_at else "loaded"
+    report.exit_code = Exit.DONE
 
 
 @dataclass
@@ -459,6 +475,24 @@ def _plan(
         rows = sum(table.rows for table in found.tables)
         phase.note = f"{rows:,} rows scanned; {order}{more}"
     return found
+
+
+def _keep_snapshot(options: Options, report: Report, directory: Path) -> None:
+    """Put the snapshot that was proved where the operator wants it, read-only."""
+    if options.keep_snapshot is None or options.rehearse:
+        return
+    taken = directory / "snapshot.db"
+    taken.chmod(0o400)
+    try:
+        shutil.move(taken, options.keep_snapshot)
+    except OSError as error:
+        raise MigrationError(
+            f"the snapshot can't be kept: {error.strerror}",
+            where=str(options.keep_snapshot),
+            next="the data arrived and is proved; run again with another --keep-snapshot",
+            code=Exit.CHANGED,
+        ) from None
+    report.kept_snapshot = str(options.keep_snapshot)
 
 
 def _judge(report: Report) -> None:

@@ -26,6 +26,10 @@ VERDICTS = {
     "equal": "Both sides are equal, row by row.",
     "different": "The two sides are not equal.",
     "refused": "Nothing was changed.",
+    "opened": "The target is writable; the app lives on it.",
+    "unknown": "Nothing was migrated to this database by this program.",
+    "loaded": "The target holds a proved copy; the app does not live on it yet.",
+    "live": "The app lives on the target.",
     "failed": "Nothing was changed.",
 }
 
@@ -62,6 +66,8 @@ class Report:
     uncarried: list[Uncarried] = field(default_factory=list)
     ddl: list[str] = field(default_factory=list)
     kept_dump: str = ""
+    kept_snapshot: str = ""
+    state: dict[str, Any] | None = None
     error: list[str] = field(default_factory=list)
     changed: bool = False
 
