@@ -79,7 +79,9 @@ def main() -> None:
     for name in ("password", "superuser_password", "bootstrap_password"):
         passwords[name] = wanted.get(name) or kept(os.path.join(directory, name))
         if CONTROL.search(passwords[name]):
-            module.fail_json(msg=f"{name} has a control character (a line break?), which no password file can carry.")
+            module.fail_json(
+                msg=f"{name} has a control character (a line break?), which no password file can carry."
+            )
         if not passwords[name] and not module.check_mode:
             passwords[name] = secrets.token_urlsafe(24)
 
@@ -88,7 +90,11 @@ def main() -> None:
     texts["superuser_pgpass"] = pgpass("postgres", passwords["superuser_password"])
 
     paths = {os.path.join(directory, name): text for name, text in texts.items()}
-    stale = {path: text for path, text in paths.items() if not private(path, 0o600) or f"{kept(path)}\n" != text}
+    stale = {
+        path: text
+        for path, text in paths.items()
+        if not private(path, 0o600) or f"{kept(path)}\n" != text
+    }
     open_directory = not private(directory, 0o700)
     if not module.check_mode:
         if open_directory:

@@ -31,7 +31,7 @@ RETURN = r"""
 engine: {type: dict, returned: always, description: "answers, api (version), message"}
 missing_libraries: {type: list, elements: str, returned: always, description: Modules this interpreter cannot import.}
 network: {type: bool, returned: always, description: Whether the network is there.}
-container: {type: dict, returned: always, description: "Empty, or running, health, restarts, image, data (volume at the data path)"}
+container: {type: dict, returned: always, description: "Empty, or running, health, restarts, image, data (volumes)"}
 volume: {type: dict, returned: always, description: "Empty, or mountpoint and clusters (path, major, unfinished)"}
 port_taken_by: {type: str, returned: always, description: Empty, or the process or container that has the port.}
 """
@@ -62,15 +62,26 @@ class Docker:
 
 def engine(docker: Docker) -> dict[str, Any]:
     status, output, errors = docker.run("version", "--format", "{{.Server.APIVersion}}")
-    return {"answers": status == 0, "api": output.strip() if status == 0 else "0", "message": errors.strip()}
+    return {
+        "answers": status == 0,
+        "api": output.strip() if status == 0 else "0",
+        "message": errors.strip(),
+    }
 
 
 def container(found: dict[str, Any]) -> dict[str, Any]:
     if not found:
         return {}
     state = found["State"]
-    mounts = {mount["Destination"]: mount.get("Name") or mount.get("Source", "") for mount in found["Mounts"]}
-    data = [name for path, name in mounts.items() if path in ("/var/lib/postgresql", "/var/lib/postgresql/data")]
+    mounts = {
+        mount["Destination"]: mount.get("Name") or mount.get("Source", "")
+        for mount in found["Mounts"]
+    }
+    data = [
+        name
+        for path, name in mounts.items()
+        if path in ("/var/lib/postgresql", "/var/lib/postgresql/data")
+    ]
     return {
         "running": state["Running"],
         "health": state.get("Health", {}).get("Status", ""),
@@ -130,7 +141,11 @@ def clusters(mountpoint: str) -> list[dict[str, str]]:
 
 
 def volume(found: dict[str, Any]) -> dict[str, Any]:
-    return {"mountpoint": found["Mountpoint"], "clusters": clusters(found["Mountpoint"])} if found else {}
+    return (
+        {"mountpoint": found["Mountpoint"], "clusters": clusters(found["Mountpoint"])}
+        if found
+        else {}
+    )
 
 
 def covers(listening: str, wanted: str) -> bool:
@@ -138,7 +153,9 @@ def covers(listening: str, wanted: str) -> bool:
     if set(listening) == {"0"} or wanted in ("0.0.0.0", "::"):
         return True
     octets = wanted.split(".")
-    return len(octets) == 4 and listening.endswith("".join(f"{int(octet):02X}" for octet in reversed(octets)))
+    return len(octets) == 4 and listening.endswith(
+        "".join(f"{int(octet):02X}" for octet in reversed(octets))
+    )
 
 
 def listening_inodes(address: str, port: int) -> set[str]:
@@ -193,7 +210,9 @@ def main() -> None:
     module.exit_json(
         changed=False,
         engine=engine(docker),
-        missing_libraries=[name for name in wanted["libraries"] if importlib.util.find_spec(name) is None],
+        missing_libraries=[
+            name for name in wanted["libraries"] if importlib.util.find_spec(name) is None
+        ],
         network=bool(docker.inspect("network", wanted["network"])),
         container=settled(docker, wanted["container"], wanted["wait"]),
         volume=volume(docker.inspect("volume", wanted["volume"])),
