@@ -1,25 +1,59 @@
-# The two commands: `make demo` and `make test`. `make help` lists the rest.
+# The two commands: `make demo` and `make test`. `make help` lists the others.
 SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-BIN := .venv/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-SCENARIOS := $(filter-out e2e,$(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml)))))
+TESTS := .venv/bin/python testbed/run_tests.py
 
 .PHONY: help
-help: ## list the targets
-	@grep -E '^[a-z%-]+:.*##' Makefile | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
+help: ## this list
+	@grep -hE '^[a-z0-9%-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: ## migrate a Brainer from SQLite to PostgreSQL on a disposable server, and show it
+	@testbed/demo
+
+.PHONY: demo-clean
+demo-clean: ## remove that server with everything on it
+	@testbed/vps down brainer-demo
+	@rm -rf inventory/demo/.ssh
+
+.PHONY: test
+test: images ## lint, unit tests, all scenarios and the end-to-end test
+	@$(TESTS) lint unit molecule e2e
+
+.PHONY: lint
+lint: setup ## ansible-lint, yamllint, ruff, mypy
+	@$(TESTS) lint
+
+.PHONY: unit
+unit: images ## the programs' tests, against a real PostgreSQL
+	@$(TESTS) unit
+
+.PHONY: molecule
+molecule: images ## every role's scenario
+	@$(TESTS) molecule
+
+molecule-%: images ## one role's scenario, with its output: make molecule-postgres
+	@testbed/molecule $*
+
+.PHONY: e2e
+e2e: images ## what the demo does, asserted
+	@$(TESTS) e2e
+
+.PHONY: format
+format: setup ## let ruff lay out the Python code
+	@.venv/bin/ruff check --fix-only . && .venv/bin/ruff format .
 
 .PHONY: setup
-setup: ## install what the machine lacks, and .venv
+setup: ## install what this machine lacks, and .venv
 	@testbed/setup
 
 .PHONY: images
-images: setup ## build the test images and serve them to the VPS engines
+images: setup ## build the images of the test bed
 	@testbed/engine
 	@testbed/images
 
-molecule-%: images ## one scenario, e.g. make molecule-postgres
-	@testbed/molecule $*
+.PHONY: clean
+clean: demo-clean ## remove the test bed's containers, images and caches, too
+	@testbed/clean

@@ -8,7 +8,7 @@ EVIDENCE = (
     "systemctl --failed --no-pager --no-legend",
     "docker ps --all",
     "journalctl --no-pager --lines 30 --priority warning",
-    "for c in $(docker ps --all --quiet); do echo \"-- $c\"; docker logs --tail 20 $c 2>&1; done",
+    'for c in $(docker ps --all --quiet); do echo "-- $c"; docker logs --tail 20 $c 2>&1; done',
 )
 
 

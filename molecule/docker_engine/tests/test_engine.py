@@ -36,7 +36,9 @@ def test_settings_were_there_at_the_first_start(host):
 def test_a_container_gets_log_rotation(host):
     container = host.check_output("docker create postgres:17-trixie")
     try:
-        log = json.loads(host.check_output("docker inspect %s", container))[0]["HostConfig"]["LogConfig"]
+        log = json.loads(host.check_output("docker inspect %s", container))[0]["HostConfig"][
+            "LogConfig"
+        ]
     finally:
         host.check_output("docker rm %s", container)
     assert log == {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}
