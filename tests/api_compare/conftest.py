@@ -4,7 +4,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from brainer.server import running_brainer
+
+from ..brainer.server import running_brainer
 
 
 @pytest.fixture(scope="session")

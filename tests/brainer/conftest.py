@@ -3,7 +3,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from brainer.server import running_brainer
+
+from .server import running_brainer
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -4,22 +4,15 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 
 import psycopg
 import pytest
-from brainer.server import APP, running_brainer
+from api import database
 from psycopg import sql
 from sqlalchemy import Engine, text
 from sqlalchemy.pool import QueuePool
 
-
-@pytest.fixture
-def database(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(APP)
-    from api import database
-
-    return database
+from .server import APP, running_brainer
 
 
 def start(**environment: str) -> subprocess.CompletedProcess[str]:
@@ -32,7 +25,7 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_pool_for_postgresql_is_the_documented_one(database: ModuleType) -> None:
+def test_the_pool_for_postgresql_is_the_documented_one() -> None:
     engine: Engine = database.postgres_engine("postgresql://u:p%40ss@db:5432/brainer")
     pool = engine.pool
     assert isinstance(pool, QueuePool)
@@ -43,23 +36,19 @@ def test_the_pool_for_postgresql_is_the_documented_one(database: ModuleType) -> 
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_each_way_to_write_the_scheme_uses_psycopg_3(database: ModuleType, scheme: str) -> None:
+def test_each_way_to_write_the_scheme_uses_psycopg_3(scheme: str) -> None:
     engine = database.postgres_engine(f"{scheme}://u@db/brainer")
     assert (engine.dialect.name, engine.driver) == ("postgresql", "psycopg")
 
 
-def test_sqlite_connections_may_change_thread_and_check_foreign_keys(
-    database: ModuleType, tmp_path: Path
-) -> None:
+def test_sqlite_connections_may_change_thread_and_check_foreign_keys(tmp_path: Path) -> None:
     engine = database.sqlite_engine(f"sqlite:///{tmp_path}/x.db")
     with engine.connect() as connection, ThreadPoolExecutor() as other_thread:
         pragma = text("PRAGMA foreign_keys")
         assert other_thread.submit(connection.execute, pragma).result().scalar() == 1
 
 
-def test_server_defaults_are_utc_whatever_the_server_is_set_to(
-    database: ModuleType, database_url: str
-) -> None:
+def test_server_defaults_are_utc_whatever_the_server_is_set_to(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("ALTER DATABASE {} SET timezone TO 'Asia/Tokyo'").format(

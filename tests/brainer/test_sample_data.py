@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from brainer.server import APP, running_brainer
+from .server import APP, running_brainer
 
 TABLES = ("courses", "parts", "chapters", "exercises")
 

@@ -15,7 +15,7 @@ Db = Annotated[Session, Depends(get_db)]
 RowId = Annotated[int, Path(ge=1, le=INTEGER_MAX)]
 
 
-def crud_router(model: type[Base], In: type[BaseModel], Out: type[BaseModel]) -> APIRouter:  # noqa: N803
+def crud_router(model: type[Base], In: type[BaseModel], Out: type[BaseModel]) -> APIRouter:
     name = model.__tablename__
     router = APIRouter(prefix=f"/api/{name}", tags=[name])
 

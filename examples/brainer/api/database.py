@@ -20,8 +20,8 @@ class Base(DeclarativeBase):
 def sqlite_engine(url: str | URL) -> Engine:
     engine = create_engine(
         url,
-        # SQLite's own option (psycopg does not know it): FastAPI may open a session in one
-        # thread and use it in another; the session is still used by one thread at a time.
+        # SQLite's own option; psycopg refuses it. FastAPI may open a session in one thread and
+        # use it in another, though never in two at once. (SQLAlchemy 2 would do this unasked.)
         connect_args={"check_same_thread": False},
     )
 
