@@ -123,7 +123,7 @@ def _told(verdict: Compared) -> str:
         f"{verdict.items_equal} of {verdict.items} items equal"
     )
     if verdict.items_not_compared:
-        line += f", {verdict.items_not_compared} items not fetched (their list entries were)"
+        line += f", {verdict.items_not_compared} items compared as listed only"
     return line
 
 
