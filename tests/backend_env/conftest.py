@@ -24,7 +24,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
     def call(check: bool = False, **arguments: Any) -> dict[str, Any]:
         capsys.readouterr()
-        with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+        with (
+            patch_module_args({**arguments, "_ansible_check_mode": check}),
+            pytest.raises(SystemExit),
+        ):
             backend_env.main()
         answer: dict[str, Any] = json.loads(capsys.readouterr().out)
         return answer

@@ -17,7 +17,9 @@ LIBRARY = Path(__file__).parents[2] / "roles" / "backend" / "library"
 SECRET = "postgresql://brainer:s3cr3t-w0rd@postgres:5432/brainer"
 BEFORE = b"# app\r\nSECRET_KEY=other-secret\r\nDB_TYPE=sqlite\r\n\r\nLAST='x'"
 AFTER = (
-    b"# app\r\nSECRET_KEY=other-secret\r\nDB_TYPE=postgres\r\n\r\nLAST='x'\r\nDATABASE_URL=" + SECRET.encode() + b"\r\n"
+    b"# app\r\nSECRET_KEY=other-secret\r\nDB_TYPE=postgres\r\n\r\nLAST='x'\r\nDATABASE_URL="
+    + SECRET.encode()
+    + b"\r\n"
 )
 
 
@@ -30,7 +32,13 @@ def env(tmp_path: Path) -> Path:
 
 
 def switch(run: Run, env: Path, check: bool = False, **more: object) -> dict[str, Any]:
-    return run(check=check, path=str(env), values={"DB_TYPE": "postgres"}, secrets={"DATABASE_URL": SECRET}, **more)
+    return run(
+        check=check,
+        path=str(env),
+        values={"DB_TYPE": "postgres"},
+        secrets={"DATABASE_URL": SECRET},
+        **more,
+    )
 
 
 def test_switch_then_nothing_to_do(run: Run, env: Path) -> None:
@@ -91,7 +99,9 @@ def test_copy_and_restore(run: Run, env: Path, tmp_path: Path) -> None:
     assert copy.read_bytes() == BEFORE and copy.stat().st_mode & 0o7777 == 0o600
     assert "backup_file" not in switch(run, env, backup_path=str(copy))
     assert copy.read_bytes() == BEFORE, "a second run keeps the first run's copy"
-    assert run(check=True, path=str(env), restore=str(copy))["changed"] and env.read_bytes() == AFTER
+    assert (
+        run(check=True, path=str(env), restore=str(copy))["changed"] and env.read_bytes() == AFTER
+    )
     answer = run(path=str(env), restore=str(copy))
     assert answer["changed"] and env.read_bytes() == BEFORE and env.stat().st_mode & 0o7777 == 0o640
     assert "s3cr3t" not in json.dumps(answer) and "other-secret" not in json.dumps(answer)
@@ -113,7 +123,9 @@ def test_missing_file(run: Run, tmp_path: Path) -> None:
 
 def test_refusal_changes_nothing_and_shows_nothing(run: Run, env: Path) -> None:
     answer = run(path=str(env), secrets={"DATABASE_URL": "postgresql://u:it's@h/d"})
-    assert answer["failed"] and "percent-encode" in answer["msg"] and "it's" not in json.dumps(answer)
+    assert (
+        answer["failed"] and "percent-encode" in answer["msg"] and "it's" not in json.dumps(answer)
+    )
     assert env.read_bytes() == BEFORE
 
 
@@ -136,14 +148,30 @@ def test_shipped_by_ansible_itself(env: Path, tmp_path: Path) -> None:
     """The real road once: argument file, packed module, and what the log shows with -vvv --diff."""
     (tmp_path / "vars.yml").write_text(json.dumps({"url": SECRET}))
     (tmp_path / "ansible.cfg").touch()
-    arguments = {"path": str(env), "values": {"DB_TYPE": "postgres"}, "secrets": {"DATABASE_URL": "{{ url }}"}}
+    arguments = {
+        "path": str(env),
+        "values": {"DB_TYPE": "postgres"},
+        "secrets": {"DATABASE_URL": "{{ url }}"},
+    }
     command = [
-        *(str(Path(sys.executable).with_name("ansible")), "localhost", "--connection=local", "-vvv", "--diff"),
+        *(
+            str(Path(sys.executable).with_name("ansible")),
+            "localhost",
+            "--connection=local",
+            "-vvv",
+            "--diff",
+        ),
         *("--module-path", str(LIBRARY), "-m", "backend_env", "-a", json.dumps(arguments)),
         *("-e", f"@{tmp_path / 'vars.yml'}", "-e", f"ansible_python_interpreter={sys.executable}"),
     ]
-    settings = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg")}
-    done = subprocess.run(command, capture_output=True, text=True, env=settings, cwd=tmp_path, check=False)
+    settings = {
+        **os.environ,
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+    }
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=settings, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert env.read_bytes() == AFTER
     assert "s3cr3t" not in done.stdout + done.stderr

@@ -128,7 +128,9 @@ def _key(text: str, at: int) -> tuple[str, int, bool]:
             return "", here, True
         if not (char in BLANK or char in "_.-[]" or char.isalnum()):
             line = text.count("\n", 0, here) + 1
-            raise EnvError(f"line {line}: not KEY=value, a comment or a blank line; compose cannot read it either")
+            raise EnvError(
+                f"line {line}: not KEY=value, a comment or a blank line; compose cannot read it either"
+            )
     return "", len(text), True
 
 
@@ -171,7 +173,11 @@ def written(value: str, quote: str = "", rest: str = "") -> str:
         if not value and re.match(r"[ \t\r]*(\n|\Z)", rest):
             return value
         return f"'{value}'"
-    odd = [char for char in value if char in "'\\" or unicodedata.category(char)[0] == "C" or char in "\u2028\u2029"]
+    odd = [
+        char
+        for char in value
+        if char in "'\\" or unicodedata.category(char)[0] == "C" or char in "\u2028\u2029"
+    ]
     if odd or "${" in value:
         what = ", ".join(sorted({f"U+{ord(char):04X}" for char in odd})) or "${"
         raise EnvError(
@@ -195,7 +201,11 @@ def set_values(data: bytes, values: dict[str, str]) -> tuple[bytes, list[str]]:
         try:
             if standing:
                 last = standing[-1]
-                text = text[: last.start] + written(value, last.quote, text[last.end :]) + text[last.end :]
+                text = (
+                    text[: last.start]
+                    + written(value, last.quote, text[last.end :])
+                    + text[last.end :]
+                )
             else:
                 text = _appended(text, f"{key}={written(value)}")
         except EnvError as error:
@@ -204,7 +214,9 @@ def set_values(data: bytes, values: dict[str, str]) -> tuple[bytes, list[str]]:
     result = {assignment.key: assignment.value for assignment in parse(text)}
     wrong = [key for key, value in values.items() if result.get(key) != value]
     if wrong:
-        raise EnvError(f"{', '.join(wrong)}: would not be read back as given; the file is left alone")
+        raise EnvError(
+            f"{', '.join(wrong)}: would not be read back as given; the file is left alone"
+        )
     return text.encode("utf-8", "surrogateescape"), changed
 
 
@@ -230,7 +242,9 @@ def replace_file(module: AnsibleModule, path: str, data: bytes, private: bool = 
             os.replace(beside, path)
             module.set_default_selinux_context(path, False)
         else:
-            module.atomic_move(beside, path)  # keeps mode, owner and SELinux context of what stood there
+            module.atomic_move(
+                beside, path
+            )  # keeps mode, owner and SELinux context of what stood there
     finally:
         if os.path.lexists(beside):
             os.unlink(beside)
@@ -247,8 +261,14 @@ def shown(data: bytes, public: list[str], secret: list[str]) -> str:
         values = {item.key: item.value for item in parse(data.decode("utf-8", "surrogateescape"))}
     except EnvError:
         return ""  # a broken file that `restore` replaces
-    lines = [f"{key}={'(expanded)' if values[key] is None else values[key]}" for key in public if key in values]
-    return "".join(f"{line}\n" for line in lines + [f"{key}=********" for key in secret if key in values])
+    lines = [
+        f"{key}={'(expanded)' if values[key] is None else values[key]}"
+        for key in public
+        if key in values
+    ]
+    return "".join(
+        f"{line}\n" for line in lines + [f"{key}=********" for key in secret if key in values]
+    )
 
 
 def read(path: str) -> bytes | None:
@@ -277,15 +297,21 @@ def main() -> None:
     path = os.path.realpath(params["path"])
     before = read(path)
     if before is None and not params["create"] and not params["restore"]:
-        module.fail_json(msg=f"There is no env file {path}. Nothing was changed. Next: create it, or set its path.")
+        module.fail_json(
+            msg=f"There is no env file {path}. Nothing was changed. Next: create it, or set its path."
+        )
 
     if params["restore"]:
         after = read(params["restore"])
         if after is None:
-            module.fail_json(msg=f"There is no copy {params['restore']} to restore {path} from. Nothing was changed.")
+            module.fail_json(
+                msg=f"There is no copy {params['restore']} to restore {path} from. Nothing was changed."
+            )
         keys: list[str] = []
     else:
-        values = {key: str(value) for key, value in {**params["values"], **params["secrets"]}.items()}
+        values = {
+            key: str(value) for key, value in {**params["values"], **params["secrets"]}.items()
+        }
         try:
             after, keys = set_values(before or b"", values)
         except EnvError as error:
@@ -297,7 +323,12 @@ def main() -> None:
         left, right = shown(before or b"", public, secret), shown(after, public, secret)
         if left == right:
             right += "(a secret or another line is changed)\n"
-        result["diff"] = {"before_header": path, "after_header": path, "before": left, "after": right}
+        result["diff"] = {
+            "before_header": path,
+            "after_header": path,
+            "before": left,
+            "after": right,
+        }
         if not module.check_mode:
             if params["backup_path"] and before is not None:
                 backup = params["backup_path"]

@@ -14,11 +14,11 @@ description:
 options:
   project_dir: {description: Directory of the compose project., type: path, required: true}
   service: {description: Name of the service., type: str, required: true}
-  files: {description: Compose files, when not the ones that compose finds itself., type: list, elements: path, default: []}
+  files: {description: Compose files, when compose does not find them itself., type: list, elements: path, default: []}
   env_files: {description: Files for C(--env-file), when not C(.env)., type: list, elements: path, default: []}
   env_file: {description: The file that holds DB_TYPE and DATABASE_URL., type: path, required: true}
   url: {description: Health address of the app., type: str, required: true}
-  wait: {description: Seconds to wait for the app to be healthy; 0 asks once and never fails for it., type: int, default: 0}
+  wait: {description: Seconds to wait until it is healthy; 0 asks once and does not fail for it., type: int, default: 0}
   required: {description: Fail when there is no such service; else say so in C(defined)., type: bool, default: true}
 author: [The brainer-db authors]
 """
@@ -43,7 +43,15 @@ state:
 import os
 from typing import Any
 
-from ansible.module_utils.backend_compose import ACTIVE, COMPOSE_OPTIONS, Problem, Service, ask, db_type, masked
+from ansible.module_utils.backend_compose import (
+    ACTIVE,
+    COMPOSE_OPTIONS,
+    Problem,
+    Service,
+    ask,
+    db_type,
+    masked,
+)
 from ansible.module_utils.basic import AnsibleModule
 
 
@@ -101,7 +109,13 @@ def main() -> None:
     except Problem as problem:
         if params["required"] or params["wait"]:
             module.fail_json(msg=str(problem))
-        found = {"defined": False, "reason": str(problem), "running": False, "active": False, "healthy": False}
+        found = {
+            "defined": False,
+            "reason": str(problem),
+            "running": False,
+            "active": False,
+            "healthy": False,
+        }
     module.exit_json(changed=False, state=found)
 
 

@@ -18,7 +18,7 @@ description:
 options:
   project_dir: {description: Directory of the compose project., type: path, required: true}
   service: {description: Name of the service., type: str, required: true}
-  files: {description: Compose files, when not the ones that compose finds itself., type: list, elements: path, default: []}
+  files: {description: Compose files, when compose does not find them itself., type: list, elements: path, default: []}
   env_files: {description: Files for C(--env-file), when not C(.env)., type: list, elements: path, default: []}
   state: {description: Whether the probe is to be there., type: str, choices: [present, absent], default: present}
   db_type: {description: DB_TYPE for the probe; empty is what the service has., type: str, default: ''}
@@ -71,15 +71,22 @@ def definition(service: Service, environment: dict[str, str]) -> dict[str, Any]:
     given = {key: value.replace("$", "$$") for key, value in environment.items() if value}
     probe["environment"] = {**(probe.get("environment") or {}), **given}
     probe |= {"image": service.image, "container_name": container_name(service), "restart": "no"}
-    probe["pull_policy"] = "never"  # the image the app runs on, never a newer one or a stranger's of that name
+    probe["pull_policy"] = (
+        "never"  # the image the app runs on, never a newer one or a stranger's of that name
+    )
     if probe.get("networks"):
-        probe["networks"] = {name: None for name in probe["networks"]}  # no alias, no fixed address
+        probe["networks"] = dict.fromkeys(probe["networks"])  # no alias, no fixed address
     if resources := (probe.pop("deploy", None) or {}).get("resources"):
         probe["deploy"] = {"resources": resources}
     theirs: dict[str, Any] = {"services": {"probe": probe}}
-    for kind, users in (("networks", set(probe.get("networks") or {})), ("volumes", _volumes(probe))):
+    for kind, users in (
+        ("networks", set(probe.get("networks") or {})),
+        ("volumes", _volumes(probe)),
+    ):
         known = service.config.get(kind) or {}
-        theirs[kind] = {name: {"name": known[name]["name"], "external": True} for name in users if name in known}
+        theirs[kind] = {
+            name: {"name": known[name]["name"], "external": True} for name in users if name in known
+        }
     for kind in ("secrets", "configs"):
         if service.config.get(kind):
             theirs[kind] = service.config[kind]
@@ -87,7 +94,11 @@ def definition(service: Service, environment: dict[str, str]) -> dict[str, Any]:
 
 
 def _volumes(probe: dict[str, Any]) -> set[str]:
-    return {item["source"] for item in probe.get("volumes") or [] if item["type"] == "volume" and item.get("source")}
+    return {
+        item["source"]
+        for item in probe.get("volumes") or []
+        if item["type"] == "volume" and item.get("source")
+    }
 
 
 def container_name(service: Service) -> str:
@@ -131,12 +142,16 @@ def remove(service: Service) -> bool:
         code, _, err = service.docker("docker", "rm", "--force", "--volumes", item.id)
         if code and "No such container" not in err:
             raise Problem(
-                "The probe container cannot be removed.", err.strip()[-300:], f"docker rm --force {item.name}"
+                "The probe container cannot be removed.",
+                err.strip()[-300:],
+                f"docker rm --force {item.name}",
             )
     return bool(found)
 
 
-def start(service: Service, environment: dict[str, str], port: int, path: str, timeout: int) -> tuple[str, bool]:
+def start(
+    service: Service, environment: dict[str, str], port: int, path: str, timeout: int
+) -> tuple[str, bool]:
     """Start the probe and wait until it answers; its address, and whether it is a new container."""
     project = container_name(service)
     before = {item.id for item in existing(service) if item.state == "running"}
@@ -159,8 +174,10 @@ def start(service: Service, environment: dict[str, str], port: int, path: str, t
         remove(service)
         problem.more = service.hide(problem.more, environment["DATABASE_URL"])
         if problem.following.startswith("docker logs"):
-            problem.what = f"The probe, a second container of the app on {environment['DB_TYPE'] or 'its database'}, failed: {problem.what}"
-            problem.following = f"cd {service.directory} && docker compose logs --tail 100 {service.name}"
+            problem.what = f"The probe, a second container of the app, failed. {problem.what}"
+            problem.following = (
+                f"cd {service.directory} && docker compose logs --tail 100 {service.name}"
+            )
         raise
     return url, {item.id for item in existing(service)} != before
 

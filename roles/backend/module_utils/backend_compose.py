@@ -99,7 +99,11 @@ def db_type(value: str) -> str:
 
 def masked(url: str) -> str:
     """A database URL without its password."""
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:********@", re.sub(r"(password|passfile)=[^&]*", r"\1=********", url))
+    return re.sub(
+        r"(://[^:/@]*):.*@",
+        r"\1:********@",
+        re.sub(r"(password|passfile)=[^&]*", r"\1=********", url),
+    )
 
 
 class Service:
@@ -110,7 +114,10 @@ class Service:
         self.directory: str = os.path.abspath(module.params["project_dir"])
         self.name: str = module.params["service"]
         self.base = ["docker", "compose", "--project-directory", self.directory]
-        for option, paths in (("--file", module.params["files"]), ("--env-file", module.params["env_files"])):
+        for option, paths in (
+            ("--file", module.params["files"]),
+            ("--env-file", module.params["env_files"]),
+        ):
             for path in paths:
                 self.base += [option, path]
         self._config: dict[str, Any] | None = None
@@ -119,7 +126,9 @@ class Service:
 
     def docker(self, *arguments: str, data: str | None = None) -> tuple[int, str, str]:
         """Run docker in the project's directory: exit code, standard output, standard error."""
-        result: tuple[int, str, str] = self.module.run_command(list(arguments), cwd=self.directory, data=data)
+        result: tuple[int, str, str] = self.module.run_command(
+            list(arguments), cwd=self.directory, data=data
+        )
         return result
 
     @property
@@ -132,7 +141,9 @@ class Service:
     def _read_config(self, *options: str) -> dict[str, Any]:
         if not shutil.which("docker"):
             raise Problem(
-                "There is no Docker on this host.", "docker is not in PATH", "ansible-playbook playbooks/site.yml"
+                "There is no Docker on this host.",
+                "docker is not in PATH",
+                "ansible-playbook playbooks/site.yml",
             )
         if not os.path.isdir(self.directory):
             raise Problem(
@@ -205,7 +216,8 @@ class Service:
         raw = self._read_config("--no-interpolate")["services"][self.name]
         own = raw.get("environment") or {}
         listed = [
-            os.path.realpath(item["path"] if isinstance(item, dict) else item) for item in raw.get("env_file") or []
+            os.path.realpath(item["path"] if isinstance(item, dict) else item)
+            for item in raw.get("env_file") or []
         ]
         read = [os.path.realpath(path) for path in self.module.params["env_files"]] or [
             os.path.realpath(os.path.join(self.directory, ".env"))
@@ -214,7 +226,9 @@ class Service:
         loose = []
         for key in KEYS:
             if key in own:  # `environment` wins over `env_file`
-                wired = file in read and (own[key] is None or re.search(rf"\$\{{?{key}\b", str(own[key])))
+                wired = file in read and (
+                    own[key] is None or re.search(rf"\$\{{?{key}\b", str(own[key]))
+                )
             else:
                 wired = file in listed
             if not wired:
@@ -231,15 +245,22 @@ class Service:
     def containers(self, project: str = "", service: str = "") -> list[Container]:
         """All containers of the service, stopped ones and one-offs included."""
         labels = {"project": project or self.project, "service": service or self.name}
-        filters = [f"--filter=label=com.docker.compose.{key}={value}" for key, value in labels.items()]
+        filters = [
+            f"--filter=label=com.docker.compose.{key}={value}" for key, value in labels.items()
+        ]
         code, out, err = self.docker("docker", "ps", "--all", "--quiet", "--no-trunc", *filters)
         if code:
-            raise Problem("The Docker engine does not answer.", err.strip()[-300:], "systemctl status docker")
+            raise Problem(
+                "The Docker engine does not answer.", err.strip()[-300:], "systemctl status docker"
+            )
         if not out.split():
             return []
         # one that goes away between the two calls is named on stderr and left out
         _, out, _ = self.docker("docker", "inspect", "--type=container", *out.split())
-        return sorted((self._container(item) for item in json.loads(out or "[]")), key=lambda found: found.name)
+        return sorted(
+            (self._container(item) for item in json.loads(out or "[]")),
+            key=lambda found: found.name,
+        )
 
     @staticmethod
     def _container(found: dict[str, Any]) -> Container:
@@ -275,7 +296,9 @@ class Service:
 
     # -- waiting ----------------------------------------------------------------------------------------------------
 
-    def wait_healthy(self, url: str, seconds: float, project: str = "", service: str = "") -> Answer:
+    def wait_healthy(
+        self, url: str, seconds: float, project: str = "", service: str = ""
+    ) -> Answer:
         """Ask until the app answers 200; Problem with the last answer and log lines when it does not in time."""
         started = time.monotonic()
         gone = 0
@@ -303,6 +326,8 @@ class Service:
         return Problem(
             f"The app is not healthy after {passed:.0f} s.",
             answer.url,
-            f"docker logs --tail 100 {name}" if name else f"cd {self.directory} && docker compose up -d {self.name}",
+            f"docker logs --tail 100 {name}"
+            if name
+            else f"cd {self.directory} && docker compose up -d {self.name}",
             more=f"  last answer: {self.hide(answer.text)}\n{more}",
         )
