@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -204,10 +205,11 @@ class TestSecrets:
                 "docker logs brainer-postgres 2>&1",
                 "docker inspect brainer-postgres",
                 "cat /proc/$(docker inspect -f '{{.State.Pid}}' brainer-postgres)/environ",
-                "journalctl --no-pager",
+                "journalctl --no-pager | grep -v sudo",  # which records the tests' own commands
                 "cat -- /opt/brainer-db/postgres/etc/*.conf /opt/brainer-db/postgres/etc/conf.d/*",
             ):
-                assert password not in host.check_output(place), place
+                # up to what SQL or JSON would write differently
+                assert re.split(r"['\"\\]", password)[0] not in host.check_output(place), place
 
     def test_the_log_did_record_statements(self, host: Host) -> None:
         """Or the test above proved nothing: log_statement is all."""
