@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import sqlite3
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -25,6 +28,8 @@ if TYPE_CHECKING:  # a preview on a bare host reads the source without psycopg
 
 #: What a target needs, as a multiple of the SQLite file: rows, indexes, WAL.
 _TARGET_SHARE = 2.5
+#: Seconds in which a working directory may be without its lock.
+_NEWBORN = 60.0
 
 
 @dataclass(frozen=True)
@@ -87,11 +92,18 @@ def verify(options: Options, events: Events, report: Report) -> None:
                     next="migrate first: migrate_db run",
                     code=Exit.DIFFERENT,
                 )
-            with events.phase("prove") as phase:
+            if report.findings:
+                raise MigrationError(
+                    f"{len(report.findings)} values or objects of the source can't be in the"
+                    " target as it is, so the sides can't be equal",
+                    where=str(target),
+                    next="see what is listed above; nothing else was compared",
+                    code=Exit.DIFFERENT,
+                )
+            with events.phase("prove") as phase, target.one_moment():
                 report.proof = prove(connection, target, found, events.progress)
                 phase.note = _proved(report)
-    equal = report.proof.holds and not report.findings
-    report.verdict, report.exit_code = ("equal", Exit.DONE) if equal else (
+    report.verdict, report.exit_code = ("equal", Exit.DONE) if report.proof.holds else (
         "different", Exit.DIFFERENT
     )  # fmt: skip
 
@@ -116,14 +128,14 @@ def run(options: Options, events: Events, report: Report) -> None:
             known = state.read(target)
             full = [table for table in found.tables if table.target_rows]
             journey = _Journey(options, events, report, connection, target, found)
-            if full and not report.findings and journey.is_equal():
+            if (full or known) and not report.findings and journey.is_equal():
                 report.verdict, report.exit_code = "already migrated", Exit.DONE
                 if options.hold and known is not None and known.opened_at is None:
                     journey.record()
                 _keep_snapshot(options, report, directory)
                 return
             report.proof = None
-            if full and known is not None and known.opened_at is not None and not options.replace:
+            if known is not None and known.opened_at is not None and not options.replace:
                 raise MigrationError(
                     f"the app lives on this database since {known.opened_at};"
                     " loading the source again would destroy what it wrote",
@@ -131,15 +143,18 @@ def run(options: Options, events: Events, report: Report) -> None:
                     details=_counts(found),
                     next="nothing is to be migrated; to go back to SQLite, roll back",
                 )
-            if full and options.catch_up and known is not None:
+            absent = [table.target for table in found.tables if not table.exists]
+            if full and options.catch_up and known is not None and not absent:
                 _no_findings(report)
                 journey.catch_up()
             elif full and not options.replace:
-                again = "--catch-up to bring it up to the source, or " if known else ""
+                # catching up fills tables, it doesn't make any
+                can_catch_up = known is not None and not absent
+                again = "--catch-up to bring it up to the source, or " if can_catch_up else ""
                 raise MigrationError(
                     "the target is not empty" + ("" if known else ", and not made by us"),
                     where=str(target),
-                    details=_counts(found),
+                    details=_counts(found) + [f"{name}: not there" for name in absent if known],
                     next=f"run again with {again}--replace --keep-dump DIR, which replaces these"
                     " tables after keeping a dump",
                 )
@@ -191,7 +206,9 @@ class _Journey:
     def is_equal(self) -> bool:
         from migrate_db.proof import prove
 
-        with self.events.phase("compare") as phase:
+        if not all(table.exists for table in self.plan.tables):
+            return False
+        with self.events.phase("compare") as phase, self.target.one_moment():
             self.report.proof = prove(self.snapshot, self.target, self.plan, self.events.progress)
             holds = self.report.proof.holds
             phase.note = "the target holds every row already" if holds else "the target differs"
@@ -295,8 +312,6 @@ class _Journey:
         self.report.changed = not self.options.rehearse
 
     def _load_table(self, table: TablePlan, told: TableReport) -> None:
-        import time
-
         from migrate_db import load
 
         begun = time.monotonic()
@@ -319,6 +334,8 @@ class _Journey:
             with self.target.connection.transaction():
                 self.target.execute(statement.sql)
         except psycopg.Error as error:
+            if not _is_about_the_statement(error):
+                raise
             reason = (error.diag.message_primary or str(error)).strip()
             self.report.uncarried.append(
                 schema.Uncarried(statement.kind, statement.name, f"PostgreSQL says: {reason}")
@@ -338,27 +355,43 @@ class _Journey:
 
     def _arrived(self, verdict: str) -> None:
         """Look once more, from another connection, at what everybody sees now."""
+        if verdict != "rehearsed":
+            with self.events.phase("publish") as phase:
+                self._count_again()
+                phase.note = "visible to everybody, counted from another connection"
+        self.report.verdict, self.report.exit_code = verdict, Exit.DONE
+
+    def _count_again(self) -> None:
+        import psycopg
+
         from migrate_db import sql
         from migrate_db.target import connect
 
-        if verdict != "rehearsed":
-            with self.events.phase("publish") as phase:
-                other = connect(self.options.target, self.target.schema)
-                try:
-                    for table in self.plan.tables:
-                        place = sql.qualified(other.schema, table.target)
-                        seen = other.value(f"SELECT count(*) FROM {place}")
-                        if seen != table.rows:
-                            raise MigrationError(
-                                f"{table.target}: {seen} rows after the commit, not {table.rows}",
-                                where=str(other),
-                                next="something else wrote to it: migrate_db verify",
-                                code=Exit.CHANGED,
-                            )
-                finally:
-                    other.connection.close()
-                phase.note = "visible to everybody, counted from another connection"
-        self.report.verdict, self.report.exit_code = verdict, Exit.DONE
+        try:
+            other = connect(self.options.target, self.target.schema)
+            try:
+                for table in self.plan.tables:
+                    place = sql.qualified(other.schema, table.target)
+                    seen = other.value(f"SELECT count(*) FROM {place}")
+                    if seen != table.rows:
+                        raise MigrationError(
+                            f"{table.target}: {seen} rows after the commit, not {table.rows}",
+                            where=str(other),
+                            next="something else wrote to it: migrate_db verify",
+                        )
+            finally:
+                other.connection.close()
+        except (MigrationError, psycopg.Error) as error:
+            told = error if isinstance(error, MigrationError) else _server_said(
+                error, str(self.target), committing=False
+            )  # fmt: skip
+            raise MigrationError(
+                "everything was loaded and proved, but a last look failed: " + told.what,
+                where=told.where,
+                details=told.details,
+                next="see whether it is all there: migrate_db verify",
+                code=Exit.CHANGED,
+            ) from None
 
 
 @contextmanager
@@ -366,25 +399,46 @@ def _workspace(parent: Path) -> Iterator[Path]:
     """A private directory; what killed runs left is removed, what live ones use is not."""
     try:
         for old in parent.glob("migrate_db-*"):
-            with (old / "lock").open("w") as held:
-                try:
-                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    continue
-                shutil.rmtree(old, ignore_errors=True)
+            _remove_if_dead(old)
         directory = Path(tempfile.mkdtemp(prefix="migrate_db-", dir=parent))
+        held = _lock(directory)
     except OSError as error:
         raise MigrationError(
             f"the working directory can't be used: {error.strerror}",
             where=str(parent),
             next="pass another one with --work-dir",
         ) from None
-    with (directory / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        try:
-            yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.close(held)
+
+
+def _remove_if_dead(directory: Path) -> None:
+    """Everybody may write to /var/tmp: only a directory of our own is touched."""
+    try:
+        status = directory.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            return
+        # a live run made it this very moment, and is about to lock it
+        if not (directory / "lock").exists() and time.time() - status.st_mtime < _NEWBORN:
+            return
+        held = _lock(directory)
+    except OSError:
+        return
+    shutil.rmtree(directory, ignore_errors=True)
+    os.close(held)
+
+
+def _lock(directory: Path) -> int:
+    held = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise
+    return held
 
 
 @contextmanager
@@ -546,6 +600,13 @@ def _kinds(kinds: list[str]) -> str:
         f"{count} {kind if count == 1 else plural.get(kind, kind + 's')}"
         for kind, count in counted.items()
     )
+
+
+def _is_about_the_statement(error: Exception) -> bool:
+    """Whether another try would fail the same way: not so with a full disk or a lost server."""
+    state = getattr(error, "sqlstate", None) or ""
+    # 23503: rows without a parent are never left behind in silence
+    return bool(state) and state[:2] in ("0A", "22", "23", "42", "54") and state != "23503"
 
 
 def _server_said(error: Exception, place: str, committing: bool) -> MigrationError:

@@ -69,6 +69,8 @@ def scan(
     """
     counts: dict[str, list[int]] = {column: [] for column in candidates}
     rows = 0
+    if not candidates:  # an existing table with other columns; its rows count nevertheless
+        (rows,) = connection.execute(f"SELECT count(*) FROM main.{sql.name(table.name)}").fetchone()
     waiting = dict(candidates)
     depth = 0
     while waiting:
@@ -180,19 +182,21 @@ def orphans(connection: sqlite3.Connection, table: Table) -> Iterator[Finding]:
         if count == SHOWN:
             yield Finding(table.name, "", "", "", "more orphans like these", "")
             return
-        key = "" if orphan.rowid is None else f"rowid={orphan.rowid}"
-        where = f" WHERE rowid = {orphan.rowid}" if orphan.rowid is not None else ""
+        key, command = "", ""
+        if orphan.rowid is not None:  # without one, a DELETE can't name the row
+            key = f"rowid={orphan.rowid}"
+            command = f": DELETE FROM {sql.name(table.name)} WHERE rowid = {orphan.rowid};"
         yield Finding(
             table.name, key, orphan.column, "",
             f"points at a row of {orphan.parent} that doesn't exist",
-            f"add the parent, or remove the row: DELETE FROM {sql.name(table.name)}{where};",
+            f"add the parent, or remove the row{command}",
         )  # fmt: skip
 
 
 def _key(table: Table) -> str:
     """An SQL expression that names a row for a person."""
     if table.without_rowid:
-        parts = [f"'{c}=' || quote({sql.name(c)})" for c in table.primary_key]
+        parts = [f"{sql.string(c + '=')} || quote({sql.name(c)})" for c in table.primary_key]
         return " || ' ' || ".join(parts)
     label = table.rowid_alias or "rowid"
     taken = {c.name.lower() for c in table.columns}

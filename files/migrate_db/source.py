@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +60,13 @@ def examine(path: Path) -> None:
             next="use the python3 of Debian 12, Ubuntu 22.04 or newer",
         )
     try:
+        # a pipe or a device would be waited for
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise MigrationError(
+                "the SQLite file is not a regular file",
+                where=str(path),
+                next="pass the file the app uses with --source",
+            )
         with path.open("rb") as file:
             head = file.read(len(_MAGIC))
     except FileNotFoundError:
@@ -106,12 +114,33 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
         with _reading(path, directory) as (connection, wal):
             copy = sqlite3.connect(target)
             try:
+                # with a time limit, which the backup itself doesn't have
+                connection.execute("BEGIN")
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
                 connection.backup(copy)
                 # the copy is read by several connections; none of them may need a -wal
                 copy.execute("PRAGMA journal_mode = DELETE")
             finally:
                 copy.close()
+    except OSError as error:
+        raise MigrationError(
+            f"the snapshot can't be taken: {error.strerror}",
+            where=str(error.filename or directory),
+            next="free some space, or pass --work-dir on a larger disk",
+        ) from None
     except sqlite3.Error as error:
+        if "disk" in str(error):  # "database or disk is full", "disk I/O error"
+            raise MigrationError(
+                f"no room for the snapshot: {error}",
+                where=str(directory),
+                next="free some space, or pass --work-dir on a larger disk",
+            ) from None
+        if "locked" in str(error):
+            raise MigrationError(
+                f"the app keeps the file locked: {error}, for {_BUSY_SECONDS:.0f} s",
+                where=str(path),
+                next="see who has it open: fuser -v " + str(path),
+            ) from None
         raise MigrationError(
             f"SQLite can't read the file: {error}",
             where=str(path),

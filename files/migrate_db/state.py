@@ -46,6 +46,7 @@ def record_load(target: Target, source: str, sha256: str, held: bool) -> None:
         " snapshot_sha256 text NOT NULL, loaded_at text NOT NULL, held boolean NOT NULL,"
         " opened_at text)"
     )
+    was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
     target.execute("DELETE FROM migrate_db.state")
     target.connection.execute(
         "INSERT INTO migrate_db.state VALUES (%s, %s,"
@@ -54,6 +55,8 @@ def record_load(target: Target, source: str, sha256: str, held: bool) -> None:
     )
     if held:
         target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
+    elif was_held:
+        target.execute(f"{_alter(target)} RESET default_transaction_read_only")
 
 
 def open_(target: Target) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-
-import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from typing import TYPE_CHECKING, Any
 
 from migrate_db import sql
 from migrate_db.errors import Exit, MigrationError
+
+if TYPE_CHECKING:  # a preview on a bare host reads the source without psycopg
+    import psycopg
 
 #: Key of the advisory lock: one run per database, from whatever machine.
 _LOCK = 0x6D69_6772_6174_6521
@@ -19,7 +23,7 @@ _OLDEST = 140000
 
 # Values must mean the same on every server, and nothing but us may end the session.
 _SESSION = """
-SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET extra_float_digits = 1;
+SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET extra_float_digits = 1;
 SET bytea_output = 'hex'; SET standard_conforming_strings = on;
 SET default_transaction_read_only = off;
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
@@ -66,6 +70,13 @@ class Target:
         """Run SQL that was composed here, with names quoted by ``sql``."""
         return self.connection.execute(statement.encode())
 
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Read everything as it is now, whatever others write meanwhile; write nothing."""
+        with self.connection.transaction():
+            self.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+
     def value(self, statement: str) -> object:
         """The single value of a query."""
         row = self.execute(statement).fetchone()
@@ -78,16 +89,15 @@ def connect(url: str, schema: str) -> Target:
     Raises:
         MigrationError: with the cause and the next command, without the password.
     """
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
     try:
         words = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        raise MigrationError(
-            "the target is not a PostgreSQL URL",
-            where="--target (or DATABASE_URL)",
-            next="write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE, with"
-            " % @ : / # in the password percent-encoded",
-            code=Exit.USAGE,
-        ) from None
+        raise _not_a_url() from None
+    if _is_torn(words):
+        raise _not_a_url()
     place = f"{words.get('user', '')}@{words.get('host', 'localhost')}:{words.get('port', 5432)}"
     place += f"/{words.get('dbname', '')}"
     defaults: dict[str, str | int] = {"connect_timeout": 10, "application_name": "migrate_db"}
@@ -96,10 +106,15 @@ def connect(url: str, schema: str) -> Target:
         connection = psycopg.connect(make_conninfo(url, **missing), autocommit=True)
     except psycopg.OperationalError as error:
         raise _refused(str(error), place) from None
-    if connection.info.server_version < _OLDEST:
-        version = connection.info.parameter_status("server_version")
-        raise MigrationError(f"PostgreSQL {version} is too old; 14 or newer is needed", where=place)
-    connection.execute(_SESSION)
+    try:
+        _examine(connection, place)
+        connection.execute(_SESSION)
+    except psycopg.Error as error:
+        connection.close()
+        raise _refused(str(error), place) from None
+    except MigrationError:
+        connection.close()
+        raise
     return Target(
         connection=connection,
         host=connection.info.host,
@@ -109,6 +124,36 @@ def connect(url: str, schema: str) -> Target:
         server_version=connection.info.parameter_status("server_version") or "?",
         schema=schema,
     )
+
+
+def _is_torn(words: dict[str, Any]) -> bool:
+    """Whether an @, : or / of a password ended up in another word; then none may be shown."""
+    ports = str(words.get("port", ""))
+    places = (str(words.get(key, "")) for key in ("host", "dbname", "user"))
+    return any("@" in place for place in places) or not re.fullmatch(r"[0-9,]*", ports)
+
+
+def _not_a_url() -> MigrationError:
+    return MigrationError(
+        "the target is not a PostgreSQL URL",
+        where="--target (or DATABASE_URL)",
+        next="write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE, with"
+        " % @ : / # in user and password percent-encoded",
+        code=Exit.USAGE,
+    )
+
+
+def _examine(connection: psycopg.Connection, place: str) -> None:
+    if connection.info.server_version < _OLDEST:
+        version = connection.info.parameter_status("server_version")
+        raise MigrationError(f"PostgreSQL {version} is too old; 14 or newer is needed", where=place)
+    row = connection.execute("SHOW server_encoding").fetchone()
+    if row is None or row[0] != "UTF8":
+        raise MigrationError(
+            f"the database's encoding is {row[0] if row else 'unknown'}, not UTF8",
+            where=place,
+            next="make one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+        )
 
 
 def _refused(message: str, place: str) -> MigrationError:

@@ -1,0 +1,286 @@
+"""The straight road: Brainer's own data, from the first run to the day the app moves in."""
+
+import json
+import sqlite3
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from api.database import Base, postgres_engine
+
+from ..postgres import PostgresContainer
+from .program import Program, ask, beside, fetch, image, sqlite
+
+ORDER = ["courses", "parts", "chapters", "exercises"]
+
+
+def make_models(url: str) -> None:
+    engine = postgres_engine(url)
+    Base.metadata.create_all(engine)
+    engine.dispose()
+
+
+@pytest.fixture(params=["tables are made", "tables of the app"])
+def target(request: pytest.FixtureRequest, database_url: str) -> str:
+    """An empty target: without tables, or with those that the app's models made."""
+    if request.param == "tables of the app":
+        make_models(database_url)
+    return database_url
+
+
+def test_a_brainer_arrives_whole(program: Program, brainer: Path, target: str) -> None:
+    before = beside(brainer)
+    first = program.run(brainer)
+    assert (first.code, first.verdict) == (0, "migrated"), first.out
+    assert [table["name"] for table in first.report["tables"]] == ORDER
+    for table in ORDER:
+        rows = fetch(brainer, f"SELECT count(*) FROM {table}")[0][0]
+        assert ask(target, f"SELECT count(*) FROM {table}")[0][0] == rows
+    # values, seen with other eyes than the program's: SQLite's and PostgreSQL's own drivers
+    ours = fetch(brainer, "SELECT id, question, content, difficulty, due_at FROM exercises")
+    theirs = ask(
+        target,
+        "SELECT id, question, content::text, difficulty,"
+        " to_char(due_at, 'YYYY-MM-DD HH24:MI:SS.US') FROM exercises ORDER BY id",
+    )
+    for (*head, content, number, due), (*their_head, text, their_number, their_due) in zip(
+        ours, theirs, strict=True
+    ):
+        assert (head, repr(number), due) == (their_head, repr(their_number), their_due)
+        # the JSON column has numeric affinity: SQLite made numbers of texts that look like one
+        assert text == content or json.loads(text) == content
+    assert beside(brainer) == before
+
+    written = image(target)
+    again = program.run(brainer)
+    assert (again.code, again.verdict, again.report["changed"]) == (0, "already migrated", False)
+    assert program.verify(brainer).verdict == "equal"
+    assert image(target) == written, "a run that says that nothing was written wrote something"
+
+
+def test_the_app_can_insert(program: Program, brainer: Path, target: str) -> None:
+    program.run(brainer)
+    last = fetch(brainer, "SELECT seq FROM sqlite_sequence WHERE name = 'exercises'")[0][0]
+    assert last > fetch(brainer, "SELECT max(id) FROM exercises")[0][0]
+    new = ask(
+        target,
+        "INSERT INTO exercises (chapter_id, question, points, is_active)"
+        " VALUES (1, '', 1, true) RETURNING id, created_at IS NOT NULL",
+    )
+    assert new == [(last + 1, True)]
+    for statement, refused in (
+        ("INSERT INTO parts (course_id, position, title) VALUES (-1, 0, '')", "foreign key"),
+        ("INSERT INTO courses (id) VALUES (1)", "null value|duplicate key"),
+        ("UPDATE exercises SET points = -1", "check constraint"),
+        ("UPDATE courses SET slug = 'same'", "unique constraint"),
+    ):
+        with pytest.raises(psycopg.errors.IntegrityError, match=refused):
+            ask(target, statement)
+    parts = "SELECT count(*) FROM parts WHERE course_id = 1"
+    assert ask(target, parts) != [(0,)]
+    ask(target, "DELETE FROM courses WHERE id = 1")
+    assert ask(target, parts) == [(0,)], "ON DELETE CASCADE"
+
+
+def test_a_rehearsal_leaves_nothing(program: Program, brainer: Path, target: str) -> None:
+    before = image(target)
+    result = program.run(brainer, "--rehearse")
+    assert (result.code, result.verdict) == (0, "rehearsed"), result.out
+    assert result.report["proof"]["tables"][3]["equal"] == 700
+    assert image(target) == before
+
+
+def test_what_was_written_meanwhile_is_caught_up(
+    program: Program, brainer: Path, target: str
+) -> None:
+    program.run(brainer)
+    sqlite(
+        brainer,
+        """
+        PRAGMA foreign_keys = ON;
+        INSERT INTO courses (slug, title, is_published, content) VALUES ('new', 'ü', 1, '{}');
+        UPDATE courses SET slug = 'swap' WHERE id = 1;
+        UPDATE courses SET slug = 'course-1' WHERE id = 2;
+        UPDATE courses SET slug = 'course-2' WHERE id = 1;
+        DELETE FROM courses WHERE id = 3;
+        UPDATE exercises SET question = 'changed', difficulty = NULL WHERE id % 50 = 7;
+        INSERT INTO exercises (chapter_id, question, points, is_active) VALUES (2, 'n', 1, 1);
+        """,
+    )
+    differs = program.verify(brainer)
+    assert (differs.code, differs.verdict) == (3, "different")
+    refused = program.run(brainer)
+    assert refused.code == 1 and "--catch-up" in refused.error
+    result = program.run(brainer, "--catch-up")
+    assert (result.code, result.verdict) == (0, "caught up"), result.out
+    done = {
+        c["table"]: (c["added"], c["changed"], c["removed"]) for c in result.report["caught_up"]
+    }
+    assert done["courses"] == (1, 2, 1)
+    assert done["exercises"][1] > 5 and not done["exercises"][0] == 0
+    assert program.verify(brainer).verdict == "equal"
+    assert program.run(brainer, "--catch-up").verdict == "already migrated"
+    assert ask(target, "SELECT slug FROM courses WHERE id < 3 ORDER BY id") == [
+        ("course-2",), ("course-1",),
+    ]  # fmt: skip
+
+
+def test_held_until_the_app_moves_in(program: Program, brainer: Path) -> None:
+    held = program.run(brainer, "--hold")
+    assert held.code == 0
+    with psycopg.connect(program.url, autocommit=True) as app:
+        assert app.execute("SELECT count(*) FROM courses").fetchone() is not None
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            app.execute("DELETE FROM courses")
+    sqlite(brainer, "UPDATE courses SET title = 'later'")
+    assert program.run(brainer, "--catch-up", "--hold").verdict == "caught up"
+
+    assert program("open", None).code == 0
+    assert program("open", None).report["changed"] is False
+    with psycopg.connect(program.url, autocommit=True) as app:
+        app.execute("UPDATE courses SET title = 'the app lives here'")
+    late = program.run(brainer, "--catch-up")
+    assert late.code == 1 and "lives on this database" in late.error
+    assert ask(program.url, "SELECT DISTINCT title FROM courses") == [("the app lives here",)]
+
+
+def test_a_run_without_hold_lets_the_app_write(program: Program, brainer: Path) -> None:
+    program.run(brainer, "--hold")
+    sqlite(brainer, "UPDATE courses SET title = 'later'")
+    program.run(brainer, "--catch-up")
+    with psycopg.connect(program.url, autocommit=True) as app:
+        app.execute("UPDATE courses SET title = 'still later'")
+
+
+def test_replaced_only_after_a_dump_that_reads_back(
+    program: Program,
+    brainer: Path,
+    tmp_path: Path,
+    postgres_container: PostgresContainer,
+) -> None:
+    ask(program.url, "CREATE TABLE courses (id int PRIMARY KEY, slug text, title text)")
+    ask(program.url, "INSERT INTO courses VALUES (1, 'mine', 'precious')")
+    before = image(program.url)
+    refused = program.run(brainer)
+    assert refused.code == 1 and "courses: 1 rows" in refused.error and "--replace" in refused.error
+    assert image(program.url) == before
+    ask(program.url, "DROP TABLE courses")
+    make_models(program.url)
+    ask(program.url, "INSERT INTO courses VALUES (1, 'x', 'precious', '', 0, true, '1', now())")
+
+    # -e without a value: the password goes by environment, not by argument
+    tools = "docker exec -i -e PGUSER -e PGPASSWORD -e PGDATABASE " + postgres_container.name
+    kept = tmp_path / "kept"
+    result = program.run(brainer, "--replace", "--keep-dump", kept, "--server-tools", tools)
+    assert (result.code, result.verdict) == (0, "migrated"), result.out
+    dump = Path(result.report["kept_dump"])
+    assert dump.parent == kept and dump.stat().st_mode & 0o777 == 0o600
+    read = subprocess.run(
+        ["docker", "exec", "-i", postgres_container.name, "pg_restore", "-f", "-"],
+        stdin=dump.open("rb"), capture_output=True, check=True,
+    )  # fmt: skip
+    assert b"precious" in read.stdout
+    assert program.verify(brainer).verdict == "equal"
+
+
+def test_nothing_is_replaced_without_a_dump(
+    program: Program, brainer: Path, tmp_path: Path
+) -> None:
+    program.run(brainer)
+    sqlite(brainer, "DELETE FROM exercises WHERE id > 9")
+    before = image(program.url)
+    kept = tmp_path / "kept"
+    for tools, reason in (("no-such-program", "not found"), ("false", "failed")):
+        result = program.run(brainer, "--replace", "--keep-dump", kept, "--server-tools", tools)
+        assert result.code == 1 and reason in result.error
+    assert image(program.url) == before
+    assert list(kept.iterdir()) == []
+
+
+def test_report_page_and_events(program: Program, brainer: Path, tmp_path: Path) -> None:
+    report, page, events = (tmp_path / name for name in ("r.json", "r.html", "events"))
+    program.run(brainer, "--report", report, "--html", page, "--events", events)
+    assert report.stat().st_mode & 0o777 == page.stat().st_mode & 0o777 == 0o600
+    text = page.read_text()
+    assert "Migrated" in text and "exercises" in text and "Sequences" in text
+
+    told: list[dict[str, Any]] = [json.loads(line) for line in events.read_text().splitlines()]
+    started = [event["phase"] for event in told if event["event"] == "start"]
+    ended = [event["phase"] for event in told if event["event"] == "end"]
+    assert started == ended
+    assert started == [
+        "snapshot", "integrity", "plan", "load", "index", "sequences", "prove", "publish",
+    ]  # fmt: skip
+
+
+def test_a_snapshot_is_one_moment(program: Program, tmp_path: Path) -> None:
+    """Pairs of rows that are always written together arrive together."""
+    source = sqlite(
+        tmp_path / "busy.db",
+        "PRAGMA journal_mode = WAL; CREATE TABLE a (n INTEGER); CREATE TABLE b (n INTEGER);"
+        "CREATE TABLE filler (x); INSERT INTO filler VALUES (zeroblob(4000000))",
+    )
+    writer = subprocess.Popen(
+        ["sqlite3", "-version"] if False else [__import__("sys").executable, "-c", _WRITER, source],
+        stdout=subprocess.PIPE,
+    )
+    assert writer.stdout is not None and writer.stdout.readline()
+    try:
+        result = program.run(source)
+    finally:
+        writer.kill()
+        writer.wait()
+    assert result.code == 0, result.out
+    assert result.report["source"]["wal"] == "read"
+    sums = [ask(program.url, f"SELECT count(*), sum(n) FROM {t}")[0] for t in "ab"]
+    assert sums[0] == sums[1] and sums[0][0] > 0
+
+
+_WRITER = """
+import itertools, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+for n in itertools.count():
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO a VALUES (?)", (n,))
+    connection.execute("INSERT INTO b VALUES (?)", (n,))
+    connection.execute("COMMIT")
+    if n == 3:
+        print("writing", flush=True)
+"""
+
+
+def test_an_empty_source_is_asked_about(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "empty.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)")
+    refused = program.run(source)
+    assert refused.code == 1 and "--allow-empty" in refused.error
+    assert program.run(source, "--allow-empty").verdict == "migrated"
+    before = image(program.url)
+    again = program.run(source, "--allow-empty")
+    assert (again.code, again.verdict) == (0, "already migrated")
+    assert image(program.url) == before
+
+
+def test_a_new_table_in_the_source(program: Program, brainer: Path) -> None:
+    program.run(brainer)
+    sqlite(brainer, "CREATE TABLE later (id INTEGER PRIMARY KEY); INSERT INTO later VALUES (1)")
+    before = image(program.url)
+    for words in ((), ("--catch-up",)):
+        result = program.run(brainer, *words)
+        assert result.code == 1 and "--replace" in result.error, result.out
+    verified = program.verify(brainer)
+    assert verified.code == 3 and "later" in verified.error
+    assert image(program.url) == before
+
+
+def test_read_with_sqlites_own_numbers(program: Program, tmp_path: Path) -> None:
+    """``check`` needs no server, and doesn't touch one."""
+    source = sqlite(tmp_path / "t.db", "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+                    ("INSERT INTO t VALUES (?)", [(n,) for n in range(3)]))  # fmt: skip
+    before = image(program.url)
+    assert program.check(source).verdict == "ready"
+    plan = program("plan", source)
+    assert plan.verdict == "ready" and "CREATE TABLE" in plan.report["ddl"][0]
+    assert image(program.url) == before
+    assert isinstance(sqlite3.connect(source).total_changes, int)
