@@ -100,7 +100,7 @@ def run(job: Job) -> Result:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 timeout=TIMEOUT_S,
-                env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"},
+                env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"},
                 check=False,
             ).returncode
         except subprocess.TimeoutExpired:
