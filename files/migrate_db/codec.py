@@ -87,16 +87,22 @@ def _double(canonical: str) -> float:
 
 def _number(canonical: str) -> int | float:
     try:
-        return int(canonical)
+        whole = int(canonical)
     except ValueError:
         return float(canonical)
+    return whole if -(2**63) <= whole < 2**63 else float(canonical)
 
 
 _QUOTED = "char(1) || replace({c}, char(1), char(1) || char(1)) || char(1)"
 _HELD_TEXT = "'''' || replace({c}::text, '''', '''''') || ''''"
+# GLOB, length() and json_valid() see only what stands before it
 _NUL = "instr({c}, char(0))"
 # a number in a text column keeps its digits; the column's affinity makes it one again
-_AS_TEXT = "(CASE typeof({c}) WHEN 'real' THEN m_repr({c}) ELSE CAST({c} AS TEXT) END)"
+_AS_TEXT = (
+    "(CASE WHEN typeof({c}) <> 'real' THEN CAST({c} AS TEXT)"
+    # as SQLite itself writes what is beyond all numbers
+    " WHEN {c} = 9e999 THEN '9.0e+999' WHEN {c} = -9e999 THEN '-9.0e+999' ELSE m_repr({c}) END)"
+)
 
 
 def integer(type_name: str) -> Codec:
@@ -133,7 +139,7 @@ def boolean_words(false: str, true: str) -> Codec:
         misfit=f"typeof({{c}}) <> 'text' OR {{c}} COLLATE BINARY NOT IN ({pair})",
         encode=f"({{c}} = '{true}')",
         stored="quote({c})",
-        held=f"CASE WHEN {{c}} THEN '''{true}''' ELSE '''{false}''' END",
+        held=f"CASE {{c}} WHEN true THEN '''{true}''' WHEN false THEN '''{false}''' END",
         decode=_unquote,
         says=f"'{true}' and '{false}' become true and false",
     )
@@ -171,7 +177,9 @@ REAL4 = Codec(
 
 def numeric(precision: int | None = None, scale: int = 0) -> Codec:
     """``numeric``, or ``numeric(p, s)`` where a value that would be rounded is a misfit."""
-    misfit = "typeof({c}) NOT IN ('integer', 'real')"
+    # there is no negative zero in numeric
+    negative_zero = "({c} = 0 AND typeof({c}) = 'real' AND m_hex({c}) <> '0000000000000000')"
+    misfit = f"typeof({{c}}) NOT IN ('integer', 'real') OR {negative_zero}"
     name = "numeric"
     if precision is not None:
         name = f"numeric({precision},{scale})"
@@ -204,7 +212,7 @@ def padded(limit: int) -> Codec:
     base = text("char", limit)
     return Codec(
         type=base.type,
-        misfit=base.misfit + " OR {c} <> rtrim({c}, ' ')",
+        misfit=base.misfit + " OR {c} <> rtrim({c}, ' ') COLLATE BINARY",
         encode=base.encode,
         stored=base.stored,
         held=base.held,
@@ -226,7 +234,7 @@ TEXT_OR_NUMBER = Codec(
 BYTEA = Codec(
     type="bytea",
     misfit="typeof({c}) <> 'blob'",
-    encode="'\\x' || hex({c})",
+    encode="CASE WHEN {c} IS NOT NULL THEN '\\x' || hex({c}) END",  # hex(NULL) is ''
     stored="quote({c})",
     held="'X''' || upper(encode({c}, 'hex')) || ''''",
     decode=_unhex,
@@ -236,7 +244,7 @@ _CONTROL = "CAST({c} AS TEXT) GLOB '*[' || char(1) || '-' || char(31) || ']*'"
 JSON = Codec(
     type="json",
     # SQLite is laxer than PostgreSQL about control characters; then a strict parser decides
-    misfit="typeof({c}) = 'blob' OR NOT json_valid({c})"
+    misfit=f"typeof({{c}}) = 'blob' OR NOT json_valid({_AS_TEXT}) OR {_NUL}"
     f" OR CASE WHEN {_CONTROL} THEN NOT m_json(CAST({{c}} AS BLOB)) ELSE 0 END",
     encode=_QUOTED.replace("{c}", _AS_TEXT),
     stored=f"quote({_AS_TEXT})",
@@ -261,18 +269,27 @@ _MICROS = ".[0-9][0-9][0-9][0-9][0-9][0-9]"
 _NO_DAY = (
     "substr({c}, 1, 4) = '0000' OR CASE"
     " WHEN substr({c}, 9, 2) BETWEEN '01' AND '28' AND substr({c}, 6, 2) BETWEEN '01' AND '12'"
-    " THEN 0 ELSE date(substr({c}, 1, 10)) IS NOT substr({c}, 1, 10) END"
+    " THEN 0 ELSE date(substr({c}, 1, 10), '+0 days') IS NOT substr({c}, 1, 10) END"
 )
+
+
+def _held_moment(moment: str, form: str = "YYYY-MM-DD HH24:MI:SS.US") -> str:
+    # to_char() says nothing of BC, and NULL of infinity
+    return (
+        f"CASE WHEN {moment} >= '0001-01-01' AND {moment} < 'infinity'"
+        f" THEN to_char({moment}, '{form}') ELSE {moment}::text END"
+    )
+
 
 # 2026-01-31 09:05:07.000250 as SQLAlchemy writes a DateTime, or whole seconds as SQLite does
 _MICROSECONDS = "CASE length({c}) WHEN 19 THEN {c} || '.000000' ELSE {c} END"
 TIMESTAMP = Codec(
     type="timestamp",
     misfit=f"typeof({{c}}) <> 'text' OR NOT ({{c}} GLOB '{_DAY} {_CLOCK}{_MICROS}'"
-    f" OR {{c}} GLOB '{_DAY} {_CLOCK}') OR substr({{c}}, 12, 2) > '23' OR {_NO_DAY}",
+    f" OR {{c}} GLOB '{_DAY} {_CLOCK}') OR substr({{c}}, 12, 2) > '23' OR {_NUL} OR {_NO_DAY}",
     encode="{c}",
     stored=_MICROSECONDS,
-    held="to_char({c}, 'YYYY-MM-DD HH24:MI:SS.US')",
+    held=_held_moment("{c}"),
     decode=str,
 )
 
@@ -292,17 +309,17 @@ TIMESTAMPTZ = Codec(
     misfit="typeof({c}) <> 'text' OR m_timestamptz(CAST({c} AS BLOB)) IS NULL",
     encode="m_timestamptz(CAST({c} AS BLOB)) || '+00'",
     stored="m_timestamptz(CAST({c} AS BLOB)) || '+00:00'",
-    held="to_char({c} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00:00'",
+    held=_held_moment("({c} AT TIME ZONE 'UTC')") + " || '+00:00'",
     decode=str,
     says="all times say they are UTC",
 )
 
 DATE = Codec(
     type="date",
-    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_DAY}' OR " + _NO_DAY,
+    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_DAY}' OR {_NUL} OR {_NO_DAY}",
     encode="{c}",
     stored="{c}",
-    held="to_char({c}, 'YYYY-MM-DD')",
+    held=_held_moment("{c}", "YYYY-MM-DD"),
     decode=str,
 )
 
@@ -319,7 +336,7 @@ _HEX4 = "[0-9a-f]" * 4
 _UUID = f"{_HEX4 * 2}-{_HEX4}-{_HEX4}-{_HEX4}-{_HEX4 * 3}"
 UUID = Codec(
     type="uuid",
-    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_UUID}'",
+    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_UUID}' OR {_NUL}",
     encode="{c}",
     stored="{c}",
     held="{c}::text",
@@ -327,7 +344,7 @@ UUID = Codec(
 )
 UUID_PLAIN = Codec(
     type="uuid",
-    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_HEX4 * 8}'",
+    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_HEX4 * 8}' OR {_NUL}",
     encode="{c}",
     stored="{c}",
     held="replace({c}::text, '-', '')",
@@ -337,7 +354,7 @@ UUID_PLAIN = Codec(
 UUID_BLOB = Codec(
     type="uuid",
     misfit="typeof({c}) <> 'blob' OR length({c}) <> 16",
-    encode="hex({c})",
+    encode="CASE WHEN {c} IS NOT NULL THEN hex({c}) END",
     stored="quote({c})",
     held="'X''' || upper(replace({c}::text, '-', '')) || ''''",
     decode=_unhex,

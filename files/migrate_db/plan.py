@@ -134,26 +134,23 @@ def _candidates(
                     f"the target's table {present.name} has no such column",
                     f'ALTER TABLE "{present.name}" ADD COLUMN …, or drop the empty table'
                     " and let the migration make it",
-                )  # fmt: skip
+                )
             )
         elif not match.generated:
             candidates[column.name] = codec.for_existing(match.type)
             mapping[column.name] = match.name
         if match is not None:
             del free[match.name]
-    for left in free.values():
-        if left.not_null and not left.has_default and not left.generated:
-            findings.append(
-                Finding(
-                    table.name,
-                    "",
-                    left.name,
-                    "",
-                    f"the target's column {present.name}.{left.name} is NOT NULL without"
-                    " a default, and the source has no such column",
-                    "give it a default",
-                )  # fmt: skip
-            )
+    findings += [
+        Finding(
+            table.name, "", left.name, "",
+            f"the target's column {present.name}.{left.name} is NOT NULL without a default,"
+            " and the source has no such column",
+            "give it a default",
+        )
+        for left in free.values()
+        if left.not_null and not left.has_default and not left.generated
+    ]  # fmt: skip
     return candidates, mapping, findings
 
 

@@ -119,7 +119,7 @@ def test_what_was_written_meanwhile_is_caught_up(
         c["table"]: (c["added"], c["changed"], c["removed"]) for c in result.report["caught_up"]
     }
     assert done["courses"] == (1, 2, 1)
-    assert done["exercises"][1] > 5 and not done["exercises"][0] == 0
+    assert done["exercises"][1] > 5 and done["exercises"][0] > 0
     assert program.verify(brainer).verdict == "equal"
     assert program.run(brainer, "--catch-up").verdict == "already migrated"
     assert ask(target, "SELECT slug FROM courses WHERE id < 3 ORDER BY id") == [
