@@ -1,0 +1,113 @@
+#!/usr/bin/python
+"""One operation at a time on a host, and a journal of what each one did."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: operation
+short_description: Lock and journal of the operations on a host
+description:
+  - Called through the action plugin of the same name, which adds who holds the lock.
+  - The journal is one JSON object a line; it is appended to and flushed to the disk.
+options:
+  directory: {description: Where lock and journal lie., type: path, required: true}
+  event:
+    description: What happens.
+    type: str
+    required: true
+    choices: [read, begin, start, end, failed, finish]
+  name: {description: The operation; with start and end the phase., type: str, default: ""}
+  note: {description: A line for the reader of the journal., type: str, default: ""}
+  holder: {description: Who runs the operation; added by the action plugin., type: dict, default: {}}
+  take_over: {description: The id of a lock whose holder is gone., type: str, default: ""}
+"""
+
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> None:
+    """Do what ``event`` says; answer with the lock and the last operation."""
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "event": {
+                "type": "str",
+                "required": True,
+                "choices": ["read", "begin", "start", "end", "failed", "finish"],
+            },
+            "name": {"type": "str", "default": ""},
+            "note": {"type": "str", "default": ""},
+            "holder": {"type": "dict", "default": {}},
+            "take_over": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    words = module.params
+    directory = Path(words["directory"])
+    if words["event"] != "read" and not module.check_mode:
+        try:
+            write(directory, words)
+        except FileExistsError:
+            module.fail_json(msg="locked", lock=read(directory)["lock"])
+        except OSError as error:
+            module.fail_json(msg=f"The journal can't be written: {error}")
+    # a line in a journal is no change to the host
+    module.exit_json(changed=False, **read(directory))
+
+
+def write(directory: Path, words: dict) -> None:
+    """Take or release the lock and append to the journal."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = directory / "lock.json"
+    now = datetime.now(timezone.utc)
+    if words["event"] == "begin":
+        held = json.loads(lock.read_text()) if lock.exists() else None
+        if held is not None and held["id"] == words["take_over"]:
+            lock.unlink()
+        identity = now.strftime("%Y%m%dT%H%M%SZ")
+        record = {"id": identity, "operation": words["name"], **words["holder"]}
+        handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(handle, "w", encoding="utf-8") as file:
+            json.dump(record, file)
+    entry = {
+        "at": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "id": json.loads(lock.read_text())["id"] if lock.exists() else "",
+        "event": words["event"],
+        "name": words["name"],
+    }
+    if words["note"]:
+        entry["note"] = words["note"]
+    with (directory / "journal.jsonl").open("a", encoding="utf-8") as file:
+        os.chmod(file.fileno(), 0o600)
+        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    if words["event"] == "finish":
+        lock.unlink(missing_ok=True)
+
+
+def read(directory: Path) -> dict:
+    """The lock, if one is held, and the phases of the last operation."""
+    lock = directory / "lock.json"
+    journal = directory / "journal.jsonl"
+    entries = []
+    if journal.exists():
+        for line in journal.read_text(encoding="utf-8").splitlines():
+            try:
+                entries.append(json.loads(line))
+            except ValueError:  # the last line of a host that lost power
+                continue
+    last = entries[-1]["id"] if entries else ""
+    return {
+        "lock": json.loads(lock.read_text()) if lock.exists() else {},
+        "journal": [entry for entry in entries if entry["id"] == last],
+    }
+
+
+if __name__ == "__main__":
+    main()
