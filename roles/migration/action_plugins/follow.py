@@ -58,11 +58,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             result["report"] = {}
         result["rc"] = ended.get("rc", -1)
         result["changed"] = bool(result["report"].get("changed"))
-        if result["rc"] not in accept:
+        # said outright: Ansible takes any other rc than 0 for a failure
+        result["failed"] = result["rc"] not in accept
+        if result["failed"]:
             lines = result["report"].get("error") or []
             findings = [f"  {_finding(f)}" for f in result["report"].get("findings", [])[:20]]
             said = ended.get("stderr") or ended.get("msg") or "the program ended without a report"
-            result["failed"] = True
             result["msg"] = "\n".join([*lines, *findings] or [said])
         return result
 
