@@ -47,18 +47,20 @@ def main(arguments: list[str] | None = None) -> int:
     words = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     told = Report(words.command)
-    with ExitStack() as stack:
-        try:
+    try:
+        with ExitStack() as stack:
             options = _options(words)
             events = Events(_screen(words), _journal(words, stack))
             told.phases = events.phases
             _perform(words.command)(options, events, told)
-        except MigrationError as error:
-            told.verdict = "different" if error.code == Exit.DIFFERENT else "refused"
-            told.error, told.exit_code = error.lines(), error.code
-        except KeyboardInterrupt:
-            told.verdict, told.exit_code = "refused", Exit.REFUSED
-            told.error = ["error: interrupted; nothing was changed", "next:  run it again"]
+    except KeyboardInterrupt:
+        done = "everything had arrived" if told.changed else "nothing was changed"
+        _failed(told, MigrationError(f"interrupted; {done}", next="run it again"))
+    except Exception as error:
+        known = commands.explained(error, str(told.target.get("database", "")))
+        if known is None:
+            raise
+        _failed(told, known)
     try:
         if words.report:
             told.write_json(words.report)
@@ -71,6 +73,15 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         print("\n".join(report.lines(told)))
     return int(told.exit_code)
+
+
+def _failed(told: Report, error: MigrationError) -> None:
+    changed = told.changed and error.code == Exit.REFUSED
+    told.exit_code = Exit.CHANGED if changed else error.code
+    told.error = error.lines()
+    told.verdict = {Exit.DIFFERENT: "different", Exit.CHANGED: "unfinished"}.get(
+        told.exit_code, "refused"
+    )
 
 
 def _perform(command: str) -> Callable[[Options, Events, Report], None]:
@@ -196,7 +207,10 @@ def _journal(words: argparse.Namespace, stack: ExitStack) -> IO[str] | None:
         return stack.enter_context(open(words.events, "a", encoding="utf-8"))
     except OSError as error:
         raise MigrationError(
-            f"--events can't be written: {error.strerror}", where=str(words.events), code=Exit.USAGE
+            f"--events can't be written: {error.strerror}",
+            where=str(words.events),
+            next="pass a file that may be written",
+            code=Exit.USAGE,
         ) from None
 
 

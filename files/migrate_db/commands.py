@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -309,6 +310,10 @@ class _Journey:
                 committing = not self.options.rehearse
         except psycopg.Error as error:
             raise _server_said(error, str(self.target), committing) from None
+        except KeyboardInterrupt:
+            if not committing:
+                raise
+            raise _unknown(str(self.target), ["interrupted"]) from None
         self.report.changed = not self.options.rehearse
 
     def _load_table(self, table: TablePlan, told: TableReport) -> None:
@@ -609,6 +614,38 @@ def _is_about_the_statement(error: Exception) -> bool:
     return bool(state) and state[:2] in ("0A", "22", "23", "42", "54") and state != "23503"
 
 
+def explained(error: Exception, place: str) -> MigrationError | None:
+    """A failure that needs no traceback, as one screen; None for a mistake of ours."""
+    if isinstance(error, MigrationError):
+        return error
+    if isinstance(error, OSError):
+        return MigrationError(
+            f"a file can't be used: {error.strerror or error}",
+            where=str(error.filename or ""),
+            next="see that it exists, may be used, and that the disk isn't full; then run again",
+        )
+    if isinstance(error, sqlite3.Error):
+        return MigrationError(
+            f"SQLite can't go on: {error}",
+            where="the snapshot of the source",
+            next="see that --work-dir has room and that the file is sound; then run again",
+        )
+    psycopg = sys.modules.get("psycopg")  # a preview on a bare host runs without it
+    if psycopg is not None and isinstance(error, psycopg.Error):
+        return _server_said(error, place, committing=False)
+    return None
+
+
+def _unknown(place: str, details: list[str]) -> MigrationError:
+    return MigrationError(
+        "the connection was lost while the last step was being published",
+        where=place,
+        details=details,
+        next="run the same command again: it says whether everything arrived",
+        code=Exit.CHANGED,
+    )
+
+
 def _server_said(error: Exception, place: str, committing: bool) -> MigrationError:
     """A PostgreSQL error as one screen."""
     diagnosis = getattr(error, "diag", None)
@@ -616,13 +653,7 @@ def _server_said(error: Exception, place: str, committing: bool) -> MigrationErr
     details = [text, *filter(None, [getattr(diagnosis, "message_detail", None)])]
     state = getattr(error, "sqlstate", None) or ""
     if committing and not state:
-        return MigrationError(
-            "the connection was lost while the last step was being published",
-            where=place,
-            details=details,
-            next="run the same command again: it says whether everything arrived",
-            code=Exit.CHANGED,
-        )
+        return _unknown(place, details)
     advice = "run the same command again; nothing was changed"
     what = "PostgreSQL refused"
     if state in ("53100", "53200"):

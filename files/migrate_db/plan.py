@@ -68,14 +68,13 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
         present = existing.get(target_name(table.name))
         candidates, mapping, problems = _candidates(table, present)
         scanned = profile.scan(connection, table, candidates)
-        if scanned.rows:
+        if scanned.rows or not scanned.columns:
             findings += problems
+        if scanned.rows:
             findings += profile.misfits(connection, table, scanned)
             findings += profile.bad_text(connection, table, scanned)
-            findings += profile.null_keys(connection, table)
+            findings += profile.nulls(connection, table, _required(table, present, mapping))
             findings += profile.orphans(connection, table)
-        elif present is None:
-            findings += problems
         notes += _notes(table, scanned, present is not None)
         tables.append(
             TablePlan(
@@ -93,7 +92,7 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
                     )
                     for column in scanned.columns
                 ),
-                key=_key(table),
+                key=key if set(key := _key(table)) <= set(mapping) else (),
             )
         )
     return Plan(schema, tuple(tables), tuple(notes), tuple(findings), schema.uncarried)
@@ -160,6 +159,20 @@ def _match(column: str, free: dict[str, TargetColumn]) -> TargetColumn | None:
         return exact
     alike = [c for c in free.values() if c.name.lower() == column.lower()]
     return alike[0] if len(alike) == 1 else None
+
+
+def _required(table: Table, present: TargetTable | None, mapping: dict[str, str]) -> dict[str, str]:
+    """Columns where SQLite allows a NULL and the target doesn't, each with the reason."""
+    strict = {column.name for column in present.columns if column.not_null} if present else set()
+    required = {}
+    for column in table.columns:
+        if column.not_null or column.name == table.rowid_alias:
+            continue
+        if column.name in table.primary_key:
+            required[column.name] = "NULL in a primary key"
+        elif mapping.get(column.name) in strict:
+            required[column.name] = "NULL where the target's column is NOT NULL"
+    return required
 
 
 def _notes(table: Table, scanned: profile.TableProfile, exists: bool) -> list[str]:

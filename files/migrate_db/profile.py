@@ -158,20 +158,23 @@ def bad_text(
                 )  # fmt: skip
 
 
-def null_keys(connection: sqlite3.Connection, table: Table) -> Iterator[Finding]:
-    """Name every NULL in a primary key; SQLite allows it, PostgreSQL doesn't."""
-    for column in table.primary_key:
-        if column == table.rowid_alias:
-            continue
+def nulls(
+    connection: sqlite3.Connection, table: Table, required: dict[str, str]
+) -> Iterator[Finding]:
+    """Name every NULL in columns that may have none.
+
+    Args:
+        required: the reason per column.
+    """
+    for column, reason in required.items():
         rows = connection.execute(
             f"SELECT {_key(table)} FROM main.{sql.name(table.name)}"
             f" WHERE {sql.name(column)} IS NULL LIMIT {SHOWN}"
         )
         for (key,) in rows:
             yield Finding(
-                table.name, _printable(key), column, "NULL",
-                "NULL in a primary key", _change_it(table, column),
-            )  # fmt: skip
+                table.name, _printable(key), column, "NULL", reason, _change_it(table, column)
+            )
 
 
 def orphans(connection: sqlite3.Connection, table: Table) -> Iterator[Finding]:

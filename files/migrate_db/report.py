@@ -26,6 +26,7 @@ VERDICTS = {
     "equal": "Both sides are equal, row by row.",
     "different": "The two sides are not equal.",
     "refused": "Nothing was changed.",
+    "unfinished": "It failed after a change; what to do is said above.",
     "opened": "The target is writable; the app lives on it.",
     "unknown": "Nothing was migrated to this database by this program.",
     "loaded": "The target holds a proved copy; the app does not live on it yet.",

@@ -44,11 +44,12 @@ class Program:
         self.work, self.url = work, url
 
     def __call__(self, command: str, source: Path | None, *words: object, url: str = "") -> Result:
-        arguments = [command, "--json", *map(str, words)]
+        arguments = [command, "--json"]
         if source is not None:
             arguments += ["--source", str(source), "--work-dir", str(self.work)]
         if url != "none":
             arguments += ["--target", url or self.url]
+        arguments += map(str, words)
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             code = cli.main(arguments)
