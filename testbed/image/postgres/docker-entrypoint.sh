@@ -1,6 +1,6 @@
 #!/bin/bash
 # Test stand-in for the official postgres image's entrypoint: own code, same contract.
-# https://hub.docker.com/_/postgres describes the variables.
+# The documentation of that image describes the variables.
 set -Eeuo pipefail
 
 say() { printf '%s entrypoint: %s\n' "$(date -u +%FT%TZ)" "$*" >&2; }
