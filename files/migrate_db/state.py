@@ -3,7 +3,7 @@
 One row in ``migrate_db.state``. Until the app lives on the target, a migration
 may bring it up to the source again and again; from then on that would destroy
 what the app wrote, and is refused. While *held*, the database is read-only for
-every new session, so that there are never two writable sides.
+every new session of the role that loads, so that there are never two writable sides.
 """
 
 from __future__ import annotations
@@ -80,14 +80,8 @@ def open_(target: Target) -> bool:
 
 
 def _alter(target: Target) -> str:
-    """For everybody if we own the database, else for our own role in it."""
-    owner = target.value(
-        "SELECT pg_has_role(datdba, 'MEMBER') FROM pg_database WHERE datname = current_database()"
-    )
-    database = sql.name(target.database)
-    return (
-        f"ALTER DATABASE {database}" if owner else f"ALTER ROLE CURRENT_USER IN DATABASE {database}"
-    )
+    """For the role that the app uses, too; an administrator is not in the way of anything."""
+    return f"ALTER ROLE CURRENT_USER IN DATABASE {sql.name(target.database)}"
 
 
 def _end_read_only_sessions(target: Target) -> None:
