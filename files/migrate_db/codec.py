@@ -240,12 +240,10 @@ BYTEA = Codec(
     decode=_unhex,
 )
 
-_CONTROL = "CAST({c} AS TEXT) GLOB '*[' || char(1) || '-' || char(31) || ']*'"
 JSON = Codec(
     type="json",
-    # SQLite is laxer than PostgreSQL about control characters; then a strict parser decides
-    misfit=f"typeof({{c}}) = 'blob' OR NOT json_valid({_AS_TEXT}) OR {_NUL}"
-    f" OR CASE WHEN {_CONTROL} THEN NOT m_json(CAST({{c}} AS BLOB)) ELSE 0 END",
+    # SQLite's parser is as strict as PostgreSQL's, but stops reading at a NUL
+    misfit=f"typeof({{c}}) = 'blob' OR NOT json_valid({_AS_TEXT}) OR {_NUL}",
     encode=_QUOTED.replace("{c}", _AS_TEXT),
     stored=f"quote({_AS_TEXT})",
     held=_HELD_TEXT,

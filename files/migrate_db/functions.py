@@ -28,7 +28,7 @@ def register(connection: sqlite3.Connection) -> None:
     """Make every function of this module callable from SQL."""
     for function in (
         m_repr, m_hex, m_single, m_plain, m_scale, m_digits,
-        m_timestamp, m_timestamptz, m_time, m_json, m_jsonb,
+        m_timestamp, m_timestamptz, m_time, m_jsonb,
     ):  # fmt: skip
         connection.create_function(function.__name__, 1, function, deterministic=True)
 
@@ -97,11 +97,6 @@ def m_time(value: bytes | None) -> str | None:
     if match is None:
         return None
     return _clock(match[1], match[2], match[3])
-
-
-def m_json(value: bytes | None) -> int | None:
-    """1 if PostgreSQL's ``json`` takes this text."""
-    return None if value is None else int(_json(value) is not None)
 
 
 def m_jsonb(value: bytes | None) -> str | None:
