@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from migrate_db import load, sql
@@ -76,10 +77,11 @@ def _changes(
     def report(rows: int, size: int) -> None:
         progress(plan.table.name, rows, plan.rows, size)
 
-    for change in compare(snapshot, target, plan, Tally(), report):
-        total += 1
-        if total <= _MANY:
-            kept.append(change)
+    with closing(compare(snapshot, target, plan, Tally(), report)) as changes:
+        for change in changes:
+            total += 1
+            if total <= _MANY:
+                kept.append(change)
     return kept, total
 
 

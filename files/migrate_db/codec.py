@@ -178,8 +178,8 @@ REAL4 = Codec(
 def numeric(precision: int | None = None, scale: int = 0) -> Codec:
     """``numeric``, or ``numeric(p, s)`` where a value that would be rounded is a misfit."""
     # there is no negative zero in numeric
-    negative_zero = "({c} = 0 AND typeof({c}) = 'real' AND m_hex({c}) <> '0000000000000000')"
-    misfit = f"typeof({{c}}) NOT IN ('integer', 'real') OR {negative_zero}"
+    negative_zero = "typeof({c}) = 'real' AND {c} = 0 THEN m_hex({c}) <> '0000000000000000'"
+    misfit = f"typeof({{c}}) NOT IN ('integer', 'real') OR CASE WHEN {negative_zero} ELSE 0 END"
     name = "numeric"
     if precision is not None:
         name = f"numeric({precision},{scale})"

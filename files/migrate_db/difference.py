@@ -11,9 +11,11 @@ and what ``catch_up`` applies.
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 
 from migrate_db import sql
@@ -67,7 +69,7 @@ def compare(
     plan: TablePlan,
     tally: Tally,
     progress: Callable[[int, int], None] = lambda rows, size: None,
-) -> Iterator[Change]:
+) -> Generator[Change, None, None]:
     """Yield every row that is not the same on both sides.
 
     Args:
@@ -75,36 +77,38 @@ def compare(
         progress: called now and then with rows and bytes so far.
     """
     left, right = _source_lines(snapshot, plan), _target_lines(target, plan)
-    ours, theirs = next(left, None), next(right, None)
-    while ours is not None or theirs is not None:
-        if ours == theirs and ours is not None:
-            tally.equal += 1
-            tally.source_rows += 1
-            tally.target_rows += 1
-            tally.source_bytes += len(ours)
-            if tally.equal % _STEP == 0:
-                progress(tally.equal, tally.source_bytes)
-            ours, theirs = next(left, None), next(right, None)
-            continue
-        our_key = None if ours is None else _order(plan, ours)
-        their_key = None if theirs is None else _order(plan, theirs)
-        # no `or`: a key may be empty, and one side may be at its end
-        ours_first = their_key is None or (our_key is not None and our_key <= their_key)
-        theirs_first = our_key is None or (their_key is not None and their_key <= our_key)
-        yield Change(
-            plan.table.name,
-            _label(plan, ours if ours_first else theirs),
-            _row(ours) if ours_first else None,
-            _row(theirs) if theirs_first else None,
-        )
-        if ours_first:
-            tally.source_rows += 1
-            tally.source_bytes += len(ours or b"")
-            ours = next(left, None)
-        if theirs_first:
-            tally.target_rows += 1
-            theirs = next(right, None)
-    progress(tally.equal, tally.source_bytes)
+    # closed by name: a COPY that is still running would block the end of the transaction
+    with closing(left), closing(right):
+        ours, theirs = next(left, None), next(right, None)
+        while ours is not None or theirs is not None:
+            if ours == theirs and ours is not None:
+                tally.equal += 1
+                tally.source_rows += 1
+                tally.target_rows += 1
+                tally.source_bytes += len(ours)
+                if tally.equal % _STEP == 0:
+                    progress(tally.equal, tally.source_bytes)
+                ours, theirs = next(left, None), next(right, None)
+                continue
+            our_key = None if ours is None else _order(plan, ours)
+            their_key = None if theirs is None else _order(plan, theirs)
+            # no `or`: a key may be empty, and one side may be at its end
+            ours_first = their_key is None or (our_key is not None and our_key <= their_key)
+            theirs_first = our_key is None or (their_key is not None and their_key <= our_key)
+            yield Change(
+                plan.table.name,
+                _label(plan, ours if ours_first else theirs),
+                _row(ours) if ours_first else None,
+                _row(theirs) if theirs_first else None,
+            )
+            if ours_first:
+                tally.source_rows += 1
+                tally.source_bytes += len(ours or b"")
+                ours = next(left, None)
+            if theirs_first:
+                tally.target_rows += 1
+                theirs = next(right, None)
+        progress(tally.equal, tally.source_bytes)
 
 
 def _ordered_by_number(plan: TablePlan) -> bool:
@@ -114,7 +118,7 @@ def _ordered_by_number(plan: TablePlan) -> bool:
     )
 
 
-def _source_lines(snapshot: sqlite3.Connection, plan: TablePlan) -> Iterator[bytes]:
+def _source_lines(snapshot: sqlite3.Connection, plan: TablePlan) -> Generator[bytes, None, None]:
     fields = [column.codec.stored_of(sql.name(column.source)) for column in plan.columns]
     line = " || ',' || ".join(fields)
     if _ordered_by_number(plan):
@@ -130,7 +134,7 @@ def _source_lines(snapshot: sqlite3.Connection, plan: TablePlan) -> Iterator[byt
         yield text if isinstance(text, bytes) else str(text).encode()
 
 
-def _target_lines(target: Target, plan: TablePlan) -> Iterator[bytes]:
+def _target_lines(target: Target, plan: TablePlan) -> Generator[bytes, None, None]:
     fields = [column.codec.held_of(sql.name(column.target)) for column in plan.columns]
     line = " || ',' || ".join(fields)
     if _ordered_by_number(plan):
@@ -166,14 +170,17 @@ def _row(line: bytes | None) -> Row | None:
     return None if line is None else Row(tuple(_split(line)))
 
 
-def _order(plan: TablePlan, line: bytes) -> tuple[int | bytes, ...]:
-    """Where a line stands in the common order."""
+def _order(plan: TablePlan, line: bytes) -> tuple[float | bytes, ...]:
+    """Where a line stands in the common order; a NULL, which only the target may have, is last."""
     if not plan.key:
         return (line,)
     fields = _split(line)
     positions = [plan.columns.index(plan.column(column)) for column in plan.key]
     if _ordered_by_number(plan):
-        return tuple(int(fields[position]) for position in positions)
+        return tuple(
+            math.inf if fields[position] == "NULL" else int(fields[position])
+            for position in positions
+        )
     return tuple(fields[position].encode() for position in positions)
 
 

@@ -2,7 +2,8 @@
 
 Registered on a connection as ``m_…``. They are called only where a built-in
 won't do: each call costs about a microsecond, a built-in a tenth of it. Text
-arrives as a BLOB, because it need not be valid UTF-8.
+arrives as a BLOB, because it need not be valid UTF-8. SQLite evaluates both
+sides of an OR, so each function answers NULL to a value that isn't its kind.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ def m_repr(value: float | None) -> str | None:
     return None if value is None else repr(value)
 
 
-def m_hex(value: float | int | None) -> str | None:
+def m_hex(value: object) -> str | None:
     """The IEEE 754 bytes, big-endian, as PostgreSQL's ``float8send`` gives them."""
-    return None if value is None else struct.pack(">d", value).hex()
+    return struct.pack(">d", value).hex() if isinstance(value, (int, float)) else None
 
 
-def m_single(value: float | None) -> int | None:
+def m_single(value: object) -> int | None:
     """1 if the number survives single precision."""
-    if value is None:
+    if not isinstance(value, (int, float)):
         return None
     try:
         return int(struct.unpack(">f", struct.pack(">f", value))[0] == value)
@@ -53,10 +54,10 @@ def m_single(value: float | None) -> int | None:
         return 0
 
 
-def m_plain(value: float | int | None) -> str | None:
+def m_plain(value: object) -> str | None:
     """The number in digits, without exponent and trailing zeros (``trim_scale``)."""
-    if value is None or isinstance(value, int):
-        return None if value is None else str(value)
+    if not isinstance(value, float):
+        return str(value) if isinstance(value, int) else None
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
     text = format(Decimal(repr(value)), "f")
@@ -64,13 +65,13 @@ def m_plain(value: float | int | None) -> str | None:
     return "0" if text == "-0" else text
 
 
-def m_scale(value: float | int | None) -> int | None:
+def m_scale(value: object) -> int | None:
     """How many digits stand after the decimal point."""
     text = m_plain(value)
     return None if text is None else len(text.partition(".")[2])
 
 
-def m_digits(value: float | int | None) -> int | None:
+def m_digits(value: object) -> int | None:
     """How many digits stand before the decimal point."""
     text = m_plain(value)
     if text is None:
@@ -101,7 +102,7 @@ def m_time(value: bytes | None) -> str | None:
 
 def m_jsonb(value: bytes | None) -> str | None:
     """The text that PostgreSQL prints for this value as ``jsonb``, NULL if it takes it not."""
-    if value is None:
+    if not isinstance(value, bytes):
         return None
     parsed = _json(value)
     if parsed is None:

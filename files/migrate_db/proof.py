@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from migrate_db import sequences, sql
@@ -108,15 +109,16 @@ def _table(
     def report(rows: int, size: int) -> None:
         progress(plan.table.name, rows, plan.rows, size)
 
-    for change in compare(snapshot, target, plan, tally, report):
-        if change.kind == "missing":
-            proof.missing += 1
-        elif change.kind == "extra":
-            proof.extra += 1
-        else:
-            proof.different += 1
-        if len(proof.examples) < _KEPT:
-            proof.examples.append(describe(plan, change))
+    with closing(compare(snapshot, target, plan, tally, report)) as changes:
+        for change in changes:
+            if change.kind == "missing":
+                proof.missing += 1
+            elif change.kind == "extra":
+                proof.extra += 1
+            else:
+                proof.different += 1
+            if len(proof.examples) < _KEPT:
+                proof.examples.append(describe(plan, change))
     proof.source_rows, proof.target_rows, proof.equal = (
         tally.source_rows,
         tally.target_rows,

