@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from migrate_db import load, sql
-from migrate_db.difference import Change, Tally, compare
+from migrate_db.difference import Row, Tally, compare
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.target import Target
 
-#: With more changed rows than this a table is loaded anew; memory stays bounded.
+#: Keys of changed rows that are remembered; with more, a table is loaded anew.
 _MANY = 20_000
 
 
@@ -38,8 +38,13 @@ def apply(
     Returns:
         one entry per table that was not equal.
     """
-    found = [(table, *_changes(snapshot, target, table, progress)) for table in plan.tables]
-    unequal = [(table, changes, total) for table, changes, total in found if total]
+    unequal = []
+    room = _MANY
+    for table in plan.tables:
+        changes, total = _changes(snapshot, target, table, room, progress)
+        room -= len(changes)
+        if total:
+            unequal.append((table, changes, total))
     if not unequal:
         return []
     done = []
@@ -64,41 +69,55 @@ def apply(
     return done
 
 
+@dataclass(frozen=True)
+class _Changed:
+    """A changed row's key on the sides that have it; the values would fill the memory."""
+
+    kind: str
+    source: tuple[str, ...] | None
+    target: tuple[str, ...] | None
+
+
 def _changes(
     snapshot: sqlite3.Connection,
     target: Target,
     plan: TablePlan,
+    room: int,
     progress: Callable[[str, int, int, int], None],
-) -> tuple[list[Change], int]:
+) -> tuple[list[_Changed], int]:
     """The first changes of a table, and how many there are."""
-    kept: list[Change] = []
+    kept: list[_Changed] = []
     total = 0
+    positions = [plan.columns.index(plan.column(column)) for column in plan.key]
 
     def report(rows: int, size: int) -> None:
         progress(plan.table.name, rows, plan.rows, size)
 
+    def key(row: Row | None) -> tuple[str, ...] | None:
+        return None if row is None else tuple(row.fields[position] for position in positions)
+
     with closing(compare(snapshot, target, plan, Tally(), report)) as changes:
         for change in changes:
             total += 1
-            if total <= _MANY:
-                kept.append(change)
+            if total <= room:
+                kept.append(_Changed(change.kind, key(change.source), key(change.target)))
     return kept, total
 
 
 def _replace(
-    snapshot: sqlite3.Connection, target: Target, plan: TablePlan, changes: list[Change]
+    snapshot: sqlite3.Connection, target: Target, plan: TablePlan, changes: list[_Changed]
 ) -> None:
     """Take out every row that differs, put in the source's: unique values may swap places."""
     keys = [plan.column(column) for column in plan.key]
-    positions = [plan.columns.index(column) for column in keys]
-    gone = [[c.target.fields[p] for c in changes if c.target is not None] for p in positions]
+    gone = [list(part) for part in zip(*(c.target for c in changes if c.target), strict=True)]
     held = ", ".join(column.codec.held_of(sql.name(column.target)) for column in keys)
     arrays = ", ".join(["%s::text[]"] * len(keys))
-    target.connection.execute(
-        f"DELETE FROM {sql.qualified(target.schema, plan.target)}".replace("%", "%%").encode()
-        + f" WHERE ({held.replace('%', '%%')}) IN (SELECT * FROM unnest({arrays}))".encode(),
-        gone,
-    )
+    if gone:
+        target.connection.execute(
+            f"DELETE FROM {sql.qualified(target.schema, plan.target)}".replace("%", "%%").encode()
+            + f" WHERE ({held.replace('%', '%%')}) IN (SELECT * FROM unnest({arrays}))".encode(),
+            gone,
+        )
     names = [f"k{number}" for number in range(len(keys))]
     snapshot.execute(
         f"CREATE TEMP TABLE wanted ({', '.join(names)}, PRIMARY KEY ({', '.join(names)}))"
@@ -106,7 +125,7 @@ def _replace(
     try:
         snapshot.executemany(
             f"INSERT INTO temp.wanted VALUES ({', '.join('?' * len(keys))})",
-            [[c.source.fields[p] for p in positions] for c in changes if c.source is not None],
+            [c.source for c in changes if c.source],
         )
         stored = ", ".join(column.codec.stored_of(sql.name(column.source)) for column in keys)
         load.copy_rows(

@@ -138,18 +138,30 @@ def describe(plan: TablePlan, change: Change) -> str:
         side = "only in SQLite" if change.target is None else "only in PostgreSQL"
         return f"{plan.table.name} [{key}]: {side}"
     columns = [
-        f"{column.source}: {_short(ours)} became {_short(theirs)}"
+        f"{column.source}: {_short(ours, start)} became {_short(theirs, start)}"
         for column, ours, theirs in zip(
             plan.columns, change.source.fields, change.target.fields, strict=True
         )
         if ours != theirs
+        for start in [max(_common(ours, theirs) - 20, 0)]
     ]
     return f"{plan.table.name} [{key}]: {'; '.join(columns)}"
 
 
-def _short(text: str) -> str:
-    text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
-    return text if len(text) <= 60 else text[:57] + "…"
+def _common(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return low
+
+
+def _short(text: str, start: int) -> str:
+    """A window on a value; of two long ones, where they begin to differ."""
+    window = text if len(text) <= 60 else ("…" if start else "") + text[start : start + 57]
+    window += "…" if len(text) > 60 and start + 57 < len(text) else ""
+    return window if window.isprintable() else window.encode("unicode_escape").decode("ascii")
 
 
 def _unsound(target: Target, plan: Plan) -> list[str]:

@@ -1,0 +1,119 @@
+"""What nobody may see, and how much memory a migration takes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from sample_data import fill
+
+from ..conftest import PASSWORD
+from ..postgres import PostgresContainer
+from .program import Program, ask, sqlite
+
+
+def forms() -> list[str]:
+    return [PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), json.dumps(PASSWORD)[1:-1]]
+
+
+def test_the_password_is_never_told(
+    program: Program, tmp_path: Path, postgres_container: PostgresContainer
+) -> None:
+    """Not in output, reports or events, nor in the arguments of any process on the way."""
+    source = tmp_path / "brainer.db"
+    fill(source, exercises=3000, seed=1)
+    tools = "docker exec -i -e PGUSER -e PGPASSWORD -e PGDATABASE " + postgres_container.name
+    files = {name: tmp_path / name for name in ("report", "html", "events")}
+    words = [word for name, path in files.items() for word in (f"--{name}", path)]
+    seen, out = [], ""
+    program.run(source)
+    sqlite(source, "UPDATE courses SET title = 'changed'")
+    for options in (["--replace", "--keep-dump", tmp_path, "--server-tools", tools], []):
+        process = program.spawn("run", "--source", source, *words, *options)
+        while process.poll() is None:
+            seen += list(command_lines())
+            time.sleep(0.01)
+        out += process.communicate()[0]
+    assert any(b"migrate_db" in line for line in seen)
+    told = out.encode() + b"".join(path.read_bytes() for path in files.values())
+    for secret in forms():
+        assert secret.encode() not in told
+        assert not any(secret.encode() in line for line in seen)
+
+
+def command_lines() -> list[bytes]:
+    lines = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(process.read_bytes())
+        except OSError:  # it ended just now
+            continue
+    return lines
+
+
+# not ru_maxrss: a child begins with that of the process that started it
+MEASURED = """
+import sys
+from migrate_db.cli import main
+code = main(sys.argv[1:])
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print("peak", int(status["VmHWM"].split()[0]) // 1024, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def peak_of(program: Program, *words: object) -> int:
+    """MiB that the whole program took."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *map(str, words), "--work-dir", str(program.work)],
+        env=program.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return int(done.stderr.rsplit("peak ", 1)[1])
+
+
+ROWS = """
+PRAGMA synchronous = OFF;
+CREATE TABLE numbered (id INTEGER PRIMARY KEY, x TEXT, f FLOAT, d DATETIME);
+CREATE TABLE worded (w TEXT PRIMARY KEY, n INTEGER);
+CREATE TABLE loose (a INTEGER, b TEXT);
+WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 200000)
+INSERT INTO numbered SELECT n, 'row ' || n || ' of many', n / 3.0, '2024-02-29 12:00:00' FROM r;
+INSERT INTO worded SELECT 'w' || (id * 7919 % 200003), id FROM numbered WHERE id <= 60000;
+INSERT INTO loose SELECT id % 1000, x FROM numbered WHERE id <= 60000;
+"""
+
+
+def test_memory_does_not_grow_with_rows(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "rows.db", ROWS)
+    assert peak_of(program, "run", "--source", source) < 64
+    sqlite(source, "UPDATE numbered SET x = 'changed' WHERE id % 2; DELETE FROM worded")
+    assert peak_of(program, "run", "--catch-up", "--source", source) < 64
+
+
+def test_one_large_value(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "large.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, x BLOB, y TEXT);"
+        "INSERT INTO t VALUES (1, randomblob(20000000), hex(zeroblob(10000000))), (2, X'', '')",
+    )
+    assert program.run(source).code == 0
+    assert ask(program.url, "SELECT id, length(x), length(y) FROM t ORDER BY 1") == [
+        (1, 20_000_000, 20_000_000), (2, 0, 0),
+    ]  # fmt: skip
+    ask(program.url, "UPDATE t SET y = overlay(y PLACING '1' FROM 19999999 FOR 1) WHERE id = 1")
+    verified = program.verify(source)
+    assert verified.code == 3
+    assert "000010'" in verified.text, verified.text
+
+
+@pytest.mark.slow
+def test_a_million_rows(program: Program, tmp_path: Path) -> None:
+    source = tmp_path / "brainer.db"
+    fill(source, exercises=1_000_000, seed=7)
+    assert peak_of(program, "run", "--source", source) < 64
+    assert os.path.getsize(source) > 300_000_000
