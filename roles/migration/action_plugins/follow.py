@@ -57,14 +57,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         except ValueError:
             result["report"] = {}
         result["rc"] = ended.get("rc", -1)
+        # a program that was killed leaves no report
+        result["said"] = ended.get("stderr") or ended.get("msg") or "it ended without a report"
         result["changed"] = bool(result["report"].get("changed"))
         # said outright: Ansible takes any other rc than 0 for a failure
         result["failed"] = result["rc"] not in accept
         if result["failed"]:
             lines = result["report"].get("error") or []
             findings = [f"  {_finding(f)}" for f in result["report"].get("findings", [])[:20]]
-            said = ended.get("stderr") or ended.get("msg") or "the program ended without a report"
-            result["msg"] = "\n".join([*lines, *findings] or [said])
+            result["msg"] = "\n".join([*lines, *findings] or [result["said"]])
         return result
 
     def _start(
