@@ -123,7 +123,9 @@ def _source_lines(snapshot: sqlite3.Connection, plan: TablePlan) -> Generator[by
     else:
         # bytes, so that the order is PostgreSQL's "C" whatever the column's collation
         keys = [plan.column(c).codec.stored_of(sql.name(c)) for c in plan.key] or [line]
-        order = ", ".join(f"CAST({key} AS BLOB)" for key in keys)
+        utf8 = snapshot.execute("PRAGMA encoding").fetchone()[0] in (b"UTF-8", "UTF-8")
+        form = "CAST({} AS BLOB)" if utf8 else "m_utf8(CAST({} AS BLOB))"
+        order = ", ".join(form.format(key) for key in keys)
     cursor = snapshot.execute(
         f"SELECT {line} FROM main.{sql.name(plan.table.name)} ORDER BY {order}"
     )

@@ -6,6 +6,7 @@ merely likely is worse than none. What doesn't pass is reported, not guessed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from migrate_db.plan import TablePlan
@@ -56,7 +57,10 @@ def default(plan: TablePlan, column: str, text: str) -> str:
         node = node.this
     if isinstance(node, exp.Null):
         return "NULL"
-    return _constant(node, kind)
+    text = _constant(node, kind)
+    if kind in ("smallint", "integer", "bigint") and not re.fullmatch(r"-?\d+", text):
+        raise Untranslated(f"{kind} would round it")
+    return text
 
 
 def condition(plan: TablePlan, text: str) -> str:
@@ -209,6 +213,9 @@ def _string(text: str, family: str, kind: str) -> str:
     quoted = "'" + text.replace("'", "''") + "'"
     if family in ("text", "json"):
         return quoted
+    # SQLite makes a number of it, as the column asks
+    if family == "number" and re.fullmatch(r"-?\d+(\.\d+)?", text):
+        return text
     if family == "boolean" and text.lower() in ("0", "1", "true", "false", "t", "f"):
         return "true" if text.lower() in ("1", "true", "t") else "false"
     raise Untranslated(f"the text {quoted} where {kind} is held")

@@ -13,6 +13,7 @@ import math
 import re
 import sqlite3
 import struct
+from collections.abc import Callable
 from datetime import date, time
 from decimal import Decimal
 
@@ -27,11 +28,33 @@ _ZERO_OFFSETS = (b"Z", b"+00", b"+0000", b"+00:00", b"-00:00", b"-0000")
 
 def register(connection: sqlite3.Connection) -> None:
     """Make every function of this module callable from SQL."""
-    for function in (
-        m_repr, m_hex, m_single, m_plain, m_scale, m_digits,
-        m_timestamp, m_timestamptz, m_time, m_jsonb,
-    ):  # fmt: skip
+    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    encoding = encoding.decode() if isinstance(encoding, bytes) else encoding
+    for function in (m_repr, m_hex, m_single, m_plain, m_scale, m_digits):
         connection.create_function(function.__name__, 1, function, deterministic=True)
+    for of_text in (m_timestamp, m_timestamptz, m_time, m_jsonb, m_utf8):
+        connection.create_function(
+            of_text.__name__, 1, _from(encoding, of_text), deterministic=True
+        )
+
+
+def _from(
+    encoding: str, function: Callable[[bytes | None], str | bytes | None]
+) -> Callable[[bytes | None], str | bytes | None]:
+    """A cast to BLOB gives the bytes of the file, which may be UTF-16."""
+    if encoding == "UTF-8":
+        return function
+
+    def recoded(value: object) -> str | bytes | None:
+        text = value.decode(encoding, "replace") if isinstance(value, bytes) else None
+        return function(None if text is None else text.encode())
+
+    return recoded
+
+
+def m_utf8(value: bytes | None) -> bytes | None:
+    """The text's bytes in UTF-8, to sort by."""
+    return value
 
 
 def m_repr(value: float | None) -> str | None:

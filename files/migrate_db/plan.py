@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from dataclasses import dataclass
 
-from migrate_db import codec, profile
+from migrate_db import codec, profile, sql
 from migrate_db.codec import Codec
 from migrate_db.profile import Finding
 from migrate_db.schema import Schema, Table, Uncarried
@@ -14,6 +14,10 @@ from migrate_db.target import TargetColumn, TargetTable
 
 #: PostgreSQL cuts longer names without a word (NAMEDATALEN - 1).
 _NAME_BYTES = 63
+#: Every table has them already.
+_SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
+#: Of `integer`; a table whose rows have come so far needs the next size.
+_LAST_INTEGER = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class TablePlan:
     target_rows: int
     columns: tuple[ColumnPlan, ...]
     key: tuple[str, ...]  #: source names of the key columns; empty: rows are a multiset
+    highest: int  #: the highest rowid ever given to a row, as far as SQLite knows
 
     def column(self, source_name: str) -> ColumnPlan:
         """The plan of a column, by its name in the source."""
@@ -66,7 +71,14 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
     findings: list[Finding] = []
     for table in schema.tables:
         present = existing.get(target_name(table.name))
+        highest = _highest(connection, table, schema)
         candidates, mapping, problems = _candidates(table, present)
+        if present is None and table.rowid_alias and highest >= _LAST_INTEGER:
+            candidates[table.rowid_alias] = (codec.integer("bigint"),)
+            notes.append(
+                f"{table.name}.{table.rowid_alias}: becomes bigint, because new rows need"
+                f" numbers beyond {highest}"
+            )
         scanned = profile.scan(connection, table, candidates)
         if scanned.rows or not scanned.columns:
             findings += problems
@@ -74,7 +86,7 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
             findings += profile.misfits(connection, table, scanned)
             findings += profile.bad_text(connection, table, scanned)
             findings += profile.nulls(connection, table, _required(table, present, mapping))
-            findings += profile.orphans(connection, table)
+            findings += profile.orphans(connection, table, {t.name for t in schema.tables})
         notes += _notes(table, scanned, present is not None)
         tables.append(
             TablePlan(
@@ -93,6 +105,7 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
                     for column in scanned.columns
                 ),
                 key=key if set(key := _key(table)) <= set(mapping) else (),
+                highest=highest,
             )
         )
     return Plan(schema, tuple(tables), tuple(notes), tuple(findings), schema.uncarried)
@@ -107,6 +120,18 @@ def target_name(source_name: str) -> str:
     return encoded[: _NAME_BYTES - 9].decode("utf-8", "ignore") + "_" + digest
 
 
+def _column_name(source_name: str) -> str:
+    return source_name + "_" if source_name in _SYSTEM_COLUMNS else target_name(source_name)
+
+
+def _highest(connection: sqlite3.Connection, table: Table, schema: Schema) -> int:
+    if table.rowid_alias is None:
+        return 0
+    column, place = sql.name(table.rowid_alias), sql.name(table.name)
+    (largest,) = connection.execute(f"SELECT ifnull(max({column}), 0) FROM main.{place}").fetchone()
+    return max(int(largest), schema.sequences.get(table.name, 0))
+
+
 def _candidates(
     table: Table, present: TargetTable | None
 ) -> tuple[dict[str, tuple[Codec, ...]], dict[str, str], list[Finding]]:
@@ -114,7 +139,7 @@ def _candidates(
     if present is None:
         return (
             {column.name: codec.for_declared(column) for column in table.columns},
-            {column.name: target_name(column.name) for column in table.columns},
+            {column.name: _column_name(column.name) for column in table.columns},
             [],
         )
     candidates: dict[str, tuple[Codec, ...]] = {}
@@ -154,7 +179,7 @@ def _candidates(
 
 
 def _match(column: str, free: dict[str, TargetColumn]) -> TargetColumn | None:
-    exact = free.get(target_name(column))
+    exact = free.get(_column_name(column))
     if exact is not None:
         return exact
     alike = [c for c in free.values() if c.name.lower() == column.lower()]
@@ -176,7 +201,12 @@ def _required(table: Table, present: TargetTable | None, mapping: dict[str, str]
 
 
 def _notes(table: Table, scanned: profile.TableProfile, exists: bool) -> list[str]:
-    notes = []
+    carried = {found.column for found in scanned.columns}
+    notes = [
+        f"{table.name}.{column.name}: the target computes it itself; neither loaded nor compared"
+        for column in table.columns
+        if exists and column.name not in carried
+    ]
     if target_name(table.name) != table.name:
         notes.append(
             f"table {table.name}: the name is too long, it becomes {target_name(table.name)}"
@@ -184,8 +214,9 @@ def _notes(table: Table, scanned: profile.TableProfile, exists: bool) -> list[st
     for found in scanned.columns:
         column = table.column(found.column)
         place = f"{table.name}.{found.column}"
-        if target_name(found.column) != found.column:
-            notes.append(f"{place}: the name is too long, it becomes {target_name(found.column)}")
+        if not exists and _column_name(found.column) != found.column:
+            why = "PostgreSQL keeps that name" if found.column in _SYSTEM_COLUMNS else "too long"
+            notes.append(f"{place}: {why}, it becomes {_column_name(found.column)}")
         if found.codec is not found.declared and not found.misfits and not exists:
             notes.append(
                 f"{place}: declared {column.declared or 'without a type' if column else '?'},"

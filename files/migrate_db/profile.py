@@ -177,11 +177,17 @@ def nulls(
             )
 
 
-def orphans(connection: sqlite3.Connection, table: Table) -> Iterator[Finding]:
-    """Name every row whose parent is missing."""
+def orphans(connection: sqlite3.Connection, table: Table, parents: set[str]) -> Iterator[Finding]:
+    """Name every row whose parent is missing.
+
+    Args:
+        parents: the tables there are; a key to any other is not carried anyway.
+    """
     if not table.foreign_keys:
         return
-    for count, orphan in enumerate(source.orphans(connection, table.name)):
+    known = {name.lower() for name in parents}
+    found = (o for o in source.orphans(connection, table.name) if o.parent.lower() in known)
+    for count, orphan in enumerate(found):
         if count == SHOWN:
             yield Finding(table.name, "", "", "", "more orphans like these", "")
             return

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrate_db import sql
-from migrate_db.plan import Plan
-from migrate_db.schema import Table
+from migrate_db.plan import Plan, TablePlan
 from migrate_db.target import Target
 
 
@@ -28,10 +27,10 @@ class Sequence:
 def advance(target: Target, plan: Plan) -> None:
     """Move every sequence past max(column) and past SQLite's own memory; never back."""
     for owned in _owned(target, plan):
-        if owned.next(target) > owned.used(target, plan):
+        if owned.next(target) > owned.used(target):
             continue
         # RESTART is undone with the transaction, setval() is not
-        restart = f"RESTART WITH {owned.used(target, plan) + 1}"
+        restart = f"RESTART WITH {owned.used(target) + 1}"
         if owned.identity:
             target.execute(f"ALTER TABLE {owned.place} ALTER COLUMN {owned.name} {restart}")
         else:
@@ -41,7 +40,7 @@ def advance(target: Target, plan: Plan) -> None:
 def read(target: Target, plan: Plan) -> list[Sequence]:
     """Where every sequence stands; changes nothing."""
     return [
-        Sequence(owned.table.name, owned.column, owned.next(target), owned.used(target, plan))
+        Sequence(owned.plan.table.name, owned.column, owned.next(target), owned.used(target))
         for owned in _owned(target, plan)
     ]
 
@@ -50,7 +49,7 @@ def read(target: Target, plan: Plan) -> list[Sequence]:
 class _Owned:
     """A column and the sequence that belongs to it."""
 
-    table: Table
+    plan: TablePlan
     place: str  #: quoted table in the target
     column: str
     sequence: str  #: quoted, with its schema
@@ -64,10 +63,11 @@ class _Owned:
         following = "CASE WHEN is_called THEN last_value + 1 ELSE last_value END"
         return int(str(target.value(f"SELECT {following} FROM {self.sequence}")))
 
-    def used(self, target: Target, plan: Plan) -> int:
-        highest = target.value(f"SELECT coalesce(max({self.name}), 0) FROM {self.place}")
-        remembered = plan.schema.sequences.get(self.table.name, 0)
-        return max(int(str(highest)), remembered if self.column == self.table.rowid_alias else 0)
+    def used(self, target: Target) -> int:
+        highest = int(str(target.value(f"SELECT coalesce(max({self.name}), 0) FROM {self.place}")))
+        alias = self.plan.table.rowid_alias
+        ours = any((c.source, c.target) == (alias, self.column) for c in self.plan.columns)
+        return max(highest, self.plan.highest) if ours else highest
 
 
 def _owned(target: Target, plan: Plan) -> list[_Owned]:
@@ -80,5 +80,5 @@ def _owned(target: Target, plan: Plan) -> list[_Owned]:
             " AND NOT attisdropped ORDER BY attnum",
             (place, place),
         ).fetchall()
-        found += [_Owned(table.table, place, *row) for row in rows if row[1] is not None]
+        found += [_Owned(table, place, *row) for row in rows if row[1] is not None]
     return found

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from sample_data import fill
 
 from .program import Program, Result, ask, beside, image, sqlite
 
@@ -370,7 +370,8 @@ time.sleep(60)
 
 
 def test_tables_in_use(program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = __import__("migrate_db.target", fromlist=["_SESSION"])._SESSION
+    from migrate_db.target import _SESSION as session
+
     monkeypatch.setattr("migrate_db.target._SESSION", session.replace("'10s'", "'300ms'"))
     ask(program.url, "CREATE TABLE courses (id int PRIMARY KEY, slug text, title text,"
         " description text, price float8, is_published bool, content json, created_at timestamp,"
@@ -381,19 +382,22 @@ def test_tables_in_use(program: Program, brainer: Path, monkeypatch: pytest.Monk
         assert result.code == 1 and "somebody is using the tables" in result.error
 
 
-def test_interrupted_by_hand(program: Program, brainer: Path, tmp_path: Path) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        events = tmp_path / f"events-{number}"
-        process = program.spawn("run", "--source", brainer, "--events", events)
-        while not events.exists() or '"load"' not in events.read_text():
-            assert process.poll() is None
-            time.sleep(0.005)
-        process.send_signal(number)
-        out, _ = process.communicate(timeout=20)
-        assert process.returncode == 1, out
-        assert "interrupted; nothing was changed" in out and "Traceback" not in out
-        assert image(program.url)["objects"] == []
-        assert list(program.work.iterdir()) == []
+@pytest.mark.parametrize(("number", "phase"), [(signal.SIGINT, "load"), (signal.SIGTERM, "prove")])
+def test_interrupted_by_hand(
+    program: Program, tmp_path: Path, number: signal.Signals, phase: str
+) -> None:
+    source, events = tmp_path / "brainer.db", tmp_path / "events"
+    fill(source, exercises=8000, seed=1)
+    process = program.spawn("run", "--source", source, "--events", events)
+    while not events.exists() or f'"{phase}"' not in events.read_text():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 1, out
+    assert "interrupted; nothing was changed" in out and "Traceback" not in out
+    assert image(program.url)["objects"] == []
+    assert list(program.work.iterdir()) == []
 
 
 def test_unwritable_events_and_report(refused: Callable[..., Result], brainer: Path) -> None:
@@ -410,7 +414,3 @@ def test_no_right_to_the_table(program: Program, admin: psycopg.Connection, brai
         result = program(command, brainer)
         assert result.code == 1 and "permission denied" in result.error, result.error
         assert "next:" in result.error
-
-
-def test_sqlite_source_is_still_a_database(brainer: Path) -> None:
-    assert sqlite3.connect(brainer).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
