@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from migrate_db import __version__, commands, report
-from migrate_db.commands import Options
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Bar, Events, Plain, Screen, Silent
+from migrate_db.failures import explained
+from migrate_db.options import Options
 from migrate_db.report import Report
 
 _EPILOG = """
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         done = "everything had arrived" if told.changed else "nothing was changed"
         _failed(told, MigrationError(f"interrupted; {done}", next="run it again"))
     except Exception as error:
-        known = commands.explained(error, str(told.target.get("database", "")))
+        known = explained(error, str(told.target.get("database", "")))
         if known is None:
             raise
         _failed(told, known)

@@ -1,0 +1,72 @@
+"""Failures of files, SQLite and PostgreSQL as one screen each."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+
+from migrate_db.errors import Exit, MigrationError
+
+
+def is_about_the_statement(error: Exception) -> bool:
+    """Whether another try would fail the same way: not so with a full disk or a lost server."""
+    state = getattr(error, "sqlstate", None) or ""
+    # 23503: rows without a parent are never left behind in silence
+    return bool(state) and state[:2] in ("0A", "22", "23", "42", "54") and state != "23503"
+
+
+def explained(error: Exception, place: str) -> MigrationError | None:
+    """A failure that needs no traceback, as one screen; None for a mistake of ours."""
+    if isinstance(error, MigrationError):
+        return error
+    if isinstance(error, OSError):
+        return MigrationError(
+            f"a file can't be used: {error.strerror or error}",
+            where=str(error.filename or ""),
+            next="see that it exists, may be used, and that the disk isn't full; then run again",
+        )
+    if isinstance(error, sqlite3.Error):
+        return MigrationError(
+            f"SQLite can't go on: {error}",
+            where="the snapshot of the source",
+            next="see that --work-dir has room and that the file is sound; then run again",
+        )
+    psycopg = sys.modules.get("psycopg")  # a preview on a bare host runs without it
+    if psycopg is not None and isinstance(error, psycopg.Error):
+        return server_said(error, place, committing=False)
+    return None
+
+
+def unknown(place: str, details: list[str]) -> MigrationError:
+    return MigrationError(
+        "the connection was lost while the last step was being published",
+        where=place,
+        details=details,
+        next="run the same command again: it says whether everything arrived",
+        code=Exit.CHANGED,
+    )
+
+
+def server_said(error: Exception, place: str, committing: bool) -> MigrationError:
+    """A PostgreSQL error as one screen."""
+    diagnosis = getattr(error, "diag", None)
+    text = (getattr(diagnosis, "message_primary", None) or str(error)).strip()
+    details = [text, *filter(None, [getattr(diagnosis, "message_detail", None)])]
+    state = getattr(error, "sqlstate", None) or ""
+    if committing and not state:
+        return unknown(place, details)
+    advice = "run the same command again; nothing was changed"
+    what = "PostgreSQL refused"
+    if state in ("53100", "53200"):
+        what = (
+            "PostgreSQL has no disk space left"
+            if state == "53100"
+            else "PostgreSQL has no memory left"
+        )
+        advice = "free some space on the server, then run again; nothing was changed"
+    elif state == "55P03":
+        what = "somebody is using the tables"
+        advice = "stop the app that is connected to the target, then run again"
+    elif not state or state.startswith("57P"):
+        what = "the connection to PostgreSQL was lost"
+    return MigrationError(what, where=place, details=details, next=advice)

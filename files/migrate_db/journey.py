@@ -1,0 +1,238 @@
+"""One run's way into the target: in one transaction, all of it or nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from migrate_db import schema
+from migrate_db.errors import Exit, MigrationError
+from migrate_db.events import Events
+from migrate_db.failures import is_about_the_statement, server_said, unknown
+from migrate_db.options import Options
+from migrate_db.plan import Plan, TablePlan
+from migrate_db.report import Report, TableReport
+from migrate_db.stations import proved
+
+if TYPE_CHECKING:
+    from migrate_db import ddl
+    from migrate_db.target import Target
+
+
+@dataclass
+class Journey:
+    """One run's way into the target."""
+
+    options: Options
+    events: Events
+    report: Report
+    snapshot: sqlite3.Connection
+    target: Target
+    plan: Plan
+
+    def is_equal(self) -> bool:
+        from migrate_db.proof import prove
+
+        if not all(table.exists for table in self.plan.tables):
+            return False
+        with self.events.phase("compare") as phase, self.target.one_moment():
+            self.report.proof = prove(self.snapshot, self.target, self.plan, self.events.progress)
+            holds = self.report.proof.holds
+            phase.note = "the target holds every row already" if holds else "the target differs"
+        return holds
+
+    def record(self) -> None:
+        from migrate_db import state
+
+        with self.target.connection.transaction():
+            state.record_load(
+                self.target,
+                str(self.options.source),
+                str(self.report.source["sha256"]),
+                self.options.hold,
+            )
+
+    def load(self, replace: bool) -> None:
+        from migrate_db import ddl, dump, load, sequences, sql
+        from migrate_db.proof import prove
+
+        if replace:
+            with self.events.phase("keep") as phase:
+                kept = dump.keep(
+                    self.target,
+                    self.options.target,
+                    self.options.keep_dump,
+                    list(self.options.server_tools),
+                )
+                self.report.kept_dump = phase.note = str(kept)
+        statements = ddl.make(self.plan, self.target.schema)
+        self.report.uncarried += statements.uncarried
+        with self._all_or_nothing():
+            old = [
+                sql.qualified(self.target.schema, t.target) for t in self.plan.tables if t.exists
+            ]
+            if old:
+                self.target.execute(f"LOCK TABLE {', '.join(old)} IN ACCESS EXCLUSIVE MODE")
+            if replace:
+                self.target.execute(f"TRUNCATE {', '.join(old)}")
+            for statement in statements.tables:
+                self.target.execute(statement.sql)
+            with load.undisturbed(self.target, self.plan):
+                with self.events.phase("load") as phase:
+                    for table, told in zip(self.plan.tables, self.report.tables, strict=True):
+                        self._load_table(table, told)
+                    rows = sum(table.loaded_rows for table in self.report.tables)
+                    phase.note = f"{rows:,} rows in {len(self.report.tables)} tables"
+                with self.events.phase("index") as phase:
+                    made = [
+                        s for s in (*statements.keys, *statements.foreign_keys) if self._make(s)
+                    ]
+                    phase.note = _kinds([statement.kind for statement in made])
+            with self.events.phase("sequences") as phase:
+                sequences.advance(self.target, self.plan)
+                for table in self.plan.tables:
+                    self.target.execute(
+                        f"ANALYZE {sql.qualified(self.target.schema, table.target)}"
+                    )
+                phase.note = "numbering goes on, statistics are fresh"
+            with self.events.phase("prove") as phase:
+                self.report.proof = prove(
+                    self.snapshot, self.target, self.plan, self.events.progress
+                )
+                phase.note = proved(self.report)
+            self._demand_proof()
+        self._arrived("rehearsed" if self.options.rehearse else "migrated")
+
+    def catch_up(self) -> None:
+        from migrate_db import catch_up, sequences
+        from migrate_db.proof import prove
+
+        with self._all_or_nothing():
+            with self.events.phase("catch up") as phase:
+                done = catch_up.apply(self.snapshot, self.target, self.plan, self.events.progress)
+                sequences.advance(self.target, self.plan)
+                self.report.caught_up = done
+                rows = sum(d.added + d.changed + d.removed for d in done)
+                phase.note = f"{rows:,} rows brought up to the source"
+            with self.events.phase("prove") as phase:
+                self.report.proof = prove(
+                    self.snapshot, self.target, self.plan, self.events.progress
+                )
+                phase.note = proved(self.report)
+            self._demand_proof()
+        self._arrived("rehearsed" if self.options.rehearse else "caught up")
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """One transaction: whatever happens inside, the target is as before."""
+        import psycopg
+
+        committing = False
+        try:
+            with self.target.connection.transaction(force_rollback=self.options.rehearse):
+                yield
+                if not self.options.rehearse:
+                    self.record()
+                committing = not self.options.rehearse
+        except psycopg.Error as error:
+            raise server_said(error, str(self.target), committing) from None
+        except KeyboardInterrupt:
+            if not committing:
+                raise
+            raise unknown(str(self.target), ["interrupted"]) from None
+        self.report.changed = not self.options.rehearse
+
+    def _load_table(self, table: TablePlan, told: TableReport) -> None:
+        from migrate_db import load
+
+        begun = time.monotonic()
+        told.loaded_rows, told.loaded_bytes = load.copy_rows(
+            self.snapshot,
+            self.target,
+            table,
+            lambda rows, size: self.events.progress(table.table.name, rows, table.rows, size),
+        )
+        told.seconds = round(time.monotonic() - begun, 3)
+
+    def _make(self, statement: ddl.Statement) -> bool:
+        """Run one DDL statement; an optional one that fails is reported as not carried."""
+        import psycopg
+
+        if not statement.optional:
+            self.target.execute(statement.sql)
+            return True
+        try:
+            with self.target.connection.transaction():
+                self.target.execute(statement.sql)
+        except psycopg.Error as error:
+            if not is_about_the_statement(error):
+                raise
+            reason = (error.diag.message_primary or str(error)).strip()
+            self.report.uncarried.append(
+                schema.Uncarried(statement.kind, statement.name, f"PostgreSQL says: {reason}")
+            )
+            return False
+        return True
+
+    def _demand_proof(self) -> None:
+        if self.report.proof is None or not self.report.proof.holds:
+            raise MigrationError(
+                "what arrived is not equal to the source; all of it was taken back",
+                where=str(self.target),
+                details=self.report.proof.failures[:20] if self.report.proof else [],
+                next="nothing was changed; please report this with the lines above",
+                code=Exit.REFUSED,
+            )
+
+    def _arrived(self, verdict: str) -> None:
+        """Look once more, from another connection, at what everybody sees now."""
+        if verdict != "rehearsed":
+            with self.events.phase("publish") as phase:
+                self._count_again()
+                phase.note = "visible to everybody, counted from another connection"
+        self.report.verdict, self.report.exit_code = verdict, Exit.DONE
+
+    def _count_again(self) -> None:
+        import psycopg
+
+        from migrate_db import sql
+        from migrate_db.target import connect
+
+        try:
+            other = connect(self.options.target, self.target.schema)
+            try:
+                for table in self.plan.tables:
+                    place = sql.qualified(other.schema, table.target)
+                    seen = other.value(f"SELECT count(*) FROM {place}")
+                    if seen != table.rows:
+                        raise MigrationError(
+                            f"{table.target}: {seen} rows after the commit, not {table.rows}",
+                            where=str(other),
+                            next="something else wrote to it: migrate_db verify",
+                        )
+            finally:
+                other.connection.close()
+        except (MigrationError, psycopg.Error) as error:
+            told = error if isinstance(error, MigrationError) else server_said(
+                error, str(self.target), committing=False
+            )  # fmt: skip
+            raise MigrationError(
+                "everything was loaded and proved, but a last look failed: " + told.what,
+                where=told.where,
+                details=told.details,
+                next="see whether it is all there: migrate_db verify",
+                code=Exit.CHANGED,
+            ) from None
+
+
+def _kinds(kinds: list[str]) -> str:
+    plural = {"index": "indexes", "primary key": "primary keys", "foreign key": "foreign keys"}
+    counted = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    return ", ".join(
+        f"{count} {kind if count == 1 else plural.get(kind, kind + 's')}"
+        for kind, count in counted.items()
+    )

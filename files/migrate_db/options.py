@@ -1,0 +1,25 @@
+"""What the user asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; see ``cli``."""
+
+    source: Path
+    target: str = ""
+    schema: str = "public"
+    work_dir: Path = Path("/var/tmp")
+    target_disk: Path | None = None
+    allow_empty: bool = False
+    rehearse: bool = False
+    catch_up: bool = False
+    hold: bool = False
+    replace: bool = False
+    keep_dump: Path = Path(".")
+    server_tools: tuple[str, ...] = field(default=())
+    keep_snapshot: Path | None = None
