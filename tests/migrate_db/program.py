@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,17 +55,18 @@ class Program:
         self.work, self.url = work, url
 
     def __call__(self, command: str, source: Path | None, *words: object, url: str = "") -> Result:
-        report = self.work.parent / "report.json"
-        arguments = [command, "--report", str(report)]
+        arguments = [command]
         if source is not None:
             arguments += ["--source", str(source), "--work-dir", str(self.work)]
         if url != "none":
             arguments += ["--target", url or self.url]
         arguments += map(str, words)
         out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            code = cli.main(arguments)
-        return Result(code, json.loads(report.read_text()), out.getvalue())
+        with tempfile.TemporaryDirectory() as directory:
+            report = Path(directory, "report.json")
+            with contextlib.redirect_stdout(out):
+                code = cli.main([*arguments, "--report", str(report)])
+            return Result(code, json.loads(report.read_text()), out.getvalue())
 
     def run(self, source: Path, *words: object, url: str = "") -> Result:
         return self("run", source, *words, url=url)

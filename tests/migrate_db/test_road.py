@@ -201,7 +201,10 @@ def test_nothing_is_replaced_without_a_dump(
 
 def test_report_page_and_events(program: Program, brainer: Path, tmp_path: Path) -> None:
     report, page, events = (tmp_path / name for name in ("r.json", "r.html", "events"))
-    program.run(brainer, "--report", report, "--html", page, "--events", events)
+    process = program.spawn(
+        "run", "--source", brainer, "--report", report, "--html", page, "--events", events
+    )
+    assert process.wait() == 0
     assert report.stat().st_mode & 0o777 == page.stat().st_mode & 0o777 == 0o600
     text = page.read_text()
     assert "Migrated" in text and "exercises" in text and "Sequences" in text

@@ -194,7 +194,7 @@ def test_constraints_defaults_and_indexes(program: Program, tmp_path: Path) -> N
         CREATE UNIQUE INDEX folded ON t (dq COLLATE NOCASE);
         CREATE VIEW v AS SELECT 1; CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END;
         CREATE VIRTUAL TABLE fts USING fts5(body); INSERT INTO fts VALUES ('some words');
-        INSERT INTO t (id, half, up) VALUES (1, 1, 'UP');
+        INSERT INTO t (id, half, up, s) VALUES (1, 1, 'UP', 'other');
         """,
     )
     named = uncarried(result)
