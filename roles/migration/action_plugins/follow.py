@@ -48,7 +48,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         if prepared["rc"]:
             raise AnsibleActionFail(f"{directory} can't be written: {prepared['stderr']}")
-        command = [*argv, "--events", events, "--report", report, "--html", f"{directory}/report.html"]
+        command = [
+            *argv,
+            "--events",
+            events,
+            "--report",
+            report,
+            "--html",
+            f"{directory}/report.html",
+        ]
         job = self._start(command, timeout, task_vars)
         ended = self._follow(job, events, time.monotonic() + timeout)
         told = self._shell(f"cat {shlex.quote(report)}")["stdout"]
