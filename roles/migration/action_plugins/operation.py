@@ -20,7 +20,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Run the module; on ``begin``, refuse politely or take over."""
+        """Run the module; refuse politely, or take over."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         words = dict(self._task.args)
         force = bool(words.pop("break_lock", False))
@@ -31,6 +31,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if held and (force or not _alive(held)):
                 words["take_over"] = held["id"]
         result.update(self._ask(words, task_vars))
+        held = result.get("lock") or {}
+        if words["event"] == "look" and held and not force and _alive(held):
+            result.update(failed=True, msg="locked")
         if result.get("msg") == "locked":
             result["msg"] = _refusal(result["lock"], str(words["directory"]))
         return result

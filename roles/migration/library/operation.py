@@ -12,18 +12,21 @@ description:
 options:
   directory: {description: Where lock and journal lie., type: path, required: true}
   event:
-    description: What happens.
+    description: What happens. Nothing does with C(read) and C(look); C(look) fails while somebody else is at work.
     type: str
     required: true
-    choices: [read, begin, start, end, failed, finish]
+    choices: [read, look, begin, start, end, failed, finish]
   name: {description: The operation; with start and end the phase., type: str, default: ""}
   note: {description: A line for the reader of the journal., type: str, default: ""}
   holder: {description: Who runs the operation; added by the action plugin., type: dict, default: {}}
   take_over: {description: The id of a lock whose holder is gone., type: str, default: ""}
 """
 
+import contextlib
 import json
 import os
+import signal
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -38,7 +41,7 @@ def main() -> None:
             "event": {
                 "type": "str",
                 "required": True,
-                "choices": ["read", "begin", "start", "end", "failed", "finish"],
+                "choices": ["read", "look", "begin", "start", "end", "failed", "finish"],
             },
             "name": {"type": "str", "default": ""},
             "note": {"type": "str", "default": ""},
@@ -49,15 +52,17 @@ def main() -> None:
     )
     words = module.params
     directory = Path(words["directory"])
-    if words["event"] != "read" and not module.check_mode:
+    if words["event"] not in ("read", "look") and not module.check_mode:
         try:
+            if words["take_over"]:
+                end_programs(f"{directory}/runs/{words['take_over']}/")
             write(directory, words)
         except FileExistsError:
             module.fail_json(msg="locked", lock=read(directory)["lock"])
         except OSError as error:
             module.fail_json(msg=f"The journal can't be written: {error}")
     # a line in a journal is no change to the host
-    module.exit_json(changed=False, **read(directory))
+    module.exit_json(changed=False, taken_over=words["take_over"], **read(directory))
 
 
 def write(directory: Path, words: dict) -> None:
@@ -71,9 +76,7 @@ def write(directory: Path, words: dict) -> None:
             lock.unlink()
         identity = now.strftime("%Y%m%dT%H%M%SZ")
         record = {"id": identity, "operation": words["name"], **words["holder"]}
-        handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(handle, "w", encoding="utf-8") as file:
-            json.dump(record, file)
+        publish(lock, json.dumps(record))
     entry = {
         "at": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "id": json.loads(lock.read_text())["id"] if lock.exists() else "",
@@ -89,6 +92,57 @@ def write(directory: Path, words: dict) -> None:
         os.fsync(file.fileno())
     if words["event"] == "finish":
         lock.unlink(missing_ok=True)
+
+
+def publish(lock: Path, text: str) -> None:
+    """Make the lock with its content in one step: a host that loses power must not keep an empty one."""
+    aside = lock.with_name(f"lock.{os.getpid()}")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(aside, lock)
+    finally:
+        aside.unlink()
+
+
+def end_programs(run: str) -> None:
+    """End what a run that is no more left at work: its directory is among their arguments.
+
+    They are asked first, since a program that is asked takes its transaction back.
+    """
+    for wanted, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+        deadline = time.monotonic() + patience
+        for process in programs(run):
+            tell(process, wanted)
+            tell(process, signal.SIGCONT)
+        while programs(run):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        else:
+            return
+    raise OSError(f"a program of the run before does not end: {programs(run)}")
+
+
+def programs(run: str) -> list[int]:
+    """Processes with this directory among their arguments."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if run.encode() in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+        except OSError:  # it ended
+            continue
+    return found
+
+
+def tell(process: int, wanted: signal.Signals) -> None:
+    """Send a signal to what may have ended by now."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, wanted)
 
 
 def read(directory: Path) -> dict:
