@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from migrate_db import codec, profile, sql
 from migrate_db.codec import Codec
 from migrate_db.profile import Finding
-from migrate_db.schema import Schema, Table, Uncarried
+from migrate_db.schema import Column, Schema, Table, Uncarried
 from migrate_db.target import TargetColumn, TargetTable
 
 #: PostgreSQL cuts longer names without a word (NAMEDATALEN - 1).
@@ -120,6 +120,17 @@ def target_name(source_name: str) -> str:
     return encoded[: _NAME_BYTES - 9].decode("utf-8", "ignore") + "_" + digest
 
 
+def _for_new(table: Table, column: Column) -> tuple[Codec, ...]:
+    wanted = codec.for_declared(column)
+    return tuple(c for c in wanted if c is not codec.JSON) if _indexed(table, column) else wanted
+
+
+def _indexed(table: Table, column: Column) -> bool:
+    """Whether rows are found by this column; PostgreSQL can't compare json."""
+    indexed = {part.name for index in table.indexes for part in index.columns}
+    return column.name in indexed | set(table.primary_key)
+
+
 def _column_name(source_name: str) -> str:
     return source_name + "_" if source_name in _SYSTEM_COLUMNS else target_name(source_name)
 
@@ -138,7 +149,7 @@ def _candidates(
     """Codecs to try per column, the target's column names, and what doesn't line up."""
     if present is None:
         return (
-            {column.name: codec.for_declared(column) for column in table.columns},
+            {column.name: _for_new(table, column) for column in table.columns},
             {column.name: _column_name(column.name) for column in table.columns},
             [],
         )
@@ -222,6 +233,9 @@ def _notes(table: Table, scanned: profile.TableProfile, exists: bool) -> list[st
                 f"{place}: declared {column.declared or 'without a type' if column else '?'},"
                 f" becomes {found.codec.type}, because that holds every value"
             )
+        means_json = column is not None and codec.JSON in codec.for_declared(column)
+        if means_json and not exists and found.declared is not codec.JSON:
+            notes.append(f"{place}: declared JSON, becomes text; json can't be indexed")
         if found.codec.says and scanned.rows:
             notes.append(f"{place}: {found.codec.says}")
         if column is not None and column.generated and not exists:

@@ -133,7 +133,8 @@ def bad_text(
     columns = [c.column for c in profile.columns if c.codec.carries_text and not c.misfits]
     if not columns:
         return
-    cells = " || ',' || ".join(f"ifnull({sql.name(c)}, '')" for c in columns)
+    # joined even if it is one column: a number among the texts becomes bytes, too
+    cells = " || ',' || ".join(["''", *(f"ifnull({sql.name(c)}, '')" for c in columns)])
     block: list[bytes] = []
     size = 0
     clean = True

@@ -220,6 +220,14 @@ def test_constraints_defaults_and_indexes(program: Program, tmp_path: Path) -> N
             ask(program.url, f"UPDATE t SET {bad} WHERE id = 1")
 
 
+def test_json_that_rows_are_found_by(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program, tmp_path,
+        "CREATE TABLE t (k JSON PRIMARY KEY, j JSON); INSERT INTO t VALUES ('{}', '[1]'), ('[]', '')",
+    )  # fmt: skip
+    assert any("t.k:" in note and "can't be indexed" in note for note in result.report["notes"])
+
+
 def test_an_index_that_postgresql_would_not_make(program: Program, tmp_path: Path) -> None:
     """A B-tree entry has at most 2,704 bytes."""
     result = arrives(

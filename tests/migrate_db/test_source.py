@@ -69,11 +69,13 @@ def database(tmp_path: Path) -> Path:
     return directory / "app.db"
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["open", "killed"])
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    ("state", "killed"),
+    # the living writer of a hot journal has the file locked: see the tests of bad input
+    [(state, killed) for state in STATES for killed in (False, True)
+     if killed or state != "hot journal"],
+)  # fmt: skip
 def test_untouched(program: Program, database: Path, state: str, killed: bool) -> None:
-    if state == "hot journal" and not killed:
-        pytest.skip("its writer holds an exclusive lock; see the tests of bad input")
     for process in held(database, state):
         if killed:
             process.kill()
