@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -88,6 +89,8 @@ class Program:
         return os.environ | {"PYTHONPATH": str(FILES), "DATABASE_URL": self.url}
 
     def spawn(self, *words: object, **options: Any) -> subprocess.Popen[str]:
+        # where the tests run in the background, Ctrl-C is ignored, and a child would inherit that
+        options.setdefault("preexec_fn", lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         return subprocess.Popen(
             self.command(*words),
             env=self.environment,
