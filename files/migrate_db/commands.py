@@ -92,7 +92,8 @@ def run(options: Options, events: Events, report: Report) -> None:
             full = [table for table in found.tables if table.target_rows]
             journey = Journey(options, events, report, connection, target, found)
             if (full or known) and not report.findings and journey.is_equal():
-                report.verdict, report.exit_code = "already migrated", Exit.DONE
+                verdict = "equal" if options.catch_up else "already migrated"
+                report.verdict, report.exit_code = verdict, Exit.DONE
                 if options.hold and (known is None or known.opened_at is None):
                     journey.record()
                 stations.keep_snapshot(options, report, directory)
@@ -104,7 +105,8 @@ def run(options: Options, events: Events, report: Report) -> None:
                     " loading the source again would destroy what it wrote",
                     where=str(target),
                     details=_counts(found),
-                    next="nothing is to be migrated; to go back to SQLite, roll back",
+                    next="nothing is to be migrated; if the app is back on SQLite for good, run again with"
+                    " --replace --keep-dump DIR, which keeps a dump of what is there",
                 )
             absent = [table.target for table in found.tables if not table.exists]
             if full and options.catch_up and known is not None and not absent:

@@ -19,6 +19,12 @@ def explained(error: Exception, place: str) -> MigrationError | None:
     """A failure that needs no traceback, as one screen; None for a mistake of ours."""
     if isinstance(error, MigrationError):
         return error
+    if isinstance(error, ModuleNotFoundError) and error.name == "psycopg":
+        return MigrationError(
+            "this Python has no psycopg, which speaks to PostgreSQL",
+            where=sys.executable,
+            next="pip install 'psycopg[binary]', or `check --source FILE` without a target",
+        )
     if isinstance(error, OSError):
         return MigrationError(
             f"a file can't be used: {error.strerror or error}",

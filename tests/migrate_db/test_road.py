@@ -121,7 +121,7 @@ def test_what_was_written_meanwhile_is_caught_up(
     assert done["courses"] == (1, 2, 1)
     assert done["exercises"][1] > 5 and done["exercises"][0] > 0
     assert program.verify(brainer).verdict == "equal"
-    assert program.run(brainer, "--catch-up").verdict == "already migrated"
+    assert program.run(brainer, "--catch-up").verdict == "equal"
     assert ask(target, "SELECT slug FROM courses WHERE id < 3 ORDER BY id") == [
         ("course-2",), ("course-1",),
     ]  # fmt: skip
