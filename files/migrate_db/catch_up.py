@@ -31,16 +31,20 @@ def apply(
     snapshot: sqlite3.Connection,
     target: Target,
     plan: Plan,
+    wanted: set[str] | None,
     progress: Callable[[str, int, int, int], None],
 ) -> list[CaughtUp]:
     """Make every table equal to the snapshot; run inside a transaction.
+
+    Args:
+        wanted: the tables to look at, None for all.
 
     Returns:
         one entry per table that was not equal.
     """
     unequal = []
     room = _MANY
-    for table in plan.tables:
+    for table in (t for t in plan.tables if wanted is None or t.table.name in wanted):
         changes, total = _changes(snapshot, target, table, room, progress)
         room -= len(changes)
         if total:

@@ -98,6 +98,9 @@ def run(options: Options, events: Events, report: Report) -> None:
                     journey.record()
                 stations.keep_snapshot(options, report, directory)
                 return
+            unequal = (
+                {t.table for t in report.proof.tables if not t.holds} if report.proof else None
+            )
             report.proof = None
             if known is not None and known.opened_at is not None and not options.replace:
                 raise MigrationError(
@@ -111,7 +114,7 @@ def run(options: Options, events: Events, report: Report) -> None:
             absent = [table.target for table in found.tables if not table.exists]
             if full and options.catch_up and known is not None and not absent:
                 stations.demand_no_findings(report)
-                journey.catch_up()
+                journey.catch_up(unequal)
             elif full and not options.replace:
                 # catching up fills tables, it doesn't make any
                 can_catch_up = known is not None and not absent

@@ -107,13 +107,21 @@ class Journey:
             self._demand_proof()
         self._arrived("rehearsed" if self.options.rehearse else "migrated")
 
-    def catch_up(self) -> None:
+    def catch_up(self, unequal: set[str] | None) -> None:
+        """Apply the difference, then prove everything.
+
+        Args:
+            unequal: tables to look at, if a comparison just before has named them; the app
+                is down meanwhile, and what it missed the proof would find.
+        """
         from migrate_db import catch_up, sequences
         from migrate_db.proof import prove
 
         with self._all_or_nothing():
             with self.events.phase("catch up") as phase:
-                done = catch_up.apply(self.snapshot, self.target, self.plan, self.events.progress)
+                done = catch_up.apply(
+                    self.snapshot, self.target, self.plan, unequal, self.events.progress
+                )
                 sequences.advance(self.target, self.plan)
                 self.report.caught_up = done
                 rows = sum(d.added + d.changed + d.removed for d in done)
