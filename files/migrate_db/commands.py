@@ -27,6 +27,7 @@ def plan_(options: Options, events: Events, report: Report) -> None:
     """Like ``check``, and show the DDL of what would be made."""
     from migrate_db import ddl
 
+    stations.demand_room(options)
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         with stations.snapshot(options, events, report, directory) as connection:
             found = stations.planned(connection, target, events, report)

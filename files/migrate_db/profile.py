@@ -192,15 +192,34 @@ def orphans(connection: sqlite3.Connection, table: Table, parents: set[str]) -> 
         if count == SHOWN:
             yield Finding(table.name, "", "", "", "more orphans like these", "")
             return
-        key, command = "", ""
+        key, command, value = "", "", ""
         if orphan.rowid is not None:  # without one, a DELETE can't name the row
             key = f"rowid={orphan.rowid}"
+            value = _orphaned(connection, table, orphan)
             command = f": DELETE FROM {sql.name(table.name)} WHERE rowid = {orphan.rowid};"
         yield Finding(
-            table.name, key, orphan.column, "",
+            table.name, key, orphan.column, value,
             f"points at a row of {orphan.parent} that doesn't exist",
             f"add the parent, or remove the row{command}",
         )  # fmt: skip
+
+
+def _orphaned(connection: sqlite3.Connection, table: Table, orphan: source.Orphan) -> str:
+    """What the row points at, as a person would write it."""
+    rowid = _rowid(table)
+    if rowid is None or orphan.column not in {column.name for column in table.columns}:
+        return ""
+    query = f"SELECT {_rendering(orphan.column)} FROM {sql.name(table.name)} WHERE {rowid} = ?"
+    row = connection.execute(query, (orphan.rowid,)).fetchone()
+    return "" if row is None else _printable(row[0])
+
+
+def _rowid(table: Table) -> str | None:
+    """The name of the rowid that no column hides."""
+    if table.rowid_alias:
+        return sql.name(table.rowid_alias)
+    taken = {c.name.lower() for c in table.columns}
+    return next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
 
 
 def _key(table: Table) -> str:
@@ -208,10 +227,8 @@ def _key(table: Table) -> str:
     if table.without_rowid:
         parts = [f"{sql.string(c + '=')} || quote({sql.name(c)})" for c in table.primary_key]
         return " || ' ' || ".join(parts)
+    column = _rowid(table)
     label = table.rowid_alias or "rowid"
-    taken = {c.name.lower() for c in table.columns}
-    free = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
-    column = sql.name(table.rowid_alias) if table.rowid_alias else free
     return f"{sql.string(label + '=')} || {column}" if column else "'?'"
 
 

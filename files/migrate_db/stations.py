@@ -120,15 +120,18 @@ def demand_room(options: Options) -> None:
     source.examine(options.source)
     size = options.source.stat().st_size
     need = int(size * _TARGET_SHARE)
-    if options.target_disk.stat().st_dev == options.work_dir.stat().st_dev:
+    # a directory that nobody has made yet will lie on the disk of the one above it
+    above = (options.target_disk, *options.target_disk.absolute().parents)
+    disk = next(directory for directory in above if directory.exists())
+    if disk.stat().st_dev == options.work_dir.stat().st_dev:
         need += size  # the snapshot lies on the same disk
-    free = shutil.disk_usage(options.target_disk).free
+    free = shutil.disk_usage(disk).free
     if free < need:
         raise MigrationError(
             f"the disk is too small: {need / 1e6:,.0f} MB needed for snapshot and load,"
             f" {free / 1e6:,.0f} MB free",
             where=str(options.target_disk),
-            next=f"free some space: du -xh {options.target_disk} | sort -h | tail",
+            next=f"free some space: du -xh {disk} | sort -h | tail",
         )
 
 
