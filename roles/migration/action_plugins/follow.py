@@ -74,6 +74,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             lines = result["report"].get("error") or []
             findings = [f"  {_finding(f)}" for f in result["report"].get("findings", [])[:20]]
             result["msg"] = "\n".join([*lines, *findings] or [result["said"]])
+            # Ansible prints all of a failed result: the message is what there is to read
+            result["report"] = {
+                key: result["report"][key] for key in ("verdict",) if result["report"]
+            }
         return result
 
     def _start(
