@@ -41,6 +41,10 @@ molecule-%: images ## one role's scenario, with its output: make molecule-postgr
 e2e: images ## what the demo does, asserted
 	@$(TESTS) e2e
 
+.PHONY: test-faults
+test-faults: images ## migrate.yml killed at every phase (`make test` has some of them)
+	@TEST_FAULTS=all testbed/molecule migration
+
 .PHONY: format
 format: setup ## let ruff lay out the Python code
 	@.venv/bin/ruff check --fix-only . && .venv/bin/ruff format .

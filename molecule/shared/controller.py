@@ -7,10 +7,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"
@@ -50,13 +50,14 @@ def play(*words: str, inside: bool = False) -> Run:
         return finish(process)
 
 
-def start(*words: str, inside: bool = False) -> subprocess.Popen[str]:
-    """Begin a playbook in a process group of its own."""
+@contextmanager
+def start(*words: str, inside: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """Begin a playbook in a process group of its own; at the end it is killed if it still runs."""
     playbook, *options = words
     # of Molecule's settings nothing may help: the project's own ansible.cfg has to do
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")}
     command = ["ansible-playbook", playbook if inside else f"playbooks/{playbook}"]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*command, "-i", INVENTORY, *options],
         cwd=PLAYBOOKS if inside else ROOT,
         env=environment | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "1000"},
@@ -66,29 +67,18 @@ def start(*words: str, inside: bool = False) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            kill(process)
 
 
-def finish(process: subprocess.Popen[str], seen: str = "") -> Run:
-    """Wait for its end; ``seen`` was read of its output before."""
-    output = seen + _out(process).read()
-    run = Run(process.wait(), output)
+def finish(process: subprocess.Popen[str]) -> Run:
+    """Wait for its end."""
+    output, _ = process.communicate()
     sys.stdout.write(output)
-    return run
-
-
-def read_until(process: subprocess.Popen[str], sign: str) -> str:
-    """Read its output up to a line that matches ``sign``.
-
-    Raises:
-        AssertionError: it ended before.
-    """
-    seen: list[str] = []
-    for line in _out(process):
-        seen.append(line)
-        sys.stdout.write(line)
-        if re.search(sign, line):
-            return "".join(seen)
-    raise AssertionError(f"the play ended (rc {process.wait()}) without a line like {sign!r}")
+    return Run(process.returncode, output)
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -97,17 +87,19 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def kill_at(sign: str, *words: str, then: Callable[[], None] | None = None) -> None:
-    """Run a playbook until it prints ``sign``, do ``then``, and kill it."""
+def kill_at(task: str, *words: str) -> None:
+    """Run a playbook and kill it when ``task`` (a regular expression) has just ended.
+
+    Ansible prints a task's name together with its result.
+
+    Raises:
+        AssertionError: it never came to that task.
+    """
     with start(*words) as process:
-        try:
-            read_until(process, sign)
-            if then is not None:
-                then()
-        finally:
-            kill(process)
-
-
-def _out(process: subprocess.Popen[str]) -> IO[str]:
-    assert process.stdout is not None
-    return process.stdout
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stdout.write(line)
+            if re.search(rf"^TASK \[{task}", line):
+                kill(process)
+                return
+        raise AssertionError(f"the play ended (rc {process.wait()}) without the task {task!r}")
