@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrate_db.schema import Column
 
@@ -403,6 +403,9 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
     if bare == "BLOB" or "BLOB" in bare:
         return (BYTEA, text(), integer("bigint"), DOUBLE, numeric(), TEXT_OR_NUMBER)
     # no type, or a name that means nothing to SQLite: the values decide
+    if column.affinity == "BLOB":  # SQLite itself keeps 1 and 1.0 apart here
+        alike = replace(DOUBLE_OR_INTEGER, says="1 and 1.0 become the same number")
+        return (integer("bigint"), DOUBLE, alike, numeric(), *_REST)
     return (integer("bigint"), DOUBLE_OR_INTEGER, numeric(), *_REST)
 
 
