@@ -131,7 +131,7 @@ def _replace(
             f"INSERT INTO temp.wanted VALUES ({', '.join('?' * len(keys))})",
             [c.source for c in changes if c.source],
         )
-        stored = ", ".join(column.codec.stored_of(sql.name(column.source)) for column in keys)
+        stored = ", ".join(column.codec.stored_of(column.cell) for column in keys)
         load.copy_rows(
             snapshot, target, plan, lambda rows, size: None,
             where=f"({stored}) IN (SELECT * FROM temp.wanted)",

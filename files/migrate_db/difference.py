@@ -116,19 +116,18 @@ def _ordered_by_number(plan: TablePlan) -> bool:
 
 
 def _source_lines(snapshot: sqlite3.Connection, plan: TablePlan) -> Generator[bytes, None, None]:
-    fields = [column.codec.stored_of(sql.name(column.source)) for column in plan.columns]
+    fields = [column.codec.stored_of(column.cell) for column in plan.columns]
     line = " || ',' || ".join(fields)
     if _ordered_by_number(plan):
-        order = sql.names(plan.key)
+        order = ", ".join(plan.column(c).cell for c in plan.key)
     else:
         # bytes, so that the order is PostgreSQL's "C" whatever the column's collation
-        keys = [plan.column(c).codec.stored_of(sql.name(c)) for c in plan.key] or [line]
+        columns = [plan.column(c) for c in plan.key]
+        keys = [column.codec.stored_of(column.cell) for column in columns] or [line]
         utf8 = snapshot.execute("PRAGMA encoding").fetchone()[0] in (b"UTF-8", "UTF-8")
         form = "CAST({} AS BLOB)" if utf8 else "m_utf8(CAST({} AS BLOB))"
         order = ", ".join(form.format(key) for key in keys)
-    cursor = snapshot.execute(
-        f"SELECT {line} FROM main.{sql.name(plan.table.name)} ORDER BY {order}"
-    )
+    cursor = snapshot.execute(f"SELECT {line} FROM {plan.relation} ORDER BY {order}")
     for (text,) in cursor:
         yield text if isinstance(text, bytes) else str(text).encode()
 

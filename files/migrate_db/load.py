@@ -34,9 +34,7 @@ def copy_rows(
     Returns:
         rows and bytes sent.
     """
-    fields = " || ',' || ".join(
-        column.codec.encode_of(sql.name(column.source)) for column in plan.columns
-    )
+    fields = " || ',' || ".join(column.codec.encode_of(column.cell) for column in plan.columns)
     # CSV, because only the quote character needs doubling, and ours hardly ever occurs
     into = (
         f"COPY {sql.qualified(target.schema, plan.target)}"
@@ -44,8 +42,7 @@ def copy_rows(
         f" FROM STDIN (FORMAT csv, DELIMITER ',', QUOTE E'\\x{ord(codec.CSV_QUOTE):02x}')"
     )
     lines = snapshot.execute(
-        f"SELECT {fields} || char(10) FROM main.{sql.name(plan.table.name)}"
-        + (f" WHERE {where}" if where else "")
+        f"SELECT {fields} || char(10) FROM {plan.relation}" + (f" WHERE {where}" if where else "")
     )
     rows = size = waiting = 0
     block: list[bytes] = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from migrate_db import codec, profile, sql
 from migrate_db.codec import Codec
 from migrate_db.profile import Finding
+from migrate_db.reading import all_rows
 from migrate_db.schema import Column, Schema, Table, Uncarried
 from migrate_db.target import TargetColumn, TargetTable
 
@@ -28,6 +29,7 @@ class ColumnPlan:
     target: str
     codec: Codec
     not_null: bool
+    cell: str  #: SQLite's SQL of the value that is carried: the column, or its conversion
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class TablePlan:
     columns: tuple[ColumnPlan, ...]
     key: tuple[str, ...]  #: source names of the key columns; empty: rows are a multiset
     highest: int  #: the highest rowid ever given to a row, as far as SQLite knows
+    relation: str  #: SQLite's SQL of the rows that are carried, after FROM
 
     def column(self, source_name: str) -> ColumnPlan:
         """The plan of a column, by its name in the source."""
@@ -79,13 +82,16 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
                 f"{table.name}.{table.rowid_alias}: becomes bigint, because new rows need"
                 f" numbers beyond {highest}"
             )
-        scanned = profile.scan(connection, table, candidates)
+        reading = all_rows(table)
+        scanned = profile.scan(connection, table, candidates, reading)
         if scanned.rows or not scanned.columns:
             findings += problems
         if scanned.rows:
             findings += profile.misfits(connection, table, scanned)
             findings += profile.bad_text(connection, table, scanned)
-            findings += profile.nulls(connection, table, _required(table, present, mapping))
+            findings += profile.nulls(
+                connection, table, reading, _required(table, present, mapping)
+            )
             findings += profile.orphans(connection, table, {t.name for t in schema.tables})
         notes += _notes(table, scanned, present is not None)
         tables.append(
@@ -101,11 +107,13 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
                         target=mapping[column.column],
                         codec=column.codec,
                         not_null=bool((c := table.column(column.column)) and c.not_null),
+                        cell=column.cell,
                     )
                     for column in scanned.columns
                 ),
                 key=key if set(key := _key(table)) <= set(mapping) else (),
                 highest=highest,
+                relation=reading.relation,
             )
         )
     return Plan(schema, tuple(tables), tuple(notes), tuple(findings), schema.uncarried)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from migrate_db import source, sql
 from migrate_db.codec import Codec
+from migrate_db.reading import Reading
 from migrate_db.schema import Table
 
 #: Findings shown per column and kind; the count is always exact.
@@ -44,6 +45,7 @@ class ColumnProfile:
     codec: Codec
     misfits: int
     declared: Codec  #: the codec the declaration asked for
+    cell: str  #: SQL of the value that is carried
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,14 @@ class TableProfile:
     table: str
     rows: int
     columns: tuple[ColumnProfile, ...]
+    relation: str  #: SQL of the rows that are carried, after FROM
 
 
 def scan(
-    connection: sqlite3.Connection, table: Table, candidates: dict[str, tuple[Codec, ...]]
+    connection: sqlite3.Connection,
+    table: Table,
+    candidates: dict[str, tuple[Codec, ...]],
+    reading: Reading,
 ) -> TableProfile:
     """Choose, for each column, the first of its candidates that every value fits.
 
@@ -70,17 +76,15 @@ def scan(
     counts: dict[str, list[int]] = {column: [] for column in candidates}
     rows = 0
     if not candidates:  # an existing table with other columns; its rows count nevertheless
-        (rows,) = connection.execute(f"SELECT count(*) FROM main.{sql.name(table.name)}").fetchone()
+        (rows,) = connection.execute(f"SELECT count(*) FROM {reading.relation}").fetchone()
     waiting = dict(candidates)
     depth = 0
     while waiting:
         sums = ", ".join(
-            f"total({codecs[depth].misfit_of(sql.name(column))})"
+            f"total({codecs[depth].misfit_of(reading.cell(column))})"
             for column, codecs in waiting.items()
         )
-        row = connection.execute(
-            f"SELECT count(*), {sums} FROM main.{sql.name(table.name)}"
-        ).fetchone()
+        row = connection.execute(f"SELECT count(*), {sums} FROM {reading.relation}").fetchone()
         rows = int(row[0])
         for column, misfits in zip(waiting, row[1:], strict=True):
             counts[column].append(int(misfits))
@@ -93,8 +97,10 @@ def scan(
     chosen = []
     for column, codecs in candidates.items():
         best = min(range(len(counts[column])), key=lambda i: (counts[column][i], i))
-        chosen.append(ColumnProfile(column, codecs[best], counts[column][best], codecs[0]))
-    return TableProfile(table.name, rows, tuple(chosen))
+        misfitting = counts[column][best]
+        cell = reading.cell(column)
+        chosen.append(ColumnProfile(column, codecs[best], misfitting, codecs[0], cell))
+    return TableProfile(table.name, rows, tuple(chosen), reading.relation)
 
 
 def misfits(
@@ -104,11 +110,11 @@ def misfits(
     for column in profile.columns:
         if not column.misfits:
             continue
-        where = column.codec.misfit_of(sql.name(column.column))
+        where = column.codec.misfit_of(column.cell)
         rows = connection.execute(
-            f"SELECT {_key(table)}, typeof({sql.name(column.column)}),"
-            f" {_rendering(column.column)}, instr({sql.name(column.column)}, char(0))"
-            f" FROM main.{sql.name(table.name)} WHERE {where} LIMIT {SHOWN}"
+            f"SELECT {_key(table)}, typeof({column.cell}),"
+            f" {_rendering(column.cell)}, instr({column.cell}, char(0))"
+            f" FROM {profile.relation} WHERE {where} LIMIT {SHOWN}"
         )
         for key, kind, value, nul in rows:
             yield Finding(
@@ -130,15 +136,15 @@ def bad_text(
     connection: sqlite3.Connection, table: Table, profile: TableProfile
 ) -> Iterator[Finding]:
     """Name every text that is not valid UTF-8; PostgreSQL takes no other."""
-    columns = [c.column for c in profile.columns if c.codec.carries_text and not c.misfits]
+    columns = [c for c in profile.columns if c.codec.carries_text and not c.misfits]
     if not columns:
         return
     # joined even if it is one column: a number among the texts becomes bytes, too
-    cells = " || ',' || ".join(["''", *(f"ifnull({sql.name(c)}, '')" for c in columns)])
+    cells = " || ',' || ".join(["''", *(f"ifnull({c.cell}, '')" for c in columns)])
     block: list[bytes] = []
     size = 0
     clean = True
-    for (text,) in connection.execute(f"SELECT {cells} FROM main.{sql.name(table.name)}"):
+    for (text,) in connection.execute(f"SELECT {cells} FROM {profile.relation}"):
         block.append(text)
         size += len(text)
         if size > 1 << 18:
@@ -148,19 +154,19 @@ def bad_text(
         return
     for column in columns:  # rare: now find out where
         rows = connection.execute(
-            f"SELECT {_key(table)}, CAST({sql.name(column)} AS BLOB)"
-            f" FROM main.{sql.name(table.name)} WHERE typeof({sql.name(column)}) = 'text'"
+            f"SELECT {_key(table)}, CAST({column.cell} AS BLOB)"
+            f" FROM {profile.relation} WHERE typeof({column.cell}) = 'text'"
         )
         for key, value in rows:
             if not _is_utf8(value):
                 yield Finding(
-                    table.name, _printable(key), column, _printable(value),
-                    "the text is not valid UTF-8", _change_it(table, column),
+                    table.name, _printable(key), column.column, _printable(value),
+                    "the text is not valid UTF-8", _change_it(table, column.column),
                 )  # fmt: skip
 
 
 def nulls(
-    connection: sqlite3.Connection, table: Table, required: dict[str, str]
+    connection: sqlite3.Connection, table: Table, reading: Reading, required: dict[str, str]
 ) -> Iterator[Finding]:
     """Name every NULL in columns that may have none.
 
@@ -169,8 +175,8 @@ def nulls(
     """
     for column, reason in required.items():
         rows = connection.execute(
-            f"SELECT {_key(table)} FROM main.{sql.name(table.name)}"
-            f" WHERE {sql.name(column)} IS NULL LIMIT {SHOWN}"
+            f"SELECT {_key(table)} FROM {reading.relation}"
+            f" WHERE {reading.cell(column)} IS NULL LIMIT {SHOWN}"
         )
         for (key,) in rows:
             yield Finding(
@@ -209,7 +215,7 @@ def _orphaned(connection: sqlite3.Connection, table: Table, orphan: source.Orpha
     rowid = _rowid(table)
     if rowid is None or orphan.column not in {column.name for column in table.columns}:
         return ""
-    query = f"SELECT {_rendering(orphan.column)} FROM {sql.name(table.name)} WHERE {rowid} = ?"
+    query = f"SELECT {_rendering(sql.name(orphan.column))} FROM {sql.name(table.name)} WHERE {rowid} = ?"
     row = connection.execute(query, (orphan.rowid,)).fetchone()
     return "" if row is None else _printable(row[0])
 
@@ -232,8 +238,7 @@ def _key(table: Table) -> str:
     return f"{sql.string(label + '=')} || {column}" if column else "'?'"
 
 
-def _rendering(column: str) -> str:
-    cell = sql.name(column)
+def _rendering(cell: str) -> str:
     return (
         f"CASE typeof({cell}) WHEN 'text' THEN CAST(substr({cell}, 1, 60) AS BLOB)"
         f" WHEN 'blob' THEN 'X''' || hex(substr({cell}, 1, 20)) || ''''"

@@ -125,7 +125,7 @@ def _table(
         tally.equal,
     )
     proof.values = tally.equal * len(plan.columns)
-    ours = snapshot.execute(f"SELECT count(*) FROM main.{sql.name(plan.table.name)}").fetchone()
+    ours = snapshot.execute(f"SELECT count(*) FROM {plan.relation}").fetchone()
     theirs = target.value(f"SELECT count(*) FROM {sql.qualified(target.schema, plan.target)}")
     proof.counted = (ours[0], theirs) == (proof.source_rows, proof.target_rows)
     return proof
