@@ -27,7 +27,14 @@ def docker(*words: str) -> str:
 class PostgresContainer:
     """Data on disk, not in memory: it must survive a kill of the container."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: tuple[str, ...] = _FAST, mount: Path | None = None) -> None:
+        """
+        Args:
+            settings: ``name=value`` each; none for the server's own.
+            mount: a directory that the server sees under the same path, too.
+        """
+        self.settings = settings
+        self.mount = ("--volume", f"{mount}:{mount}") if mount else ()
         self.name = f"brainer-tests-postgres-{os.getpid()}-{secrets.token_hex(3)}"
         self.password = secrets.token_urlsafe(12)
         self.port = _free_port()
@@ -42,8 +49,8 @@ class PostgresContainer:
             "run", "--detach", "--name", self.name, "--label", f"{_LABEL}={_owner(os.getpid())}",
             "--publish", f"127.0.0.1:{self.port}:5432", "--shm-size", "128m",
             "--env", f"POSTGRES_PASSWORD={self.password}",
-            "--env", "POSTGRES_INITDB_ARGS=--no-sync --auth-host=scram-sha-256",
-            _image(), "postgres", *(word for setting in _FAST for word in ("-c", setting)),
+            "--env", "POSTGRES_INITDB_ARGS=--no-sync --auth-host=scram-sha-256", *self.mount,
+            _image(), "postgres", *(word for setting in self.settings for word in ("-c", setting)),
         )  # fmt: skip
         self._wait()
 

@@ -23,6 +23,7 @@ from api.models import Chapter, Course, Exercise, Part
 
 EXERCISES_PER_CHAPTER, CHAPTERS_PER_PART, PARTS_PER_COURSE = 10, 5, 4
 EVERY = 7  # each 7th row has the next of the awkward values
+NEVER = sys.maxsize
 
 TEXTS = (
     "", " ", " both ends ", "tab\there", "two\nlines", "two\r\nlines", "\ttab and newline\n",
@@ -56,9 +57,10 @@ START = datetime(2023, 1, 1)
 
 
 class Values:
-    """Endless values for one table: ordinary ones from a seeded pool, each 7th an awkward one."""
+    """Endless values for one table: ordinary ones from a seeded pool, now and then an awkward one."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, every: int) -> None:
+        self.every = every
         rng = random.Random(seed)
         self.sentences = [" ".join(rng.choices(WORDS, k=rng.randint(6, 14))) for _ in range(997)]
         self.documents = [  # as SQLAlchemy writes JSON: json.dumps with its defaults
@@ -76,21 +78,23 @@ class Values:
         self.awkward_documents = [json.dumps(document) for document in DOCUMENTS]
 
     def text(self, i: int) -> str:
-        return self.sentences[i % 997] if i % EVERY else TEXTS[i // EVERY % len(TEXTS)]
+        return self.sentences[i % 997] if i % self.every else TEXTS[i // self.every % len(TEXTS)]
 
     def title(self, i: int) -> str:
         return self.text(i)[:200]
 
     def number(self, i: int) -> float | None:
-        return self.numbers[i % 997] if i % EVERY else NUMBERS[i // EVERY % len(NUMBERS)]
+        return self.numbers[i % 997] if i % self.every else NUMBERS[i // self.every % len(NUMBERS)]
 
     def document(self, i: int) -> str:
-        if i % EVERY:
+        if i % self.every:
             return self.documents[i % 997]
-        return self.awkward_documents[i // EVERY % len(DOCUMENTS)]
+        return self.awkward_documents[i // self.every % len(DOCUMENTS)]
 
     def date(self, i: int) -> str | None:
-        return moment(i * 7919 % 2_000_003) if i % EVERY else DATES[i // EVERY % len(DATES)]
+        if i % self.every:
+            return moment(i * 7919 % 2_000_003)
+        return DATES[i // self.every % len(DATES)]
 
 
 def moment(i: int) -> str:
@@ -137,12 +141,12 @@ def ceiling(count: int, size: int) -> int:
     return -(-count // size)
 
 
-def fill(path: Path, exercises: int, seed: int) -> None:
+def fill(path: Path, exercises: int, seed: int, every: int) -> None:
     engine = sqlite_engine(f"sqlite:///{path}")
     Base.metadata.create_all(engine)
     engine.dispose()
 
-    values = Values(seed)
+    values = Values(seed, every)
     chapters = ceiling(exercises, EXERCISES_PER_CHAPTER)
     parts = ceiling(chapters, CHAPTERS_PER_PART)
     courses = ceiling(parts, PARTS_PER_COURSE)
@@ -179,6 +183,9 @@ def main() -> int:
     parser.add_argument("--exercises", type=int, default=2000, metavar="N")
     parser.add_argument("--sqlite", type=Path, default=Path("data/brainer.db"), metavar="PATH")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--plain", action="store_true", help="without the awkward values, which other tools stop at"
+    )
     arguments = parser.parse_args()
     if arguments.exercises < 0:
         parser.error("--exercises must not be negative")
@@ -190,7 +197,7 @@ def main() -> int:
     started = time.monotonic()
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
-    fill(unfinished, arguments.exercises, arguments.seed)
+    fill(unfinished, arguments.exercises, arguments.seed, NEVER if arguments.plain else EVERY)
     os.rename(unfinished, path)
     megabytes = path.stat().st_size / 1e6
     print(
