@@ -26,13 +26,15 @@ def check(options: Options, events: Events, report: Report) -> None:
 def plan_(options: Options, events: Events, report: Report) -> None:
     """Like ``check``, and show the DDL of what would be made."""
     from migrate_db import ddl
+    from migrate_db.target import relation_names
 
     stations.demand_room(options)
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         with stations.snapshot(options, events, report, directory) as connection:
             found = stations.planned(connection, target, events, report)
-            statements = ddl.make(found, options.schema)
+            statements = ddl.make(found, options.schema, relation_names(target) if target else ())
     report.uncarried += statements.uncarried
+    report.notes += statements.notes
     report.ddl = [
         statement.sql + ";"
         for statement in (*statements.tables, *statements.keys, *statements.foreign_keys)

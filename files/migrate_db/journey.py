@@ -59,6 +59,7 @@ class Journey:
     def load(self, replace: bool) -> None:
         from migrate_db import ddl, dump, load, sequences, sql
         from migrate_db.proof import prove
+        from migrate_db.target import relation_names
 
         if replace:
             with self.events.phase("keep") as phase:
@@ -69,8 +70,9 @@ class Journey:
                     list(self.options.server_tools),
                 )
                 self.report.kept_dump = phase.note = str(kept)
-        statements = ddl.make(self.plan, self.target.schema)
+        statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))
         self.report.uncarried += statements.uncarried
+        self.report.notes += statements.notes
         with self._all_or_nothing():
             old = [
                 sql.qualified(self.target.schema, t.target) for t in self.plan.tables if t.exists

@@ -34,11 +34,12 @@ def copy_rows(
     Returns:
         rows and bytes sent.
     """
-    fields = " || ',' || ".join(column.codec.encode_of(column.cell) for column in plan.columns)
+    columns = [column for column in plan.columns if not column.computed]
+    fields = " || ',' || ".join(column.codec.encode_of(column.cell) for column in columns)
     # CSV, because only the quote character needs doubling, and ours hardly ever occurs
     into = (
         f"COPY {sql.qualified(target.schema, plan.target)}"
-        f" ({sql.names([column.target for column in plan.columns])})"
+        f" ({sql.names([column.target for column in columns])})"
         f" FROM STDIN (FORMAT csv, DELIMITER ',', QUOTE E'\\x{ord(codec.CSV_QUOTE):02x}')"
     )
     lines = snapshot.execute(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from dataclasses import dataclass
 
-from migrate_db import codec, profile, sql
+from migrate_db import codec, names, profile, sql
 from migrate_db.codec import Codec
 from migrate_db.profile import Finding
 from migrate_db.reading import all_rows
 from migrate_db.schema import Column, Schema, Table, Uncarried
 from migrate_db.target import TargetColumn, TargetTable
 
-#: PostgreSQL cuts longer names without a word (NAMEDATALEN - 1).
-_NAME_BYTES = 63
 #: Every table has them already.
 _SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 #: Of `integer`; a table whose rows have come so far needs the next size.
@@ -30,6 +27,7 @@ class ColumnPlan:
     codec: Codec
     not_null: bool
     cell: str  #: SQLite's SQL of the value that is carried: the column, or its conversion
+    computed: str = ""  #: what PostgreSQL computes it from; such a column is compared, not loaded
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
                 connection, table, reading, _required(table, present, mapping)
             )
             findings += profile.orphans(connection, table, {t.name for t in schema.tables})
-        notes += _notes(table, scanned, present is not None)
+        notes += _notes(table, scanned, present is not None, mapping)
         tables.append(
             TablePlan(
                 table=table,
@@ -108,6 +106,7 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
                         codec=column.codec,
                         not_null=bool((c := table.column(column.column)) and c.not_null),
                         cell=column.cell,
+                        computed=_computed(present, mapping[column.column]),
                     )
                     for column in scanned.columns
                 ),
@@ -121,11 +120,12 @@ def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, Tar
 
 def target_name(source_name: str) -> str:
     """The name in PostgreSQL: the same, or a stable short form of an overlong one."""
-    encoded = source_name.encode("utf-8")
-    if len(encoded) <= _NAME_BYTES:
-        return source_name
-    digest = hashlib.sha256(encoded).hexdigest()[:8]
-    return encoded[: _NAME_BYTES - 9].decode("utf-8", "ignore") + "_" + digest
+    return names.fitting(source_name)
+
+
+def _computed(present: TargetTable | None, column: str) -> str:
+    own = present is not None and any(c.name == column and c.generated for c in present.columns)
+    return "the target's own expression" if own else ""
 
 
 def _for_new(table: Table, column: Column) -> tuple[Codec, ...]:
@@ -143,6 +143,17 @@ def _column_name(source_name: str) -> str:
     return source_name + "_" if source_name in _SYSTEM_COLUMNS else target_name(source_name)
 
 
+def _column_names(table: Table) -> dict[str, str]:
+    """The columns' names in a table that is yet to be made; no two are the same."""
+    all_names = [column.name for column in table.columns]
+    kept = [name for name in all_names if _column_name(name) == name]
+    space = names.Names.of(kept)
+    return {
+        name: name if name in kept else space.free(_column_name(name), "column", table.name)
+        for name in all_names
+    }
+
+
 def _highest(connection: sqlite3.Connection, table: Table, schema: Schema) -> int:
     if table.rowid_alias is None:
         return 0
@@ -158,15 +169,16 @@ def _candidates(
     if present is None:
         return (
             {column.name: _for_new(table, column) for column in table.columns},
-            {column.name: _column_name(column.name) for column in table.columns},
+            _column_names(table),
             [],
         )
     candidates: dict[str, tuple[Codec, ...]] = {}
     mapping: dict[str, str] = {}
     findings: list[Finding] = []
     free = {column.name: column for column in present.columns}
+    ours = _column_names(table)
     for column in table.columns:
-        match = _match(column.name, free)
+        match = _match(column.name, ours[column.name], free)
         if match is None:
             findings.append(
                 Finding(
@@ -179,7 +191,7 @@ def _candidates(
                     " and let the migration make it",
                 )
             )
-        elif not match.generated:
+        elif not match.generated or column.generated:
             candidates[column.name] = codec.for_existing(match.type)
             mapping[column.name] = match.name
         if match is not None:
@@ -197,8 +209,8 @@ def _candidates(
     return candidates, mapping, findings
 
 
-def _match(column: str, free: dict[str, TargetColumn]) -> TargetColumn | None:
-    exact = free.get(_column_name(column))
+def _match(column: str, ours: str, free: dict[str, TargetColumn]) -> TargetColumn | None:
+    exact = free.get(ours)
     if exact is not None:
         return exact
     alike = [c for c in free.values() if c.name.lower() == column.lower()]
@@ -219,7 +231,9 @@ def _required(table: Table, present: TargetTable | None, mapping: dict[str, str]
     return required
 
 
-def _notes(table: Table, scanned: profile.TableProfile, exists: bool) -> list[str]:
+def _notes(
+    table: Table, scanned: profile.TableProfile, exists: bool, mapping: dict[str, str]
+) -> list[str]:
     carried = {found.column for found in scanned.columns}
     notes = [
         f"{table.name}.{column.name}: the target computes it itself; neither loaded nor compared"
@@ -233,9 +247,9 @@ def _notes(table: Table, scanned: profile.TableProfile, exists: bool) -> list[st
     for found in scanned.columns:
         column = table.column(found.column)
         place = f"{table.name}.{found.column}"
-        if not exists and _column_name(found.column) != found.column:
+        if not exists and mapping[found.column] != found.column:
             why = "PostgreSQL keeps that name" if found.column in _SYSTEM_COLUMNS else "too long"
-            notes.append(f"{place}: {why}, it becomes {_column_name(found.column)}")
+            notes.append(f"{place}: {why}, it becomes {mapping[found.column]}")
         if found.codec is not found.declared and not found.misfits and not exists:
             notes.append(
                 f"{place}: declared {column.declared or 'without a type' if column else '?'},"
@@ -246,8 +260,6 @@ def _notes(table: Table, scanned: profile.TableProfile, exists: bool) -> list[st
             notes.append(f"{place}: declared JSON, becomes text; json can't be indexed")
         if found.codec.says and scanned.rows:
             notes.append(f"{place}: {found.codec.says}")
-        if column is not None and column.generated and not exists:
-            notes.append(f"{place}: a generated column, carried as plain values")
     return notes
 
 

@@ -7,7 +7,8 @@ import sqlite3
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
-from migrate_db import sql
+from migrate_db import declaration, sql
+from migrate_db.declaration import Declaration
 
 #: `sqlite_` names belong to SQLite itself, never to the user.
 _INTERNAL = re.compile(r"^sqlite_", re.IGNORECASE)
@@ -22,6 +23,8 @@ class Column:
     not_null: bool
     default: str | None  #: the expression as written, or None
     generated: bool = False
+    collation: str = "BINARY"  #: upper case
+    expression: str = ""  #: of a generated column, as written
 
     @property
     def affinity(self) -> str:
@@ -47,6 +50,8 @@ class ForeignKey:
     parent_columns: tuple[str, ...]
     on_update: str
     on_delete: str
+    name: str = ""  #: given by the user
+    deferrable: str = ""  #: in PostgreSQL's words
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class IndexColumn:
 
     name: str | None
     descending: bool
-    collation: str
+    collation: str  #: upper case
+    expression: str = ""  #: as written, where there is no name
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Index:
     partial: bool
     columns: tuple[IndexColumn, ...]
     sql: str | None
+    where: str | None = None  #: of a partial index, as written
+    constraint: str = ""  #: of a UNIQUE, the name that the user gave it
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,9 @@ class Table:
     indexes: tuple[Index, ...]
     foreign_keys: tuple[ForeignKey, ...]
     sql: str
+    checks: tuple[tuple[str, str], ...] = ()  #: name or "", and the expression as written
+    primary_key_name: str = ""  #: given by the user
+    conflicts: tuple[str, ...] = ()  #: constraints with an ON CONFLICT of their own
 
     def column(self, column_name: str) -> Column | None:
         """Find a column by name, in any case, as SQLite does."""
@@ -158,23 +169,27 @@ def _text(value: object) -> str:
 
 
 def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid: bool) -> Table:
+    said = declaration.table(text)
     columns: list[Column] = []
     key: list[tuple[int, str]] = []
     for row in connection.execute(f"PRAGMA main.table_xinfo({sql.name(table)})"):
         hidden = int(row[6])
         if hidden == 1:  # a hidden column of a virtual table
             continue
+        name = _text(row[1])
         column = Column(
-            name=_text(row[1]),
+            name=name,
             declared=_text(row[2] or "").strip(),
             not_null=bool(row[3]),
             default=None if row[4] is None else _text(row[4]),
             generated=hidden in (2, 3),
+            collation=said.collations.get(name.lower(), "BINARY"),
+            expression=said.generated.get(name.lower(), "") if hidden else "",
         )
         columns.append(column)
         if row[5]:
             key.append((int(row[5]), column.name))
-    indexes = tuple(_indexes(connection, table))
+    indexes = tuple(_indexes(connection, table, said))
     primary_key = tuple(column for _, column in sorted(key))
     return Table(
         name=table,
@@ -183,8 +198,11 @@ def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid:
         rowid_alias=_rowid_alias(columns, primary_key, indexes, without_rowid),
         without_rowid=without_rowid,
         indexes=indexes,
-        foreign_keys=tuple(_foreign_keys(connection, table)),
+        foreign_keys=tuple(_foreign_keys(connection, table, said)),
         sql=text,
+        checks=tuple(said.checks),
+        primary_key_name=said.primary_key,
+        conflicts=tuple(said.conflicts),
     )
 
 
@@ -203,37 +221,50 @@ def _rowid_alias(
     return column.name
 
 
-def _indexes(connection: sqlite3.Connection, table: str) -> list[Index]:
+def _indexes(connection: sqlite3.Connection, table: str, said: Declaration) -> list[Index]:
     found = []
     listing = connection.execute(f"PRAGMA main.index_list({sql.name(table)})").fetchall()
     for row in listing:
         index = _text(row[1])
+        source = connection.execute(
+            "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?", (index,)
+        ).fetchone()
+        text = None if source is None or source[0] is None else _text(source[0])
+        written = declaration.index(text) if text else None
+        parts = [
+            part
+            for part in connection.execute(f"PRAGMA main.index_xinfo({sql.name(index)})")
+            if part[5]  # key columns only, not the rowid that each entry carries
+        ]
         columns = [
             IndexColumn(
                 name=None if part[2] is None else _text(part[2]),
                 descending=bool(part[3]),
-                collation=_text(part[4] or "BINARY"),
+                collation=_text(part[4] or "BINARY").upper(),
+                expression=written.parts[position] if written and part[2] is None else "",
             )
-            for part in connection.execute(f"PRAGMA main.index_xinfo({sql.name(index)})")
-            if part[5]  # key columns only, not the rowid that each entry carries
+            for position, part in enumerate(parts)
         ]
-        source = connection.execute(
-            "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?", (index,)
-        ).fetchone()
+        names = tuple((column.name or "").lower() for column in columns)
+        origin = _text(row[3])
         found.append(
             Index(
                 name=index,
                 unique=bool(row[2]),
-                origin=_text(row[3]),
+                origin=origin,
                 partial=bool(row[4]),
                 columns=tuple(columns),
-                sql=None if source is None or source[0] is None else _text(source[0]),
+                sql=text,
+                where=written.where if written else None,
+                constraint=said.uniques.get(names, "") if origin == "u" else "",
             )
         )
     return sorted(found, key=lambda i: i.name)
 
 
-def _foreign_keys(connection: sqlite3.Connection, table: str) -> list[ForeignKey]:
+def _foreign_keys(
+    connection: sqlite3.Connection, table: str, said: Declaration
+) -> list[ForeignKey]:
     groups: dict[int, list[tuple[int, str, str, str | None, str, str]]] = {}
     for row in connection.execute(f"PRAGMA main.foreign_key_list({sql.name(table)})"):
         parent_column = None if row[4] is None else _text(row[4])
@@ -241,15 +272,22 @@ def _foreign_keys(connection: sqlite3.Connection, table: str) -> list[ForeignKey
             (int(row[1]), _text(row[2]), _text(row[3]), parent_column, _text(row[5]), _text(row[6]))
         )
     keys = []
-    for _, parts in sorted(groups.items(), reverse=True):  # SQLite lists them last first
+    # SQLite lists them last first
+    for position, (_, parts) in enumerate(sorted(groups.items(), reverse=True)):
         parts.sort()
+        columns = tuple(part[2] for part in parts)
+        written = said.foreign_keys[position] if position < len(said.foreign_keys) else None
+        if written is not None and written.columns != tuple(c.lower() for c in columns):
+            written = None
         keys.append(
             ForeignKey(
-                columns=tuple(part[2] for part in parts),
+                columns=columns,
                 parent=parts[0][1],
                 parent_columns=tuple(part[3] for part in parts if part[3] is not None),
                 on_update=parts[0][4].upper(),
                 on_delete=parts[0][5].upper(),
+                name=written.name if written else "",
+                deferrable=written.deferrable if written else "",
             )
         )
     return keys
@@ -269,7 +307,7 @@ def _resolve_parents(tables: list[Table]) -> list[Table]:
             wanted = key.parent_columns or parent.primary_key
             real = tuple(c.name if (c := parent.column(n)) else n for n in wanted)
             own = tuple(c.name if (c := table.column(n)) else n for n in key.columns)
-            keys.append(ForeignKey(own, parent.name, real, key.on_update, key.on_delete))
+            keys.append(replace(key, columns=own, parent=parent.name, parent_columns=real))
         resolved.append(replace(table, foreign_keys=tuple(keys)))
     return resolved
 

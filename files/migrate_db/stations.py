@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate_db import functions, plan, schema, source
+from migrate_db import functions, meaning, plan, schema, source
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
 from migrate_db.options import Options
@@ -94,7 +94,7 @@ def planned(
             from migrate_db.target import tables
 
             existing = tables(target, {plan.target_name(t.name) for t in read.tables})
-        found = plan.make(connection, read, existing)
+        found = meaning.decide(plan.make(connection, read, existing))
         report.tables = [
             TableReport(
                 table.table.name,

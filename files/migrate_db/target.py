@@ -225,5 +225,15 @@ def tables(target: Target, wanted: set[str]) -> dict[str, TargetTable]:
     }
 
 
+def relation_names(target: Target) -> set[str]:
+    """All names of the schema that a table, an index, a sequence or a view has."""
+    rows = target.connection.execute(
+        "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s",
+        (target.schema,),
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
 def _count(target: Target, table: str) -> int:
     return int(str(target.value(f"SELECT count(*) FROM {sql.qualified(target.schema, table)}")))

@@ -1,0 +1,143 @@
+"""What a column's DEFAULT becomes.
+
+A constant is worked out by SQLite itself, in a column declared the same way, and
+goes through the column's own codec: so a default is what a stored row would be.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+from migrate_db import declaration, functions, sql
+from migrate_db.codec import CSV_QUOTE
+from migrate_db.expressions import Untranslated, kind_of
+from migrate_db.plan import ColumnPlan
+from migrate_db.schema import Column
+
+#: Words that a constant may have; anything else could be different each time.
+_CONSTANT = {"TRUE", "FALSE", "NULL"}
+_UTC = "timezone('utc', now())"
+#: strftime()'s letters in to_char()'s words.
+_LETTERS = {
+    "Y": "YYYY", "m": "MM", "d": "DD", "H": "HH24", "M": "MI", "S": "SS", "f": "SS.MS", "j": "DDD",
+}  # fmt: skip
+_MOMENT, _DAY, _CLOCK = "YYYY-MM-DD HH24:MI:SS", "YYYY-MM-DD", "HH24:MI:SS"
+_PRESENT = {
+    "current_timestamp": _MOMENT, "datetime('now')": _MOMENT, "datetime()": _MOMENT,
+    "current_date": _DAY, "date('now')": _DAY, "date()": _DAY,
+    "current_time": _CLOCK, "time('now')": _CLOCK, "time()": _CLOCK,
+}  # fmt: skip
+_SECONDS = {"unixepoch()", "unixepoch('now')"}
+_SECONDS_AS_TEXT = {"strftime('%s','now')", "strftime('%s')"}
+
+
+def default(planned: ColumnPlan, column: Column) -> str:
+    """A column's DEFAULT in PostgreSQL's words.
+
+    Raises:
+        Untranslated: it is neither a constant nor the present time.
+    """
+    text = (column.default or "").strip()
+    present = _present(planned, column, text)
+    if present is not None:
+        return present
+    words = [token for token in declaration.tokens(text) if token.kind == "word"]
+    alone = len(declaration.tokens(text)) == 1  # DEFAULT word is a string for SQLite
+    if not alone and any(word.word not in _CONSTANT for word in words):
+        raise Untranslated("it is not a constant")
+    return _constant(planned, column, text if alone else f"({text})")  # as the catalogue forgets
+
+
+def _constant(planned: ColumnPlan, column: Column, text: str) -> str:
+    scratch = sqlite3.connect(":memory:")
+    scratch.text_factory = bytes
+    try:
+        functions.register(scratch)
+        scratch.execute(f"CREATE TABLE t (x, c {column.declared} DEFAULT {text})")
+        scratch.execute("INSERT INTO t (x) VALUES (1)")
+        misfit, empty, field = scratch.execute(
+            f"SELECT {planned.codec.misfit_of('c')}, c IS NULL, {planned.codec.encode_of('c')} FROM t"
+        ).fetchone()
+    except sqlite3.Error:
+        raise Untranslated("it is not a constant") from None
+    finally:
+        scratch.close()
+    if empty:
+        return "NULL"
+    if misfit:
+        raise Untranslated(f"{planned.codec.type} can't hold it")
+    shown = (field if isinstance(field, bytes) else str(field).encode()).decode("utf-8")
+    if shown.startswith(CSV_QUOTE):
+        shown = shown[1:-1].replace(CSV_QUOTE * 2, CSV_QUOTE)
+    if planned.codec.type == "boolean":
+        return "true" if shown == "1" else "false"
+    number = kind_of(planned.codec) in ("int", "real", "mixed")
+    return shown if number and re.fullmatch(r"-?\d+(\.\d+)?", shown) else sql.string(shown)
+
+
+def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
+    plain = "".join(token.text for token in declaration.tokens(text))
+    while plain.startswith("(") and plain.endswith(")"):
+        plain = plain[1:-1]
+    kind, codec_type = kind_of(planned.codec), planned.codec.type
+    cast = re.fullmatch(r"(?i)cast\((.*)as(?:integer|int|bigint)\)", plain)
+    lowered = _outside_strings(cast.group(1) if cast else plain)
+    if lowered in _SECONDS or lowered in _SECONDS_AS_TEXT:
+        numeric = lowered in _SECONDS or cast or column.affinity in ("INTEGER", "NUMERIC")
+        if kind == "int" and numeric:
+            return "floor(extract(epoch FROM now()))::bigint"
+        raise Untranslated(f"seconds since 1970 where {codec_type} is held")
+    form = _PRESENT.get(lowered)
+    if form is None:
+        match = re.fullmatch(r"strftime\('([^']*)'(?:,'now')?\)", lowered)
+        if match is None:
+            return None
+        form = _form(match.group(1))
+    if codec_type == "timestamptz":
+        return "now()" if "DD" in form and "HH24" in form else None
+    if codec_type == "timestamp" and kind == "timestamp" and "DD" in form and "HH24" in form:
+        return _UTC
+    if codec_type == "date" and form == _DAY:
+        return f"({_UTC})::date"
+    if codec_type == "time" and form == _CLOCK:
+        return f"date_trunc('second', {_UTC})::time"
+    if codec_type == "text" or codec_type.startswith("varchar"):
+        return f"to_char({_UTC}, {sql.string(form)})"
+    raise Untranslated(f"the present time where {codec_type} is held")
+
+
+def _outside_strings(text: str) -> str:
+    """Keywords in lower case; what is between quotes stays."""
+    parts = text.split("'")
+    return "'".join(part.lower() if i % 2 == 0 else part for i, part in enumerate(parts))
+
+
+def _form(strftime: str) -> str:
+    """A format of strftime() in to_char()'s words.
+
+    Raises:
+        Untranslated: it has a letter that to_char() doesn't have.
+    """
+    found, literal = "", ""
+    position = 0
+
+    def flush() -> str:
+        return f'"{literal}"' if literal else ""
+
+    while position < len(strftime):
+        letter = strftime[position]
+        position += 1
+        if letter == "%" and position < len(strftime):
+            form = _LETTERS.get(strftime[position])
+            position += 1
+            if form is None:
+                raise Untranslated(f"strftime('{strftime}') has no equal")
+            found, literal = found + flush() + form, ""
+        elif letter in "-: ./,":
+            found, literal = found + flush() + letter, ""
+        elif letter in '"\\':
+            raise Untranslated(f"strftime('{strftime}') has no equal")
+        else:
+            literal += letter
+    return found + flush()

@@ -1,0 +1,80 @@
+"""Where a schema means something else in PostgreSQL, or must be worked out by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from migrate_db import expressions, sql
+from migrate_db.expressions import Untranslated
+from migrate_db.plan import ColumnPlan, Plan, TablePlan
+
+
+def decide(plan: Plan) -> Plan:
+    """Settle generated columns of new tables, and say what compares in another way."""
+    notes = list(plan.notes)
+    tables = []
+    for table in plan.tables:
+        if not table.exists:
+            table = replace(table, columns=tuple(_generated(table, notes)))
+        tables.append(table)
+        notes += _collations(table)
+        notes += [
+            f"{table.table.name}: {conflict}: PostgreSQL refuses such a row instead"
+            for conflict in table.table.conflicts
+        ]
+    return replace(plan, tables=tuple(tables), notes=tuple(notes))
+
+
+def _generated(table: TablePlan, notes: list[str]) -> Iterator[ColumnPlan]:
+    for planned in table.columns:
+        column = table.table.column(planned.source)
+        if column is None or not column.generated:
+            yield planned
+            continue
+        place = f"{table.table.name}.{planned.source}"
+        try:
+            text = expressions.generated(table, planned.source)
+        except Untranslated as reason:
+            notes.append(
+                f"{place}: a generated column, carried as plain values"
+                f" ({column.expression}: {reason.reason})"
+            )
+            yield planned
+            continue
+        others = {c.name.lower() for c in table.table.columns if c.generated}
+        if others & expressions.columns_in(column.expression):
+            notes.append(
+                f"{place}: a generated column, carried as plain values, because PostgreSQL"
+                " computes none from another one"
+            )
+            yield planned
+            continue
+        notes.append(f"{place}: a generated column, PostgreSQL computes and stores it: {text}")
+        yield replace(planned, computed=text)
+
+
+def _collations(table: TablePlan) -> Iterator[str]:
+    for planned in table.columns:
+        column = table.table.column(planned.source)
+        if column is None or column.collation == "BINARY":
+            continue
+        if expressions.kind_of(planned.codec) not in ("text", "other"):
+            continue
+        place = f"{table.table.name}.{planned.source}"
+        name = sql.name(planned.target)
+        if column.collation == "NOCASE":
+            yield (
+                f"{place}: COLLATE NOCASE: in PostgreSQL 'a' = 'A' is false;"
+                f" a query that shall find both compares lower({name})"
+            )
+        elif column.collation == "RTRIM":
+            yield (
+                f"{place}: COLLATE RTRIM: in PostgreSQL 'a' = 'a ' is false;"
+                f" a query that shall find both compares rtrim({name})"
+            )
+        else:
+            yield (
+                f"{place}: COLLATE {column.collation} is the app's own;"
+                " PostgreSQL compares by the database's collation"
+            )

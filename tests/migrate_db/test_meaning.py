@@ -1,0 +1,207 @@
+"""What a schema means: the same rows are refused, found and computed on both sides."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from .program import Program, Result, ask, sqlite
+from .test_shapes import arrives, uncarried
+
+
+def refused(url: str, statement: str, error: type[Exception] = psycopg.IntegrityError) -> None:
+    with pytest.raises(error):
+        ask(url, statement)
+
+
+def indexes(url: str, table: str) -> str:
+    rows = ask(url, f"SELECT indexdef FROM pg_indexes WHERE tablename = '{table}' ORDER BY 1")
+    return "\n".join(row[0] for row in rows)
+
+
+def test_nocase_refuses_what_it_refused(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program,
+        tmp_path,
+        """
+        CREATE TABLE word (w TEXT PRIMARY KEY COLLATE NOCASE, n INTEGER);
+        CREATE TABLE person (id INTEGER PRIMARY KEY, mail TEXT COLLATE NOCASE
+            CONSTRAINT one_mail UNIQUE, nick TEXT, tag TEXT COLLATE RTRIM UNIQUE);
+        CREATE UNIQUE INDEX by_nick ON person (nick COLLATE NOCASE) WHERE nick <> '';
+        CREATE INDEX finds ON person (nick COLLATE NOCASE DESC);
+        CREATE TABLE letter (id INTEGER PRIMARY KEY, sender TEXT REFERENCES person (mail));
+        INSERT INTO word VALUES ('Ä', 1), ('ä', 2), ('a', 3);
+        INSERT INTO person VALUES (1, 'A@x', 'Bob', 't'), (2, 'b@x', '', NULL), (3, 'É', '', NULL),
+            (4, 'é', '', NULL);
+        INSERT INTO letter VALUES (1, 'A@x');
+        """,
+    )
+    assert uncarried(result) == []
+    assert any("person.mail: COLLATE NOCASE" in note for note in result.report["notes"])
+    for values in ("10, 'a@X', NULL, NULL", "10, NULL, 'BOB', NULL", "10, NULL, NULL, 't  '"):
+        refused(program.url, f"INSERT INTO person VALUES ({values})")
+    refused(program.url, "INSERT INTO word VALUES ('A', 1)")
+    refused(program.url, "INSERT INTO letter VALUES (2, 'nobody')")
+    ask(program.url, "INSERT INTO word VALUES ('Ö', 1), ('ö', 1)")
+    assert "one_mail" in indexes(program.url, "person")
+    assert "finds ON public.person USING btree (lower(nick) DESC)" in indexes(program.url, "person")
+
+
+def test_texts_are_ordered_by_bytes_in_checks(program: Program, tmp_path: Path) -> None:
+    """In most languages 'B' comes after 'a'; in SQLite before."""
+    result = arrives(
+        program,
+        tmp_path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT CHECK (a < 'a'),"
+        " b TEXT COLLATE NOCASE CHECK (b >= 'm' AND b <> 'ZZ'), g TEXT CHECK (g GLOB '[A-Z]?*.x'),"
+        " l TEXT CHECK (l LIKE 'a\\%'), ty INTEGER CHECK (typeof(ty) = 'integer'));"
+        "INSERT INTO t VALUES (1, 'B', 'M', 'Aé.x', 'A\\%', 1)",
+    )
+    assert uncarried(result) == []
+    ask(program.url, "INSERT INTO t (id, a, b, g, l, ty) VALUES (2, 'Z', 'z', 'ZZ.x', 'A\\b', 1)")
+    for change in (
+        "a = 'b'",
+        "b = 'L'",
+        "b = 'zZ'",
+        "g = 'aé.x'",
+        "g = 'A.y'",
+        "l = 'b'",
+        "l = 'a'",
+    ):
+        refused(program.url, f"UPDATE t SET {change} WHERE id = 2")
+
+
+def test_generated_columns(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program,
+        tmp_path,
+        """
+        CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, f REAL, s TEXT, o TEXT,
+            product INTEGER AS (a * b), quotient INTEGER AS (a / b) STORED, rest AS (a % b),
+            half REAL AS (f / 2.0 + a) STORED, full TEXT NOT NULL AS (coalesce(s, '') || '-' || a),
+            low TEXT AS (lower(s)), size INTEGER AS (length(s)), sign INTEGER AS (a > b AND a <> 7),
+            kind TEXT AS (CASE WHEN a > 3 THEN 'big' WHEN a IS NULL THEN 'none' ELSE 'small' END),
+            part TEXT AS (substr(s, 2, 3)), twice INTEGER AS (product * 2), day TEXT AS (date(o)),
+            ver TEXT AS (printf('%d', a)) );
+        INSERT INTO t (id, a, b, f, s, o) VALUES (1, 7, 2, 0.1, 'ÄBCDÉ', 'x'), (2, -7, 2, 1e300, '', ''),
+            (3, 3, 0, -0.0, NULL, ''), (4, 2000000000, 3, 5.5, 'it''s', '2024-01-01'), (5, 0, 1, 1, 'A', 'z');
+        CREATE INDEX by_low ON t (low); CREATE UNIQUE INDEX u ON t (product, id);
+        """,
+    )
+    assert uncarried(result) == []
+    kept = [row[0] for row in ask(program.url, "SELECT column_name FROM information_schema.columns"
+            " WHERE is_generated = 'ALWAYS' ORDER BY ordinal_position")]  # fmt: skip
+    assert kept == [
+        "product", "quotient", "rest", "half", "full", "low", "size", "sign", "kind", "part",
+    ]  # fmt: skip
+    for plain in ("twice", "day", "ver"):
+        assert any(f"t.{plain}: a generated column, carried" in n for n in result.report["notes"])
+    source = tmp_path / "shape.db"
+    sqlite(source, "UPDATE t SET a = 9, s = 'Z' WHERE id = 5; INSERT INTO t (id, a) VALUES (9, 1)")
+    assert program.run(source, "--catch-up").verdict == "caught up"
+    ask(program.url, "UPDATE t SET a = 8 WHERE id = 5")
+    verified = program.verify(source)
+    assert verified.code == 3 and "product" in verified.out
+
+
+def test_indexes_on_expressions(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program,
+        tmp_path,
+        """
+        CREATE TABLE t (id INTEGER PRIMARY KEY, mail TEXT, a INTEGER, gone INTEGER, d DATE, b BOOLEAN);
+        CREATE UNIQUE INDEX one ON t (lower(mail)) WHERE gone IS NULL AND a IN (1, 2);
+        CREATE INDEX two ON t (lower(mail), a + 1 DESC, coalesce(mail, 'x'));
+        CREATE INDEX three ON t (a) WHERE d >= '2024-01-01' AND NOT b;
+        CREATE INDEX four ON t (strftime('%Y', d));
+        CREATE UNIQUE INDEX five ON t (ifnull(gone, 0), id) WHERE mail LIKE 'x%' OR mail IS NOT NULL;
+        INSERT INTO t VALUES (1, 'A', 1, NULL, '2024-05-05', 0), (2, 'a', 3, 1, NULL, 1);
+        """,
+    )
+    assert uncarried(result) == [("index", "t.four")]
+    text = indexes(program.url, "t")
+    for part in ("lower(mail), (((a)::bigint + 1)) DESC, COALESCE(mail, 'x'::text)",
+                 "WHERE ((d >= '2024-01-01'::date) AND (NOT b))"):  # fmt: skip
+        assert part in text, text
+    refused(program.url, "INSERT INTO t (id, mail, a) VALUES (3, 'a', 2)")
+    ask(program.url, "INSERT INTO t (id, mail, a, gone) VALUES (3, 'A', 2, 1)")
+
+
+def test_names_of_constraints_and_when_they_are_checked(program: Program, tmp_path: Path) -> None:
+    long = "x" * 70
+    result = arrives(
+        program,
+        tmp_path,
+        f"""
+        CREATE TABLE p (id INTEGER CONSTRAINT pk PRIMARY KEY, a INTEGER CONSTRAINT u UNIQUE,
+            CONSTRAINT c CHECK (a > 0), CONSTRAINT c CHECK (a < 100));
+        CREATE TABLE k (id INTEGER CONSTRAINT pk PRIMARY KEY, a INTEGER CONSTRAINT u UNIQUE,
+            p INTEGER CONSTRAINT fk REFERENCES p ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED,
+            q INTEGER DEFAULT 1 REFERENCES p (a) ON UPDATE SET DEFAULT, r INTEGER,
+            CONSTRAINT {long} CHECK (r <> 1), CONSTRAINT {long}y CHECK (r <> 2),
+            CONSTRAINT fk FOREIGN KEY (r) REFERENCES p ON DELETE SET NULL NOT DEFERRABLE);
+        INSERT INTO p VALUES (1, 1); INSERT INTO k VALUES (1, 1, 1, 1, NULL);
+        """,
+    )
+    assert uncarried(result) == []
+    found = dict(ask(program.url, "SELECT conrelid::regclass || '.' || conname,"
+                     " pg_get_constraintdef(oid) FROM pg_constraint"
+                     " WHERE connamespace = 'public'::regnamespace"))  # fmt: skip
+    assert {"p.pk", "p.u", "p.c", "k.fk", "k.k_q_fkey"} <= set(found)
+    assert found["k.fk"].endswith("ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED")
+    assert found["k.k_q_fkey"].endswith("ON UPDATE SET DEFAULT")
+    assert len(found) == 11, found
+    assert sum("the name is" in note for note in result.report["notes"]) == 6
+    with psycopg.connect(program.url) as server:
+        server.execute("INSERT INTO k (id, p) VALUES (5, 5)")
+        server.execute("INSERT INTO p VALUES (5, 5)")
+
+
+def test_names_that_are_taken_in_the_target(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TABLE by_x (id int); CREATE VIEW ctid__ AS SELECT 1")
+    result = arrives(
+        program, tmp_path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, ctid TEXT, ctid_ TEXT); CREATE INDEX by_x ON t (ctid);"
+        "INSERT INTO t VALUES (1, 'a', 'b')",
+    )  # fmt: skip
+    assert uncarried(result) == []
+    assert any("index by_x of t: the name is taken" in note for note in result.report["notes"])
+    assert ask(program.url, "SELECT count(*) FROM pg_indexes WHERE tablename = 't'") == [(2,)]
+
+
+def test_defaults_of_every_kind(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program,
+        tmp_path,
+        """
+        CREATE TABLE t (id INTEGER PRIMARY KEY, hex INTEGER DEFAULT 0x1F, sum INTEGER DEFAULT (1 + 2),
+            neg REAL DEFAULT -1.5, e REAL DEFAULT 1e3, txt TEXT DEFAULT ('a' || 'b'), n TEXT DEFAULT 5,
+            dq TEXT DEFAULT "d'q", word TEXT DEFAULT bare, bl BLOB DEFAULT x'00ff', yes BOOLEAN DEFAULT TRUE,
+            off BOOLEAN DEFAULT '0', nil TEXT DEFAULT NULL, dec NUMERIC(10,2) DEFAULT 9.5,
+            day DATE DEFAULT CURRENT_DATE, clock TIME DEFAULT CURRENT_TIME, at DATETIME DEFAULT (datetime('now')),
+            at2 TEXT DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')), unix INTEGER DEFAULT (strftime('%s', 'now')),
+            unix2 INTEGER DEFAULT (unixepoch()), j JSON DEFAULT '{}', tday TEXT DEFAULT CURRENT_DATE,
+            past DATETIME DEFAULT '2024-01-01 00:00:00', past_day DATE DEFAULT '1970-01-01',
+            uid TEXT DEFAULT (lower(hex(randomblob(16)))), loc TEXT DEFAULT (datetime('now', 'localtime')),
+            wrong INTEGER DEFAULT 'none');
+        INSERT INTO t (id, day, clock, wrong) VALUES (1, '2024-01-01', '10:00:00', 1);
+        """,
+    )
+    assert uncarried(result) == [("default", "t.uid"), ("default", "t.loc"), ("default", "t.wrong")]
+    (row,) = ask(program.url, "INSERT INTO t (id) VALUES (9) RETURNING hex, sum, neg, e, txt, n, dq, word, bl,"
+                 " yes, off, nil, dec::text, j::text, past::text, past_day::text,"
+                 " day = timezone('utc', now())::date, clock = date_trunc('second', timezone('utc', now()))::time,"
+                 " at = timezone('utc', now()), at2, unix, unix2, tday")  # fmt: skip
+    assert row[:19] == (31, 3, -1.5, 1000.0, "ab", "5", "d'q", "bare", b"\x00\xff", True, False, None,
+                        "9.50", "{}", "2024-01-01 00:00:00", "1970-01-01", True, True, True)  # fmt: skip
+    assert row[19][10] == "T" and row[19][-1] == "Z" and row[22] == row[19][:10]
+    assert abs(row[20] - row[21]) < 2 and row[20] > 1_700_000_000
+
+
+def test_conflict_clauses_are_named(program: Program, tmp_path: Path) -> None:
+    result: Result = arrives(
+        program, tmp_path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE ON CONFLICT REPLACE);"
+        "INSERT INTO t VALUES (1, 'x')",
+    )  # fmt: skip
+    assert any("UNIQUE (a) ON CONFLICT REPLACE" in note for note in result.report["notes"])
