@@ -44,6 +44,7 @@ def plan_(options: Options, events: Events, report: Report) -> None:
 
 def verify(options: Options, events: Events, report: Report) -> None:
     """Compare both sides, row by row, and change nothing."""
+    from migrate_db import structure
     from migrate_db.proof import prove
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
@@ -67,7 +68,10 @@ def verify(options: Options, events: Events, report: Report) -> None:
                     code=Exit.DIFFERENT,
                 )
             with events.phase("prove") as phase, target.one_moment():
-                report.proof = prove(connection, target, found, events.progress)
+                before = structure.recorded(target)
+                report.proof = prove(connection, target, found, events.progress, before)
+                lacks = structure.lacking(target, found)
+                report.notes += [structure.told(lack) for _, lack in lacks]
                 phase.note = stations.proved(report)
     report.verdict, report.exit_code = ("equal", Exit.DONE) if report.proof.holds else (
         "different", Exit.DIFFERENT

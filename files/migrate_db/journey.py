@@ -35,18 +35,22 @@ class Journey:
     plan: Plan
 
     def is_equal(self) -> bool:
+        from migrate_db import structure
         from migrate_db.proof import prove
 
         if not all(table.exists for table in self.plan.tables):
             return False
         with self.events.phase("compare") as phase, self.target.one_moment():
-            self.report.proof = prove(self.snapshot, self.target, self.plan, self.events.progress)
+            before = structure.recorded(self.target)
+            self.report.proof = prove(
+                self.snapshot, self.target, self.plan, self.events.progress, before
+            )
             holds = self.report.proof.holds
             phase.note = "the target holds every row already" if holds else "the target differs"
         return holds
 
     def record(self) -> None:
-        from migrate_db import state
+        from migrate_db import state, structure
 
         with self.target.connection.transaction():
             state.record_load(
@@ -54,10 +58,11 @@ class Journey:
                 str(self.options.source),
                 str(self.report.source["sha256"]),
                 self.options.hold,
+                structure.as_text(self.target, self.plan),
             )
 
     def load(self, replace: bool) -> None:
-        from migrate_db import ddl, dump, load, sequences, sql
+        from migrate_db import ddl, dump, load, sequences, sql, structure
         from migrate_db.proof import prove
         from migrate_db.target import relation_names
 
@@ -105,6 +110,7 @@ class Journey:
                 self.report.proof = prove(
                     self.snapshot, self.target, self.plan, self.events.progress
                 )
+                self._compare_structure(structure.lacking(self.target, self.plan))
                 phase.note = proved(self.report)
             self._demand_proof()
         self._arrived("rehearsed" if self.options.rehearse else "migrated")
@@ -116,7 +122,7 @@ class Journey:
             unequal: tables to look at, if a comparison just before has named them; the app
                 is down meanwhile, and what it missed the proof would find.
         """
-        from migrate_db import catch_up, sequences
+        from migrate_db import catch_up, sequences, structure
         from migrate_db.proof import prove
 
         with self._all_or_nothing():
@@ -130,7 +136,11 @@ class Journey:
                 phase.note = f"{rows:,} rows brought up to the source"
             with self.events.phase("prove") as phase:
                 self.report.proof = prove(
-                    self.snapshot, self.target, self.plan, self.events.progress
+                    self.snapshot,
+                    self.target,
+                    self.plan,
+                    self.events.progress,
+                    structure.recorded(self.target),
                 )
                 phase.note = proved(self.report)
             self._demand_proof()
@@ -187,6 +197,18 @@ class Journey:
             )
             return False
         return True
+
+    def _compare_structure(self, lacks: list[tuple[TablePlan, schema.Uncarried]]) -> None:
+        """What a table of ours lacks must have been told; one of the app's may differ."""
+        from migrate_db import structure
+
+        assert self.report.proof is not None
+        said = {lack.name for lack in self.report.uncarried}
+        for table, lack in lacks:
+            if table.exists:
+                self.report.notes.append(structure.told(lack))
+            elif not said & {lack.name, lack.name.rpartition(".")[2]}:
+                self.report.proof.unsound.append(structure.told(lack))
 
     def _demand_proof(self) -> None:
         if self.report.proof is None or not self.report.proof.holds:

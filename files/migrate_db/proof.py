@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from migrate_db import sequences, sql
+from migrate_db import sequences, sql, structure
 from migrate_db.difference import Change, Tally, compare
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.sequences import Sequence
@@ -44,7 +44,8 @@ class Proof:
 
     tables: list[TableProof] = field(default_factory=list)
     sequences: list[Sequence] = field(default_factory=list)
-    #: foreign keys and checks that the server holds but hasn't validated, broken indexes
+    #: foreign keys and checks that the server holds but hasn't validated, broken indexes,
+    #: and what is gone since the load
     unsound: list[str] = field(default_factory=list)
 
     @property
@@ -83,17 +84,19 @@ def prove(
     target: Target,
     plan: Plan,
     progress: Callable[[str, int, int, int], None],
+    before: structure.Recorded | None = None,
 ) -> Proof:
     """Compare everything; changes nothing.
 
     Args:
+        before: the structure at the load; what is gone of it is a difference.
         progress: called with table, rows so far, rows in all, bytes so far.
     """
     proof = Proof()
     for table in plan.tables:
         proof.tables.append(_table(snapshot, target, table, progress))
     proof.sequences = sequences.read(target, plan)
-    proof.unsound = _unsound(target, plan)
+    proof.unsound = _unsound(target, plan) + structure.gone(target, plan, before or {})
     return proof
 
 

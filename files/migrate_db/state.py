@@ -38,20 +38,26 @@ def read(target: Target) -> State | None:
     return None if row is None else State(*row)
 
 
-def record_load(target: Target, source: str, sha256: str, held: bool) -> None:
-    """Write the record anew, inside the transaction that loads."""
+def record_load(target: Target, source: str, sha256: str, held: bool, structure: str) -> None:
+    """Write the record anew, inside the transaction that loads.
+
+    Args:
+        structure: see ``structure.as_text``.
+    """
     target.execute("CREATE SCHEMA IF NOT EXISTS migrate_db")
     target.execute(
         "CREATE TABLE IF NOT EXISTS migrate_db.state (source text NOT NULL,"
         " snapshot_sha256 text NOT NULL, loaded_at text NOT NULL, held boolean NOT NULL,"
         " opened_at text)"
     )
+    # a record that an older version made has no place for it
+    target.execute("ALTER TABLE migrate_db.state ADD COLUMN IF NOT EXISTS structure text")
     was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
     target.execute("DELETE FROM migrate_db.state")
     target.connection.execute(
-        "INSERT INTO migrate_db.state VALUES (%s, %s,"
-        " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, NULL)",
-        (source, sha256, held),
+        "INSERT INTO migrate_db.state (source, snapshot_sha256, loaded_at, held, structure)"
+        " VALUES (%s, %s, to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, %s)",
+        (source, sha256, held, structure),
     )
     if held:
         target.execute(f"{_alter(target)} SET default_transaction_read_only = on")

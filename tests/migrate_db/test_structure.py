@@ -1,0 +1,112 @@
+"""What keeps the rows right is part of the proof: nothing of it goes away unseen."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from migrate_db import ddl
+
+from .program import Program, ask, image, sqlite
+
+SCHEMA = """
+    CREATE TABLE p (id INTEGER PRIMARY KEY, code TEXT UNIQUE);
+    CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, p INTEGER NOT NULL REFERENCES p,
+        n INTEGER DEFAULT 7 CHECK (n > 0), mail TEXT COLLATE NOCASE UNIQUE, up INTEGER REFERENCES t,
+        twice INTEGER AS (n * 2) STORED);
+    CREATE INDEX by_n ON t (n DESC) WHERE n > 5;
+    INSERT INTO p VALUES (1, 'a'); INSERT INTO t (p, mail) VALUES (1, 'x'), (1, 'y');
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return sqlite(tmp_path / "s.db", SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("ALTER TABLE t DROP CONSTRAINT t_p_fkey", "t: gone since the load: FOREIGN KEY (p)"),
+        ("ALTER TABLE t DROP CONSTRAINT t_pkey CASCADE", "gone since the load: PRIMARY KEY (id)"),
+        ("ALTER TABLE p DROP CONSTRAINT p_code_key", "p: gone since the load: UNIQUE (code)"),
+        ("ALTER TABLE t DROP CONSTRAINT t_n_check", "gone since the load: CHECK ((n > 0))"),
+        ("ALTER TABLE t ALTER p DROP NOT NULL", "gone since the load: NOT NULL of p"),
+        ("ALTER TABLE t ALTER n DROP DEFAULT", "gone since the load: default of n: 7"),
+        ("ALTER TABLE t ALTER n SET DEFAULT 8", "gone since the load: default of n: 7"),
+        ("ALTER TABLE t ALTER id DROP IDENTITY", "gone since the load: identity of id"),
+        ("ALTER TABLE t ALTER twice DROP EXPRESSION", "gone since the load: expression of twice"),
+        ("DROP INDEX by_n", "USING btree (n DESC) WHERE (n > 5)"),
+        ("DROP INDEX t_mail_folded", "gone since the load: CREATE UNIQUE INDEX ON public.t"),
+        ("DROP INDEX by_n; CREATE INDEX by_n ON t (n)", "USING btree (n DESC) WHERE (n > 5)"),
+        (
+            "ALTER TABLE t DROP CONSTRAINT t_p_fkey;"
+            "ALTER TABLE t ADD FOREIGN KEY (p) REFERENCES p ON DELETE CASCADE",
+            "gone since the load: FOREIGN KEY (p) REFERENCES public.p(id)",
+        ),
+    ],
+)
+def test_anything_that_is_gone(program: Program, source: Path, change: str, says: str) -> None:
+    assert program.run(source).code == 0
+    for statement in change.split(";"):
+        ask(program.url, statement)
+    verified = program.verify(source)
+    assert (verified.code, verified.verdict) == (3, "different")
+    assert any(says in line for line in verified.told), verified.told
+    sqlite(source, "INSERT INTO p VALUES (2, 'b')")
+    before = image(program.url)
+    again = program.run(source, "--catch-up")
+    assert again.code == 1 and "gone since the load" in again.error
+    assert image(program.url) == before
+
+
+def test_what_is_renamed_or_added_is_no_difference(program: Program, source: Path) -> None:
+    assert program.run(source).code == 0
+    for statement in (
+        "ALTER INDEX by_n RENAME TO other", "ALTER TABLE t RENAME CONSTRAINT t_p_fkey TO k",
+        "CREATE INDEX more ON t (p)", "ALTER TABLE t ADD CHECK (n < 1000)",
+        "ALTER TABLE t ALTER mail SET DEFAULT ''",
+    ):  # fmt: skip
+        ask(program.url, statement)
+    assert program.verify(source).verdict == "equal"
+
+
+def test_what_the_apps_own_table_never_had_is_told(program: Program, source: Path) -> None:
+    ask(program.url, "CREATE TABLE p (id integer PRIMARY KEY, code text)")
+    ask(program.url, "CREATE TABLE t (id integer, p integer, n integer, mail text, up integer,"
+                     " twice integer)")  # fmt: skip
+    result = program.run(source)
+    assert result.code == 0, result.out
+    lacks = [note for note in result.report["notes"] if "the target's table has no" in note]
+    for part in (
+        "t: ",
+        "p.sqlite_autoindex_p_1: ",
+        "t(p): ",
+        "t(up): ",
+        "t.p: ",
+        "t.id: ",
+        "p.id: ",
+    ):
+        assert any(note.startswith(part) for note in lacks), (part, lacks)
+    assert program.verify(source).verdict == "equal"
+    ask(program.url, "ALTER TABLE p DROP CONSTRAINT p_pkey")
+    assert "p: gone since the load: PRIMARY KEY (id)" in program.verify(source).text
+
+
+def test_a_key_that_was_forgotten_on_the_way(
+    program: Program, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ddl._Writer, "foreign_keys", lambda self: None)
+    result = program.run(source)
+    assert result.code == 1 and "t(p): the target's table has no FOREIGN KEY to p" in result.error
+    assert image(program.url)["objects"] == []
+
+
+def test_a_record_of_an_older_version(program: Program, source: Path) -> None:
+    assert program.run(source).code == 0
+    with psycopg.connect(program.url, autocommit=True) as server:
+        server.execute("ALTER TABLE migrate_db.state DROP COLUMN structure")
+    assert program.verify(source).verdict == "equal"
+    sqlite(source, "INSERT INTO p VALUES (2, 'b')")
+    assert program.run(source, "--catch-up").verdict == "caught up"
+    ask(program.url, "DROP INDEX by_n")
+    assert program.verify(source).code == 3
