@@ -141,7 +141,7 @@ def ceiling(count: int, size: int) -> int:
     return -(-count // size)
 
 
-def fill(path: Path, exercises: int, seed: int, every: int) -> None:
+def fill(path: Path, exercises: int, seed: int, every: int = EVERY) -> None:
     engine = sqlite_engine(f"sqlite:///{path}")
     Base.metadata.create_all(engine)
     engine.dispose()
