@@ -20,6 +20,7 @@ from functools import lru_cache
 
 from migrate_db import codec, sql
 from migrate_db.codec import Codec
+from migrate_db.collations import KNOWN
 from migrate_db.plan import TablePlan
 from migrate_db.schema import Column, Index
 
@@ -323,7 +324,7 @@ class Translator:
 
     def _collate(self, node: exp.Expr) -> Typed:
         collation = node.expression.name.upper()
-        if collation not in ("BINARY", "NOCASE", "RTRIM"):
+        if collation not in KNOWN:
             raise Untranslated(f"the collation {collation} is the app's own")
         return replace(self.part(node.this), collation=collation, explicit=True)
 
@@ -628,6 +629,8 @@ def index_part(plan: TablePlan, index: Index, position: int) -> str:
         if part.collation == "BINARY" or value.kind != "text":
             return sql.name(planned.target)
     if value.kind == "text" and part.collation != "BINARY":
+        if part.collation not in KNOWN and not index.unique:
+            return f"({bare(value.sql)})" if part.name is None else value.sql
         return f"({bare(translator.collated(value, part.collation, False))})"
     return f"({bare(value.sql)})"
 

@@ -12,7 +12,7 @@ from migrate_db.plan import ColumnPlan, Plan, TablePlan
 
 def decide(plan: Plan) -> Plan:
     """Settle generated columns of new tables, and say what compares in another way."""
-    notes = list(plan.notes)
+    notes = [*plan.schema.notes, *plan.notes]
     tables = []
     for table in plan.tables:
         if not table.exists:

@@ -7,8 +7,9 @@ import sqlite3
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
-from migrate_db import declaration, sql
+from migrate_db import collations, declaration, sql, virtual
 from migrate_db.declaration import Declaration
+from migrate_db.virtual import Virtual
 
 #: `sqlite_` names belong to SQLite itself, never to the user.
 _INTERNAL = re.compile(r"^sqlite_", re.IGNORECASE)
@@ -94,6 +95,12 @@ class Table:
     primary_key_name: str = ""  #: given by the user
     conflicts: tuple[str, ...] = ()  #: constraints with an ON CONFLICT of their own
 
+    @property
+    def in_unknown_order(self) -> bool:
+        """Whether an index is ordered by a collation of the app's own."""
+        parts = (part for index in self.indexes for part in index.columns)
+        return any(part.collation not in collations.KNOWN for part in parts)
+
     def column(self, column_name: str) -> Column | None:
         """Find a column by name, in any case, as SQLite does."""
         wanted = column_name.lower()
@@ -115,6 +122,7 @@ class Schema:
 
     tables: tuple[Table, ...]  #: parents before children
     uncarried: tuple[Uncarried, ...]
+    notes: tuple[str, ...] = ()  #: what is carried in another shape
     #: highest rowid ever handed out, per AUTOINCREMENT table
     sequences: dict[str, int] = field(default_factory=dict)
 
@@ -131,36 +139,70 @@ def read(connection: sqlite3.Connection) -> Schema:
     }
     tables: list[Table] = []
     uncarried: list[Uncarried] = []
-    virtual = [name for name, (kind, _) in kinds.items() if kind == "virtual"]
-    objects = connection.execute(
-        "SELECT type, name, sql FROM main.sqlite_schema"
-        " WHERE type IN ('table', 'view', 'trigger') ORDER BY rowid"
-    ).fetchall()
-    for row in objects:
-        kind, object_name, text = _text(row[0]), _text(row[1]), _text(row[2] or "")
-        if _INTERNAL.match(object_name):
-            continue
+    notes: list[str] = []
+    objects = [
+        (_text(kind), _text(name), _text(table), _text(text or ""))
+        for kind, name, table, text in connection.execute(
+            "SELECT type, name, tbl_name, sql FROM main.sqlite_schema"
+            " WHERE type IN ('table', 'view', 'trigger') ORDER BY rowid"
+        ).fetchall()
+        if not _INTERNAL.match(_text(name))
+    ]
+    owners = [
+        virtual.examine(connection, name, text)
+        for kind, name, _, text in objects
+        if kind == "table" and kinds.get(name, ("", False))[0] == "virtual"
+    ]
+    by_name = {owner.name: owner for owner in owners}
+    for kind, object_name, table, text in objects:
         if kind == "trigger":
-            uncarried.append(Uncarried("trigger", object_name, "its body is SQLite's own language"))
+            reason = f"on {table}: its body is SQLite's own language; write it in PL/pgSQL"
+            uncarried.append(Uncarried("trigger", object_name, reason))
         elif kind == "view":
             uncarried.append(Uncarried("view", object_name, "its SELECT is in SQLite's dialect"))
-        elif object_name in virtual:
-            module = re.search(r"USING\s+(\w+)", text, re.IGNORECASE)
-            used = module.group(1) if module else "a module"
+        elif object_name in by_name:
+            owner = by_name[object_name]
+            uncarried.append(Uncarried("virtual table", object_name, owner.reason))
+            if owner.columns:
+                tables.append(_plain_table(owner))
+                key = f" with its {owner.key}" if owner.key else ""
+                notes.append(
+                    f"{object_name}: a virtual table ({owner.module}), becomes a plain one{key}"
+                )
+        elif (shadowed := _owner(owners, object_name, kinds)) is not None:
             uncarried.append(
-                Uncarried("virtual table", object_name, f"{used} exists only in SQLite")
-            )
-        elif kinds.get(object_name, ("table", False))[0] == "shadow":
-            owner = next((v for v in virtual if object_name.startswith(v + "_")), "?")
-            uncarried.append(
-                Uncarried("shadow table", object_name, f"internal to virtual table {owner}")
+                Uncarried("shadow table", object_name, f"internal to virtual table {shadowed}")
             )
         else:
             tables.append(_table(connection, object_name, text, kinds[object_name][1]))
     return Schema(
         tables=tuple(_parents_first(_resolve_parents(tables))),
         uncarried=tuple(uncarried),
+        notes=tuple(notes),
         sequences=_sequences(connection),
+    )
+
+
+def _owner(owners: list[Virtual], table: str, kinds: dict[str, tuple[str, bool]]) -> str | None:
+    """The virtual table that a table is internal to; None if it is a table of its own."""
+    if any(owner.is_content(table) for owner in owners):
+        return None
+    by_name = next((owner.name for owner in owners if owner.owns(table)), None)
+    if by_name is None and kinds.get(table, ("table", False))[0] == "shadow":
+        return next((o.name for o in owners if table.startswith(o.name + "_")), "?")
+    return by_name
+
+
+def _plain_table(owner: Virtual) -> Table:
+    return Table(
+        name=owner.name,
+        columns=tuple(Column(name, declared, False, None) for name, declared in owner.columns),
+        primary_key=(owner.key,) if owner.key else (),
+        rowid_alias=owner.key,
+        without_rowid=False,
+        indexes=(),
+        foreign_keys=(),
+        sql="",
     )
 
 

@@ -1,5 +1,6 @@
 """What a schema means: the same rows are refused, found and computed on both sides."""
 
+import sqlite3
 from pathlib import Path
 
 import psycopg
@@ -205,3 +206,64 @@ def test_conflict_clauses_are_named(program: Program, tmp_path: Path) -> None:
         "INSERT INTO t VALUES (1, 'x')",
     )  # fmt: skip
     assert any("UNIQUE (a) ON CONFLICT REPLACE" in note for note in result.report["notes"])
+
+
+def test_what_virtual_tables_hold_is_carried(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program,
+        tmp_path,
+        """
+        CREATE TABLE doc (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO doc VALUES (1, 'é');
+        CREATE VIRTUAL TABLE own5 USING fts5(title, body UNINDEXED, tokenize = 'porter ascii');
+        INSERT INTO own5 (rowid, title, body) VALUES (5, 'x y', 1), (-3, NULL, 'é🧠');
+        CREATE VIRTUAL TABLE own4 USING fts4(a, rowid); INSERT INTO own4 (a) VALUES ('text');
+        CREATE VIRTUAL TABLE outside USING fts5(body, content='doc', content_rowid=id);
+        CREATE VIRTUAL TABLE none USING fts5(body, content='');
+        CREATE VIRTUAL TABLE tree USING rtree(id, x0, x1, +label TEXT);
+        INSERT INTO tree VALUES (7, 0.1, 2, 'hi');
+        CREATE VIRTUAL TABLE own3 USING fts3(a, b); INSERT INTO own3 VALUES ('one', 'two');
+        PRAGMA writable_schema = 1;
+        UPDATE sqlite_schema SET sql = 'CREATE VIRTUAL TABLE own3 USING fts3(a, b, tokenize=mozporter)'
+            WHERE name = 'own3';
+        INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES ('table', 'idx', 'idx', 0,
+            'CREATE VIRTUAL TABLE idx USING VirtualSpatialIndex()');
+        """,
+    )
+    assert ask(program.url, "SELECT * FROM own5 ORDER BY 1") == [(-3, None, "é🧠"), (5, "x y", "1")]
+    assert ask(program.url, "SELECT a FROM own4") == [("text",)]
+    assert ask(program.url, "SELECT id, x1, label FROM tree") == [(7, 2.0, "hi")]
+    assert ask(program.url, "SELECT * FROM own3_content") == [(1, "one", "two")]
+    reasons = {u["name"]: u["reason"] for u in result.report["uncarried"]}
+    for name, part in (("own5", "tsvector"), ("outside", "in table doc"), ("none", "holds no texts"),
+                       ("tree", "GiST"), ("own3", "own3_content"), ("idx", "PostGIS")):  # fmt: skip
+        assert part in reasons[name], reasons
+    assert reasons["own5_data"] == "internal to virtual table own5"
+    tables = {row[0] for row in ask(program.url, "SELECT tablename FROM pg_tables"
+                                    " WHERE schemaname = 'public'")}  # fmt: skip
+    assert tables == {"doc", "own5", "own4", "tree", "own3_content"}
+
+
+def test_a_collation_that_only_the_app_has(program: Program, tmp_path: Path) -> None:
+    source = tmp_path / "c.db"
+    with sqlite3.connect(source) as connection:
+        connection.create_collation("LOCALIZED", lambda a, b: (a < b) - (a > b))
+        connection.executescript(
+            """
+            CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT COLLATE LOCALIZED UNIQUE, m TEXT);
+            CREATE TABLE w (k TEXT COLLATE LOCALIZED PRIMARY KEY, x) WITHOUT ROWID;
+            CREATE INDEX by_m ON t (m COLLATE "localized"); CREATE INDEX by_n ON t (n DESC);
+            INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y'), (3, 'B', 'é');
+            INSERT INTO w VALUES ('a', 1), ('B', 2), ('é', 3);
+            """
+        )
+    connection.close()
+    result = program.run(source)
+    assert result.code == 0, result.out
+    # their plain keys are carried, what else the app takes for the same is not
+    assert [name for _, name in uncarried(result)] == [
+        "t.sqlite_autoindex_t_1", "w.sqlite_autoindex_w_1",
+    ]  # fmt: skip
+    assert sum("the app's own" in note for note in result.report["notes"]) == 2
+    assert program.verify(source).verdict == "equal"
+    ask(program.url, "UPDATE w SET x = 9 WHERE k = 'B'")
+    assert "w [k='B']" in program.verify(source).text

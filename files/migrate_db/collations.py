@@ -1,0 +1,67 @@
+"""Collations that the app brings along; nobody else can compare by them.
+
+SQLite refuses to touch a table that has one. So a stand-in takes its name, and
+no index in that order is used or believed: such tables are read as they lie.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+
+from migrate_db import declaration, sql
+
+#: SQLite's own.
+KNOWN = ("BINARY", "NOCASE", "RTRIM")
+#: What integrity_check says of an index whose order it doesn't know.
+_ABOUT_INDEX = re.compile(
+    r"(?:row \d+ missing from|non-unique entry in|wrong # of entries in"
+    r"|row \d+ values differ from) index (.*)|row not in PRIMARY KEY order for (.*)",
+    re.DOTALL,
+)
+
+
+def stand_in(connection: sqlite3.Connection) -> None:
+    """Give every collation that the schema names, and SQLite doesn't know, a stand-in."""
+    rows = connection.execute("SELECT sql FROM main.sqlite_schema WHERE sql LIKE '%collate%'")
+    named = set()
+    for (text,) in rows.fetchall():
+        words = declaration.tokens(_text(text))
+        named |= {
+            words[at + 1].name.upper()
+            for at, word in enumerate(words[:-1])
+            if word.word == "COLLATE"
+        }
+    for name in named - set(KNOWN):
+        connection.create_collation(name, _by_bytes)
+
+
+def believed(connection: sqlite3.Connection, lines: Iterator[str]) -> Iterator[str]:
+    """What integrity_check says, without what it says of indexes in an unknown order."""
+    unknown = _indexes_in_unknown_order(connection)
+    for line in lines:
+        about = _ABOUT_INDEX.fullmatch(line)
+        if about is None or (about.group(1) or about.group(2)) not in unknown:
+            yield line
+
+
+def _indexes_in_unknown_order(connection: sqlite3.Connection) -> set[str]:
+    """Names of indexes; of the table itself where its rows lie in that order."""
+    found = set()
+    tables = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0"
+    for (table,) in connection.execute(tables).fetchall():
+        quoted = sql.name(_text(table))
+        for _, index, _, origin, *_ in connection.execute(f"PRAGMA main.index_list({quoted})"):
+            parts = connection.execute(f"PRAGMA main.index_xinfo({sql.name(_text(index))})")
+            if any(_text(part[4] or "BINARY").upper() not in KNOWN for part in parts):
+                found |= {_text(index)} | ({_text(table)} if _text(origin) == "pk" else set())
+    return found
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _by_bytes(one: str, other: str) -> int:
+    return (one > other) - (one < other)
