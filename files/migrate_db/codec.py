@@ -55,8 +55,9 @@ class Codec:
         return f"ifnull({self.encode.replace('{c}', column)}, '')"
 
     def stored_of(self, column: str) -> str:
-        """``stored`` for a column."""
-        return f"ifnull({self.stored.replace('{c}', column)}, 'NULL')"
+        """``stored`` for a column; what this codec can't carry is written as SQLite's literal."""
+        stored = self.stored.replace("{c}", column)
+        return stored if stored.startswith("quote(") else f"ifnull({stored}, quote({column}))"
 
     def held_of(self, column: str) -> str:
         """``held`` for a column."""
@@ -99,9 +100,13 @@ _HELD_TEXT = "'''' || replace({c}::text, '''', '''''') || ''''"
 _NUL = "instr({c}, char(0))"
 # a number in a text column keeps its digits; the column's affinity makes it one again
 _AS_TEXT = (
-    "(CASE WHEN typeof({c}) <> 'real' THEN CAST({c} AS TEXT)"
+    "(CASE typeof({c}) WHEN 'text' THEN {c}"
+    # no codec of texts carries a blob: it must not look like the text with the same bytes
+    " WHEN 'blob' THEN quote({c})"
+    " WHEN 'real' THEN CASE {c}"
     # as SQLite itself writes what is beyond all numbers
-    " WHEN {c} = 9e999 THEN '9.0e+999' WHEN {c} = -9e999 THEN '-9.0e+999' ELSE m_repr({c}) END)"
+    " WHEN 9e999 THEN '9.0e+999' WHEN -9e999 THEN '-9.0e+999' ELSE m_repr({c}) END"
+    " ELSE CAST({c} AS TEXT) END)"
 )
 
 
@@ -280,14 +285,16 @@ def _held_moment(moment: str, form: str = "YYYY-MM-DD HH24:MI:SS.US") -> str:
 
 
 # 2026-01-31 09:05:07.000250 as SQLAlchemy writes a DateTime, or whole seconds as SQLite does
-_MICROSECONDS = "CASE length({c}) WHEN 19 THEN {c} || '.000000' ELSE {c} END"
+_TRIMMED = (
+    "CASE length({c}) WHEN 19 THEN {c} WHEN 26 THEN rtrim(rtrim({c}, '0'), '.') ELSE quote({c}) END"
+)
 TIMESTAMP = Codec(
     type="timestamp",
     misfit=f"typeof({{c}}) <> 'text' OR NOT ({{c}} GLOB '{_DAY} {_CLOCK}{_MICROS}'"
     f" OR {{c}} GLOB '{_DAY} {_CLOCK}') OR substr({{c}}, 12, 2) > '23' OR {_NUL} OR {_NO_DAY}",
     encode="{c}",
-    stored=_MICROSECONDS,
-    held=_held_moment("{c}"),
+    stored=_TRIMMED,
+    held="{c}::text",  # ISO, as the session is set; far faster than to_char()
     decode=str,
 )
 
@@ -296,7 +303,7 @@ TIMESTAMP_ANY = Codec(
     type="timestamp",
     misfit="typeof({c}) <> 'text' OR m_timestamp(CAST({c} AS BLOB)) IS NULL",
     encode="m_timestamp(CAST({c} AS BLOB))",
-    stored="m_timestamp(CAST({c} AS BLOB))",
+    stored="rtrim(rtrim(m_timestamp(CAST({c} AS BLOB)), '0'), '.')",
     held=TIMESTAMP.held,
     decode=str,
     says="times are written in several ways; compared as moments",
@@ -316,7 +323,7 @@ DATE = Codec(
     type="date",
     misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_DAY}' OR {_NUL} OR {_NO_DAY}",
     encode="{c}",
-    stored="{c}",
+    stored="CASE length({c}) WHEN 10 THEN {c} ELSE quote({c}) END",
     held=_held_moment("{c}", "YYYY-MM-DD"),
     decode=str,
 )

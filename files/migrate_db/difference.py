@@ -14,10 +14,11 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from migrate_db import sql
+from migrate_db import blocks, line, sql
+from migrate_db.blocks import Block, SourceBlocks
 from migrate_db.plan import TablePlan
 from migrate_db.target import Target
 
@@ -66,14 +67,41 @@ def compare(
     plan: TablePlan,
     tally: Tally,
     progress: Callable[[int, int], None] = lambda rows, size: None,
+    ahead: SourceBlocks | None = None,
 ) -> Generator[Change, None, None]:
     """Yield every row that is not the same on both sides.
 
     Args:
         tally: counts what was compared; complete when the iterator is.
         progress: called now and then with rows and bytes so far.
+        ahead: the source's blocks, if somebody has begun to read them.
     """
-    left, right = _source_lines(snapshot, plan), _target_lines(target, plan)
+    if not blocks.possible(plan):
+        yield from _merged(snapshot, target, plan, tally, progress)
+        return
+    with ExitStack() as stack:
+        ahead = ahead or stack.enter_context(SourceBlocks(snapshot, [plan]))
+        for block in ahead.of(plan):
+            if blocks.is_held(target, plan, block):
+                tally.equal += block.rows
+                tally.source_rows += block.rows
+                tally.target_rows += block.rows
+                tally.source_bytes += block.size
+                progress(tally.equal, tally.source_bytes)
+            else:
+                yield from _merged(snapshot, target, plan, tally, progress, block)
+
+
+def _merged(
+    snapshot: sqlite3.Connection,
+    target: Target,
+    plan: TablePlan,
+    tally: Tally,
+    progress: Callable[[int, int], None],
+    block: Block | None = None,
+) -> Generator[Change, None, None]:
+    """Compare row by row, the whole table or a block of it."""
+    left, right = _source_lines(snapshot, plan, block), _target_lines(target, plan, block)
     # closed by name: a COPY that is still running would block the end of the transaction
     with closing(left), closing(right):
         ours, theirs = next(left, None), next(right, None)
@@ -115,33 +143,40 @@ def _ordered_by_number(plan: TablePlan) -> bool:
     )
 
 
-def _source_lines(snapshot: sqlite3.Connection, plan: TablePlan) -> Generator[bytes, None, None]:
-    fields = [column.codec.stored_of(column.cell) for column in plan.columns]
-    line = " || ',' || ".join(fields)
+def _source_lines(
+    snapshot: sqlite3.Connection, plan: TablePlan, block: Block | None
+) -> Generator[bytes, None, None]:
+    text = line.stored(plan)
     if _ordered_by_number(plan):
         order = ", ".join(plan.column(c).cell for c in plan.key)
     else:
         # bytes, so that the order is PostgreSQL's "C" whatever the column's collation
         columns = [plan.column(c) for c in plan.key]
-        keys = [column.codec.stored_of(column.cell) for column in columns] or [line]
+        keys = [column.codec.stored_of(column.cell) for column in columns] or [text]
         utf8 = snapshot.execute("PRAGMA encoding").fetchone()[0] in (b"UTF-8", "UTF-8")
         form = "CAST({} AS BLOB)" if utf8 else "m_utf8(CAST({} AS BLOB))"
         order = ", ".join(form.format(key) for key in keys)
-    cursor = snapshot.execute(f"SELECT {line} FROM {plan.relation} ORDER BY {order}")
-    for (text,) in cursor:
-        yield text if isinstance(text, bytes) else str(text).encode()
+    where = f"WHERE {block.condition(plan.column(plan.key[0]).cell)}" if block else ""
+    cursor = snapshot.execute(f"SELECT {text} FROM {plan.relation} {where} ORDER BY {order}")
+    for (row,) in cursor:
+        yield row if isinstance(row, bytes) else str(row).encode()
 
 
-def _target_lines(target: Target, plan: TablePlan) -> Generator[bytes, None, None]:
-    fields = [column.codec.held_of(sql.name(column.target)) for column in plan.columns]
-    line = " || ',' || ".join(fields)
+def _target_lines(
+    target: Target, plan: TablePlan, block: Block | None
+) -> Generator[bytes, None, None]:
+    text = line.held(plan)
+    keys = [plan.column(c) for c in plan.key]
     if _ordered_by_number(plan):
-        order = ", ".join(sql.name(plan.column(c).target) for c in plan.key)
+        order = ", ".join(sql.name(column.target) for column in keys)
     else:
-        keys = [plan.column(c).codec.held_of(sql.name(plan.column(c).target)) for c in plan.key]
-        order = ", ".join(f'({key}) COLLATE "C"' for key in keys or [line])
+        forms = [column.codec.held_of(sql.name(column.target)) for column in keys]
+        order = ", ".join(f'({form}) COLLATE "C"' for form in forms or [text])
+    where = f"WHERE {block.condition(sql.name(keys[0].target))}" if block else ""
     table = sql.qualified(target.schema, plan.target)
-    statement = f"COPY (SELECT {line} FROM {table} ORDER BY {order}) TO STDOUT (FORMAT binary)"
+    statement = (
+        f"COPY (SELECT {text} FROM {table} {where} ORDER BY {order}) TO STDOUT (FORMAT binary)"
+    )
     # binary: the bytes of the line as they are, nothing escaped. A message is one row:
     # field count (2 bytes), length (4), line; the header precedes the first row.
     with target.connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
@@ -183,11 +218,15 @@ def _order(plan: TablePlan, line: bytes) -> tuple[float | bytes, ...]:
     fields = _split(line)
     positions = [plan.columns.index(plan.column(column)) for column in plan.key]
     if _ordered_by_number(plan):
-        return tuple(
-            math.inf if fields[position] == "NULL" else int(fields[position])
-            for position in positions
-        )
+        return tuple(_number(fields[position]) for position in positions)
     return tuple(fields[position].encode() for position in positions)
+
+
+def _number(field: str) -> float:
+    try:
+        return int(field)
+    except ValueError:  # NULL, or what only a database without types takes for a number
+        return math.inf
 
 
 def _label(plan: TablePlan, line: bytes | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from migrate_db import codec, sql
+from migrate_db import codec, line, sql
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.target import Target
 
@@ -34,23 +34,21 @@ def copy_rows(
     Returns:
         rows and bytes sent.
     """
-    columns = [column for column in plan.columns if not column.computed]
-    fields = " || ',' || ".join(column.codec.encode_of(column.cell) for column in columns)
     # CSV, because only the quote character needs doubling, and ours hardly ever occurs
     into = (
         f"COPY {sql.qualified(target.schema, plan.target)}"
-        f" ({sql.names([column.target for column in columns])})"
+        f" ({sql.names([column.target for column in line.order(plan)])})"
         f" FROM STDIN (FORMAT csv, DELIMITER ',', QUOTE E'\\x{ord(codec.CSV_QUOTE):02x}')"
     )
     lines = snapshot.execute(
-        f"SELECT {fields} || char(10) FROM {plan.relation}" + (f" WHERE {where}" if where else "")
+        f"SELECT {line.csv(plan)} FROM {plan.relation}" + (f" WHERE {where}" if where else "")
     )
     rows = size = waiting = 0
     block: list[bytes] = []
     with target.connection.cursor() as cursor, cursor.copy(into.encode()) as copy:
-        for (line,) in lines:
-            block.append(line)
-            waiting += len(line)
+        for (row,) in lines:
+            block.append(row)
+            waiting += len(row)
             if waiting >= _BLOCK:
                 copy.write(b"".join(block))
                 rows, size = rows + len(block), size + waiting

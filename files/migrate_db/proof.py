@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from migrate_db import sequences, sql, structure
+from migrate_db.blocks import SourceBlocks
 from migrate_db.difference import Change, Tally, compare
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.sequences import Sequence
@@ -85,16 +86,20 @@ def prove(
     plan: Plan,
     progress: Callable[[str, int, int, int], None],
     before: structure.Recorded | None = None,
+    ahead: SourceBlocks | None = None,
 ) -> Proof:
     """Compare everything; changes nothing.
 
     Args:
         before: the structure at the load; what is gone of it is a difference.
         progress: called with table, rows so far, rows in all, bytes so far.
+        ahead: the source's blocks, if somebody has begun to read them.
     """
     proof = Proof()
-    for table in plan.tables:
-        proof.tables.append(_table(snapshot, target, table, progress))
+    with ExitStack() as stack:
+        ahead = ahead or stack.enter_context(SourceBlocks(snapshot, plan.tables))
+        for table in plan.tables:
+            proof.tables.append(_table(snapshot, target, table, progress, ahead))
     proof.sequences = sequences.read(target, plan)
     proof.unsound = _unsound(target, plan) + structure.gone(target, plan, before or {})
     return proof
@@ -105,6 +110,7 @@ def _table(
     target: Target,
     plan: TablePlan,
     progress: Callable[[str, int, int, int], None],
+    ahead: SourceBlocks,
 ) -> TableProof:
     tally = Tally()
     proof = TableProof(plan.table.name)
@@ -112,7 +118,7 @@ def _table(
     def report(rows: int, size: int) -> None:
         progress(plan.table.name, rows, plan.rows, size)
 
-    with closing(compare(snapshot, target, plan, tally, report)) as changes:
+    with closing(compare(snapshot, target, plan, tally, report, ahead)) as changes:
         for change in changes:
             if change.kind == "missing":
                 proof.missing += 1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from migrate_db import collations, sql
+from migrate_db import collations, functions, sql
 from migrate_db.errors import MigrationError
 
 _MAGIC = b"SQLite format 3\x00"
@@ -118,6 +118,8 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
                 # with a time limit, which the backup itself doesn't have
                 connection.execute("BEGIN")
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                # a copy that a crash tears is thrown away with its directory
+                copy.execute("PRAGMA synchronous = OFF")
                 connection.backup(copy)
                 # the copy is read by several connections; none of them may need a -wal
                 copy.execute("PRAGMA journal_mode = DELETE")
@@ -193,14 +195,29 @@ def orphans(connection: sqlite3.Connection, table: str) -> Iterator[Orphan]:
 
 def open_snapshot(snapshot: Snapshot) -> sqlite3.Connection:
     """Open the snapshot for reading; text comes as the bytes that are stored."""
-    uri = f"file:{_escape(snapshot.path)}?mode=ro&immutable=1"
+    return _open(snapshot.path)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    uri = f"file:{_escape(path)}?mode=ro&immutable=1"
     connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
     connection.text_factory = bytes
     with suppress(sqlite3.DatabaseError):  # check_integrity says it better
         collations.stand_in(connection)
+        functions.register(connection)
     # sorting for tables without an integer key spills to disk, not to memory
     connection.execute("PRAGMA temp_store = FILE")
     return connection
+
+
+def twin(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Another connection to the same files, for another thread."""
+    (_, _, main), *others = connection.execute("PRAGMA database_list").fetchall()
+    twin = _open(Path(_text(main)))
+    for _, name, path in others:
+        if path:  # not the temporary one
+            twin.execute(f"ATTACH {sql.string(_text(path))} AS {sql.name(_text(name))}")
+    return twin
 
 
 @contextmanager

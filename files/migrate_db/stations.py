@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate_db import functions, meaning, plan, schema, source
+from migrate_db import meaning, plan, schema, source
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
 from migrate_db.options import Options
@@ -63,7 +63,6 @@ def snapshot(
         phase.note = "every page is sound"
     connection = source.open_snapshot(taken)
     try:
-        functions.register(connection)
         yield connection
     finally:
         connection.close()

@@ -1,0 +1,156 @@
+"""Whole blocks of rows compared as one digest, at the speed of the two databases.
+
+A block is a range of an integer key, about a megabyte of canonical lines. Each
+database joins its own lines; only the SHA-256 of a block is brought together.
+The source's side runs in a thread of its own, over a connection of its own, so
+that it goes on while PostgreSQL works. Where digests differ, ``difference``
+compares that range row by row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from migrate_db import line, source, sql
+from migrate_db.plan import TablePlan
+from migrate_db.target import Target
+
+#: Bytes that a block should have, and may have at most; one row may be larger than that.
+_GOAL, _MOST = 1 << 19, 1 << 24
+#: Rows of the first block and of the largest.
+_FIRST, _LARGEST = 64, 4096
+#: Without SQLite's own limit on a text's length (Python 3.10), fewer rows are a risk worth taking.
+_LARGEST_WITHOUT_LIMIT = 256
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows with ``after`` < key <= ``last``; None where a range has no end."""
+
+    after: int | None
+    last: int | None
+    rows: int
+    size: int  #: bytes of canonical lines
+    digest: bytes  #: empty: too large for one text, to be compared row by row
+
+    def condition(self, key: str) -> str:
+        """As SQL; a NULL, which only the target may have, belongs to the last block."""
+        above = "" if self.after is None else f"{key} > {self.after}"
+        below = "" if self.last is None else f"{key} <= {self.last}"
+        both = " AND ".join(part for part in (above, below) if part) or "true"
+        return f"({both})" if self.last is not None else f"({both} OR {key} IS NULL)"
+
+
+def possible(plan: TablePlan) -> bool:
+    """Whether rows are named by one integer, which both databases find by its index."""
+    return len(plan.key) == 1 and plan.column(plan.key[0]).codec.type in (
+        "smallint",
+        "integer",
+        "bigint",
+    )
+
+
+class SourceBlocks:
+    """The blocks of several tables, read ahead of who asks for them."""
+
+    def __init__(self, snapshot: sqlite3.Connection, plans: Sequence[TablePlan]) -> None:
+        self._plans = [plan for plan in plans if possible(plan)]
+        self._found: dict[str, queue.SimpleQueue[Block | BaseException | None]] = {
+            plan.table.name: queue.SimpleQueue() for plan in self._plans
+        }
+        self._connection = source.twin(snapshot)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> SourceBlocks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._connection.interrupt()
+        self._thread.join()
+        self._connection.close()
+
+    def of(self, plan: TablePlan) -> Iterator[Block]:
+        """The blocks of one table, in the order of its key."""
+        found = self._found[plan.table.name]
+        while (block := found.get()) is not None:
+            if isinstance(block, BaseException):
+                raise block
+            yield block
+
+    def _run(self) -> None:
+        largest = _limit(self._connection)
+        for plan in self._plans:
+            found = self._found[plan.table.name]
+            try:
+                for block in _read(self._connection, plan, largest):
+                    if self._stop.is_set():
+                        return
+                    found.put(block)
+                found.put(None)
+            except Exception as error:  # it belongs to who waits for the block
+                found.put(error)
+
+
+def _read(connection: sqlite3.Connection, plan: TablePlan, largest: int) -> Iterator[Block]:
+    key = plan.column(plan.key[0]).cell
+    after: int | None = None
+    wanted = _FIRST
+    while True:
+        where = f"WHERE {key} > {after}" if after is not None else ""
+        rows = f"FROM {plan.relation} {where} ORDER BY {key} LIMIT {wanted}"
+        try:
+            last, count, text = connection.execute(
+                "SELECT max(k), count(*), group_concat(l, char(10))"
+                f" FROM (SELECT {key} AS k, {line.stored(plan)} AS l {rows})"
+            ).fetchone()
+            text = text or b""
+            digest, size = hashlib.sha256(text).digest(), len(text)
+        except sqlite3.DataError:  # string or blob too big
+            if wanted > 1:
+                wanted = max(wanted // 16, 1)
+                continue
+            last, count = connection.execute(
+                f"SELECT max(k), count(*) FROM (SELECT {key} AS k {rows})"
+            ).fetchone()
+            digest, size = b"", _MOST
+        if count and not isinstance(last, int):  # a key that isn't one: not by ranges
+            count, digest = 0, b""
+        done = count < wanted
+        yield Block(after, None if done else last, count, size, digest)
+        if done:
+            return
+        after = last
+        if size < _GOAL // 2:
+            wanted = min(wanted * 2, largest)
+        elif size > _GOAL * 2:
+            wanted = max(wanted // 2, 1)
+
+
+def _limit(connection: sqlite3.Connection) -> int:
+    """Let SQLite refuse a block that is too large; the most rows a block may have."""
+    if sys.version_info < (3, 11):
+        return _LARGEST_WITHOUT_LIMIT
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST)
+    return _LARGEST
+
+
+def is_held(target: Target, plan: TablePlan, block: Block) -> bool:
+    """Whether the target has the same rows in this range, and no others."""
+    key = sql.name(plan.column(plan.key[0]).target)
+    table = sql.qualified(target.schema, plan.target)
+    # one row too many is enough to know
+    rows = f"SELECT {line.held(plan)} AS l, {key} AS k FROM {table} WHERE {block.condition(key)}"
+    digest = "sha256(convert_to(coalesce(string_agg(l, chr(10) ORDER BY k), ''), 'UTF8'))"
+    seen = target.execute(
+        f"SELECT count(*), {digest} FROM ({rows} LIMIT {block.rows + 1}) AS block"
+    ).fetchone()
+    return bool(block.digest) and seen == (block.rows, block.digest)
