@@ -49,9 +49,7 @@ def csv(plan: TablePlan) -> str:
     be a text is joined with ``||``, and PostgreSQL refuses the NUL.
     """
     columns = order(plan)
-    digits = [
-        column.codec.encode.replace("{c}", column.cell) for column in columns if _digits(column)
-    ]
+    digits = [column.codec.encode_of(column.cell) for column in columns if _digits(column)]
     others = [column.codec.encode_of(column.cell) for column in columns if not _digits(column)]
     parts = [
         f"printf('{','.join(['%s'] * len(part))}', {', '.join(part)})"
