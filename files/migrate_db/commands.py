@@ -38,7 +38,7 @@ def plan_(options: Options, events: Events, report: Report) -> None:
     report.ddl = [
         statement.sql + ";"
         for statement in (*statements.tables, *statements.keys, *statements.foreign_keys)
-    ]
+    ] + [view.create(options.schema) + ";" for view in statements.views]
     stations.judge(report)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from migrate_db import defaults, expressions, sql
+from migrate_db import defaults, expressions, sql, views
 from migrate_db.expressions import Untranslated
 from migrate_db.names import Names
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.schema import ForeignKey, Index, Uncarried
+from migrate_db.views import Translated
 
 #: No row can have a higher number.
 _LAST = 2**63 - 1
@@ -32,6 +33,7 @@ class Ddl:
     tables: list[Statement] = field(default_factory=list)
     keys: list[Statement] = field(default_factory=list)  #: keys, uniques, indexes, checks
     foreign_keys: list[Statement] = field(default_factory=list)
+    views: list[Translated] = field(default_factory=list)  #: in the order to make them
     uncarried: list[Uncarried] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -45,7 +47,10 @@ def make(plan: Plan, schema: str, taken: Iterable[str] = ()) -> Ddl:
     """
     made = Ddl()
     new = [table for table in plan.tables if not table.exists]
-    names = Names.of({*taken, *(table.target for table in plan.tables)})
+    there = {*taken, *(table.target for table in plan.tables)}
+    made.views, uncarried = views.translate(plan, schema, there)
+    made.uncarried += uncarried
+    names = Names.of(there | {view.name for view in made.views})
     # a table named t_id_seq must be there before t asks for a sequence, which then gives way
     by_need = sorted(new, key=lambda t: -len(t.target) if t.target.endswith("_seq") else 0)
     made.tables = [_table(table, schema, made) for table in by_need]

@@ -699,8 +699,8 @@ def unsure(node: exp.Expr) -> Untranslated:
 
 
 def bare(text: str) -> str:
-    """Without the parentheses around all of it."""
-    while text.startswith("(") and text.endswith(")") and _balanced(text[1:-1]):
+    """Without the parentheses around all of it; a query needs its own."""
+    while re.match(r"\((?!SELECT |WITH )", text) and text.endswith(")") and _balanced(text[1:-1]):
         text = text[1:-1]
     return text
 

@@ -21,6 +21,7 @@ from migrate_db.stations import proved
 if TYPE_CHECKING:
     from migrate_db import ddl
     from migrate_db.target import Target
+    from migrate_db.views import Translated
 
 
 @dataclass
@@ -106,6 +107,10 @@ class Journey:
                         f"ANALYZE {sql.qualified(self.target.schema, table.target)}"
                     )
                 phase.note = "numbering goes on, statistics are fresh"
+            if statements.views:
+                with self.events.phase("views") as phase:
+                    views = [view for view in statements.views if self._make_view(view)]
+                    phase.note = f"{len(views)} of {len(self.plan.schema.views)}"
             with self.events.phase("prove") as phase:
                 self.report.proof = prove(
                     self.snapshot, self.target, self.plan, self.events.progress
@@ -197,6 +202,40 @@ class Journey:
             )
             return False
         return True
+
+    def _make_view(self, view: Translated) -> bool:
+        """Make a view and demand the same rows as in SQLite; else it is taken back."""
+        import psycopg
+
+        from migrate_db import ddl, same_rows, sql
+
+        place = sql.qualified(self.target.schema, view.name)
+        statement = view.create(self.target.schema)
+        if not self._make(ddl.Statement("view", view.source, statement, optional=True)):
+            return False
+        changed = {t.table.name for t in self.plan.tables if not t.is_whole}
+        if view.reads & changed:
+            self.report.notes.append(
+                f"view {view.source}: its rows were not compared, because values or rows of"
+                f" {', '.join(sorted(view.reads & changed))} are not carried as they are"
+            )
+            return True
+        try:
+            why = same_rows.compare(self.snapshot, self.target, view)
+        except same_rows.TooSlow:
+            self.report.notes.append(
+                f"view {view.source}: its rows were not compared, because that takes longer"
+                f" than {same_rows.PATIENCE:.0f} s"
+            )
+            return True
+        except (psycopg.Error, sqlite3.Error) as error:  # a sum that is too large, for instance
+            if isinstance(error, psycopg.Error) and not is_about_the_statement(error):
+                raise
+            why = f"it can't be read: {error}"
+        if why:
+            self.target.execute(f"DROP VIEW {place}")
+            self.report.uncarried.append(schema.Uncarried("view", view.source, why))
+        return not why
 
     def _compare_structure(self, lacks: list[tuple[TablePlan, schema.Uncarried]]) -> None:
         """What a table of ours lacks must have been told; one of the app's may differ."""

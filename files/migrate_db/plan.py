@@ -44,6 +44,12 @@ class TablePlan:
     highest: int  #: the highest rowid ever given to a row, as far as SQLite knows
     relation: str  #: SQLite's SQL of the rows that are carried, after FROM
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row is carried, and every value as it is stored."""
+        as_stored = all(column.cell == sql.name(column.source) for column in self.columns)
+        return as_stored and self.relation == all_rows(self.table).relation
+
     def column(self, source_name: str) -> ColumnPlan:
         """The plan of a column, by its name in the source."""
         return next(c for c in self.columns if c.source == source_name)

@@ -108,6 +108,16 @@ class Table:
 
 
 @dataclass(frozen=True)
+class View:
+    """A view; ``columns`` are empty where SQLite itself can't make sense of it."""
+
+    name: str
+    sql: str
+    columns: tuple[str, ...]
+    broken: str = ""  #: what SQLite says then
+
+
+@dataclass(frozen=True)
 class Uncarried:
     """An object that PostgreSQL doesn't get, and why."""
 
@@ -122,6 +132,7 @@ class Schema:
 
     tables: tuple[Table, ...]  #: parents before children
     uncarried: tuple[Uncarried, ...]
+    views: tuple[View, ...] = ()
     notes: tuple[str, ...] = ()  #: what is carried in another shape
     #: highest rowid ever handed out, per AUTOINCREMENT table
     sequences: dict[str, int] = field(default_factory=dict)
@@ -140,6 +151,7 @@ def read(connection: sqlite3.Connection) -> Schema:
     tables: list[Table] = []
     uncarried: list[Uncarried] = []
     notes: list[str] = []
+    views: list[View] = []
     objects = [
         (_text(kind), _text(name), _text(table), _text(text or ""))
         for kind, name, table, text in connection.execute(
@@ -159,7 +171,7 @@ def read(connection: sqlite3.Connection) -> Schema:
             reason = f"on {table}: its body is SQLite's own language; write it in PL/pgSQL"
             uncarried.append(Uncarried("trigger", object_name, reason))
         elif kind == "view":
-            uncarried.append(Uncarried("view", object_name, "its SELECT is in SQLite's dialect"))
+            views.append(_view(connection, object_name, text))
         elif object_name in by_name:
             owner = by_name[object_name]
             uncarried.append(Uncarried("virtual table", object_name, owner.reason))
@@ -178,6 +190,7 @@ def read(connection: sqlite3.Connection) -> Schema:
     return Schema(
         tables=tuple(_parents_first(_resolve_parents(tables))),
         uncarried=tuple(uncarried),
+        views=tuple(views),
         notes=tuple(notes),
         sequences=_sequences(connection),
     )
@@ -191,6 +204,14 @@ def _owner(owners: list[Virtual], table: str, kinds: dict[str, tuple[str, bool]]
     if by_name is None and kinds.get(table, ("table", False))[0] == "shadow":
         return next((o.name for o in owners if table.startswith(o.name + "_")), "?")
     return by_name
+
+
+def _view(connection: sqlite3.Connection, name: str, text: str) -> View:
+    try:
+        rows = connection.execute(f"PRAGMA main.table_xinfo({sql.name(name)})").fetchall()
+    except sqlite3.Error as error:  # a function, module or table that isn't there
+        return View(name, text, (), str(error))
+    return View(name, text, tuple(_text(row[1]) for row in rows))
 
 
 def _plain_table(owner: Virtual) -> Table:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from migrate_db import sql
+from migrate_db.names import fitting
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.schema import Index, Uncarried
 from migrate_db.target import Target
@@ -42,10 +43,14 @@ _COLUMNS = """
     WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)
       AND a.attnum > 0 AND NOT a.attisdropped
 """
+_VIEWS = """
+    SELECT c.relname, pg_get_viewdef(c.oid) FROM pg_class c
+    WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s) AND c.relkind = 'v'
+"""
 
 
-def read(target: Target, tables: list[str]) -> Recorded:
-    """The structure of these tables as it is now."""
+def read(target: Target, tables: list[str], views: list[str]) -> Recorded:
+    """The structure of these tables and views as it is now."""
     found: Recorded = {table: [] for table in tables}
     asked = (sql.name(target.schema), tables)
     before = target.value("SHOW search_path")
@@ -63,6 +68,8 @@ def read(target: Target, tables: list[str]) -> Recorded:
         if default is not None:
             word = "expression" if generated else "default"
             found[table].append(f"{word} of {column}: {default}")
+    for view, text in target.connection.execute(_VIEWS.encode(), (asked[0], views)).fetchall():
+        found[f"view {view}"] = [" ".join(text.split())]
     target.connection.execute("SELECT set_config('search_path', %s, false)", (before,))
     return {table: sorted(items) for table, items in found.items()}
 
@@ -83,10 +90,11 @@ def recorded(target: Target) -> Recorded:
 def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
     """What was there at the load and is not there now, a line for each."""
     tables = [table.target for table in plan.tables if table.target in before]
-    now = read(target, tables)
+    views = [view for view in _views(plan) if f"view {view}" in before]
+    now = read(target, tables, views)
     lines = []
-    for table in tables:
-        left = list(now[table])
+    for table in (*tables, *(f"view {view}" for view in views)):
+        left = list(now.get(table, []))
         for item in before[table]:
             if item in left:
                 left.remove(item)
@@ -97,8 +105,12 @@ def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
 
 def as_text(target: Target, plan: Plan) -> str:
     """The record to write down: the structure of the plan's tables as it is now."""
-    tables = recorded(target) | read(target, [table.target for table in plan.tables])
-    return json.dumps({target.schema: tables})
+    now = read(target, [table.target for table in plan.tables], _views(plan))
+    return json.dumps({target.schema: recorded(target) | now})
+
+
+def _views(plan: Plan) -> list[str]:
+    return [fitting(view.name) for view in plan.schema.views]
 
 
 @dataclass

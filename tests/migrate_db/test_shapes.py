@@ -191,7 +191,7 @@ def test_constraints_defaults_and_indexes(program: Program, tmp_path: Path) -> N
         );
         CREATE UNIQUE INDEX partly ON t (s) WHERE n > 30;
         CREATE INDEX by_expression ON t (lower(s)); CREATE INDEX down ON t (n DESC, s);
-        CREATE VIEW v AS SELECT 1; CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END;
+        CREATE VIEW v AS SELECT group_concat(s) FROM t; CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END;
         CREATE VIRTUAL TABLE fts USING fts5(body); INSERT INTO fts VALUES ('some words');
         INSERT INTO t (id, half, up, s) VALUES (1, 1, 'UP', 'other');
         """,

@@ -13,6 +13,7 @@ SCHEMA = """
     CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, p INTEGER NOT NULL REFERENCES p,
         n INTEGER DEFAULT 7 CHECK (n > 0), mail TEXT COLLATE NOCASE UNIQUE, up INTEGER REFERENCES t,
         twice INTEGER AS (n * 2) STORED);
+    CREATE VIEW seen AS SELECT p, n FROM t;
     CREATE INDEX by_n ON t (n DESC) WHERE n > 5;
     INSERT INTO p VALUES (1, 'a'); INSERT INTO t (p, mail) VALUES (1, 'x'), (1, 'y');
 """
@@ -35,6 +36,8 @@ def source(tmp_path: Path) -> Path:
         ("ALTER TABLE t ALTER n SET DEFAULT 8", "gone since the load: default of n: 7"),
         ("ALTER TABLE t ALTER id DROP IDENTITY", "gone since the load: identity of id"),
         ("ALTER TABLE t ALTER twice DROP EXPRESSION", "gone since the load: expression of twice"),
+        ("DROP VIEW seen", "view seen: gone since the load: SELECT"),
+        ("CREATE OR REPLACE VIEW seen AS SELECT p, n + 1 AS n FROM t", "view seen: gone"),
         ("DROP INDEX by_n", "USING btree (n DESC) WHERE (n > 5)"),
         ("DROP INDEX t_mail_folded", "gone since the load: CREATE UNIQUE INDEX ON public.t"),
         ("DROP INDEX by_n; CREATE INDEX by_n ON t (n)", "USING btree (n DESC) WHERE (n > 5)"),

@@ -1,0 +1,642 @@
+"""Views: translated where every part of the SELECT means the same, and then compared.
+
+Like ``expressions``, this knows a list of what passes. What doesn't pass is
+named with its reason; what passes is made after the load and must give the same
+rows as in SQLite, or it is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from migrate_db import codec, declaration, sql
+from migrate_db.codec import Codec
+from migrate_db.expressions import Translator, Typed, Untranslated, bare, column, only, unsure
+from migrate_db.names import fitting
+from migrate_db.plan import Plan, TablePlan
+from migrate_db.schema import Uncarried, View
+
+try:
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+except ImportError:  # a preview on a bare host runs without third-party packages
+    sqlglot = None  # type: ignore[assignment]
+
+#: Rows in another order are the same rows; these kinds can't be told apart safely.
+_UNSAFE_KEYS = ("other", "null")
+
+
+@dataclass(frozen=True)
+class Output:
+    """A column of a query."""
+
+    name: str
+    part: Typed
+
+    @property
+    def codec(self) -> Codec | None:
+        """How its values are compared; None for floats that were computed."""
+        plain = {"int": codec.integer("bigint"), "text": codec.text(), "bytea": codec.BYTEA}
+        return self.part.codec or plain.get(self.part.kind)
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A view in PostgreSQL's words."""
+
+    source: str  #: its name in SQLite
+    name: str
+    select: str
+    columns: tuple[Output, ...]
+    reads: frozenset[str]  #: tables of the source, through other views, too
+
+    def create(self, schema: str) -> str:
+        """The statement that makes it."""
+        names = sql.names([output.name for output in self.columns])
+        return f"CREATE VIEW {sql.qualified(schema, self.name)} ({names}) AS {self.select}"
+
+
+@dataclass
+class _Source:
+    """What one name in a FROM stands for."""
+
+    alias: str
+    outputs: list[Output]
+    rowid: Typed | None = None
+
+
+def translate(plan: Plan, schema: str, taken: set[str]) -> tuple[list[Translated], list[Uncarried]]:
+    """All views of the source, in the order in which they can be made.
+
+    Args:
+        schema: the PostgreSQL schema that has the tables.
+        taken: names that are not free there.
+    """
+    tables = {table.table.name.lower(): table for table in plan.tables}
+    made: dict[str, Translated] = {}
+    refused: dict[str, str] = {}
+    waiting = list(plan.schema.views)
+    while waiting:
+        later = []
+        for view in waiting:
+            try:
+                if fitting(view.name) in taken:
+                    raise Untranslated("the target has something of that name; it stays as it is")
+                made[view.name.lower()] = _translate(view, schema, tables, made, refused, waiting)
+            except _Later:
+                later.append(view)
+            except Untranslated as reason:
+                refused[view.name.lower()] = reason.reason
+        if len(later) == len(waiting):  # SQLite lets views refer to each other in circles
+            refused |= {view.name.lower(): "it reads itself" for view in later}
+            break
+        waiting = later
+    uncarried = [
+        Uncarried("view", view.name, refused[view.name.lower()])
+        for view in plan.schema.views
+        if view.name.lower() in refused
+    ]
+    return list(made.values()), uncarried
+
+
+class _Later(Exception):
+    """A view that reads one that is not translated yet."""
+
+
+def _translate(
+    view: View,
+    schema: str,
+    tables: dict[str, TablePlan],
+    made: dict[str, Translated],
+    refused: dict[str, str],
+    waiting: list[View],
+) -> Translated:
+    if sqlglot is None:
+        raise Untranslated("sqlglot is not installed here")
+    if not view.columns:
+        raise Untranslated(f"SQLite itself can't read it: {view.broken}")
+    try:
+        tree = sqlglot.parse_one(_select_of(view.sql), read="sqlite")
+    except (SqlglotError, RecursionError):
+        raise Untranslated("it can't be parsed") from None
+
+    reads: set[str] = set()
+
+    def named(name: str) -> _Source:
+        lowered = name.lower()
+        if lowered in tables:
+            reads.add(tables[lowered].table.name)
+            return _table(tables[lowered], schema)
+        if lowered in made:
+            other = made[lowered]
+            reads.update(other.reads)
+            return _Source(sql.qualified(schema, other.name), list(other.columns))
+        if lowered in refused:
+            raise Untranslated(f"it reads {name}, which is not carried")
+        if any(other.name.lower() == lowered for other in waiting):
+            raise _Later
+        raise Untranslated(f"it reads {name}, which is not carried")
+
+    text, outputs = _query(tree, named, None)
+    if len(outputs) != len(view.columns):
+        raise Untranslated("its columns can't be told")
+    shown = [Output(name, o.part) for name, o in zip(view.columns, outputs, strict=True)]
+    columns = tuple(
+        Output(o.name, replace(o.part, sql=sql.name(o.name), constant=None)) for o in shown
+    )
+    return Translated(view.name, fitting(view.name), text, columns, frozenset(reads))
+
+
+def _select_of(text: str) -> str:
+    """What stands after ``CREATE VIEW name (columns) AS``."""
+    depth = 0
+    for token in declaration.tokens(text):
+        depth += (token.word == "(") - (token.word == ")")
+        if token.word == "AS" and depth == 0:
+            return text[token.end :].rstrip().rstrip(";")
+    raise Untranslated("it can't be parsed")
+
+
+def _table(plan: TablePlan, schema: str) -> _Source:
+    outputs = []
+    by_name = {planned.source: planned for planned in plan.columns}
+    for declared in plan.table.columns:
+        planned = by_name.get(declared.name)
+        if planned is None:
+            raise Untranslated(f"{plan.table.name}.{declared.name} is not carried")
+        part = column(sql.name(planned.target), planned.codec, declared)
+        outputs.append(Output(declared.name, part))
+    rowid = next((o.part for o in outputs if o.name == plan.table.rowid_alias), None)
+    return _Source(sql.qualified(schema, plan.target), outputs, rowid)
+
+
+Named = Callable[[str], _Source]
+
+
+def _query(node: exp.Expr, named: Named, outer: _Scope | None) -> tuple[str, list[Output]]:
+    """A SELECT, or several with UNION and the like between them."""
+    if isinstance(node, exp.Subquery):
+        only(node, "this")
+        return _query(node.this, named, outer)
+    named, prefix = _with(node, named, outer)
+    if isinstance(node, exp.SetOperation):
+        return _set_operation(node, named, outer, prefix)
+    if not isinstance(node, exp.Select):
+        raise unsure(node)
+    return _select(node, named, outer, prefix)
+
+
+def _with(node: exp.Expr, named: Named, outer: _Scope | None) -> tuple[Named, str]:
+    clause = node.args.get("with_")
+    if clause is None:
+        return named, ""
+    only(clause, "expressions")
+    ours: dict[str, _Source] = {}
+
+    def find(name: str) -> _Source:
+        source = ours.get(name.lower())
+        return replace(source) if source else named(name)
+
+    parts = []
+    for cte in clause.expressions:
+        only(cte, "this", "alias")
+        text, outputs = _query(cte.this, find, outer)
+        wanted = [c.name for c in cte.args["alias"].args.get("columns") or []]
+        names = wanted or [o.name for o in outputs]
+        columns = _renamed(outputs, names)
+        ours[cte.alias.lower()] = _Source(sql.name(cte.alias), columns)
+        parts.append(f"{sql.name(cte.alias)} ({sql.names(names)}) AS ({text})")
+    return find, f"WITH {', '.join(parts)} "
+
+
+def _renamed(outputs: list[Output], names: list[str]) -> list[Output]:
+    if len(set(names)) != len(names) or len(names) != len(outputs):
+        raise Untranslated("two columns of a subquery have the same name")
+    return [
+        Output(name, replace(o.part, sql=sql.name(name), constant=None, explicit=False))
+        for name, o in zip(names, outputs, strict=True)
+    ]
+
+
+def _set_operation(
+    node: exp.Expr, named: Named, outer: _Scope | None, prefix: str
+) -> tuple[str, list[Output]]:
+    only(node, "this", "expression", "distinct", "with_", "order", "limit", "offset")
+    words = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}
+    word = next(w for kind, w in words.items() if isinstance(node, kind))
+    every = not node.args.get("distinct")
+    if every and word != "UNION":
+        raise unsure(node)
+    left, lefts = _query(node.this, named, outer)
+    right, rights = _query(node.expression, named, outer)
+    if len(lefts) != len(rights):
+        raise unsure(node)
+    outputs = []
+    for one, other in zip(lefts, rights, strict=True):
+        kinds = {one.part.kind, other.part.kind}
+        if len(kinds) != 1 or kinds & {*_UNSAFE_KEYS}:
+            raise Untranslated("columns of its SELECTs are of several types")
+        if not every:
+            _demand_plain(one.part, other.part)
+        same = one.part.codec if one.part.codec == other.part.codec else None
+        if same is None and one.part.kind not in ("int", "text", "real", "mixed", "bool"):
+            raise Untranslated("columns of its SELECTs are of several types")
+        if same is None and one.part.kind == "bool":
+            same = codec.BOOLEAN
+        outputs.append(Output(one.name, replace(one.part, codec=same, constant=None)))
+    text = f"{prefix}({left}) {word}{' ALL' if every else ''} ({right})"
+    return _ordered_outside(node, text, outputs, named), outputs
+
+
+def _ordered_outside(node: exp.Expr, text: str, outputs: list[Output], named: Named) -> str:
+    """ORDER BY of rows that are told apart, where PostgreSQL takes names only."""
+    if node.args.get("order") is None:
+        return text + _limit(node)
+    columns = _renamed(outputs, [o.name for o in outputs])
+    scope = _Scope([_Source("", columns)], None, {}, named)
+    order = _order(node, scope, columns)
+    return f"SELECT * FROM ({text}) AS rows{order}{_limit(node)}"
+
+
+def _demand_plain(*parts: Typed) -> None:
+    """What tells rows apart must do so by their bytes."""
+    for part in parts:
+        if part.kind in _UNSAFE_KEYS or (
+            part.kind == "text" and part.collation not in ("", "BINARY")
+        ):
+            raise Untranslated("it tells rows apart by values that PostgreSQL compares otherwise")
+
+
+class _Scope(Translator):
+    """The expressions of one SELECT."""
+
+    def __init__(
+        self,
+        sources: list[_Source],
+        outer: _Scope | None,
+        merged: dict[str, Typed],
+        named: Named,
+    ) -> None:
+        super().__init__(self._find)
+        self.sources = sources
+        self.outer = outer
+        self.merged = merged  #: columns of USING
+        self.named = named
+        self.aliases: dict[str, Typed] = {}
+        self.aggregates = 0
+        self.allow_aggregates = False
+
+    def _find(self, table: str, name: str) -> Typed | None:
+        lowered = name.lower()
+        if not table and lowered in self.merged:
+            return self.merged[lowered]
+        found = [
+            found
+            for source in self.sources
+            if not table or source.alias.lower() == table.lower()
+            for found in [_in(source, lowered)]
+            if found is not None
+        ]
+        if len(found) > 1:
+            raise Untranslated(f"{name} is in several tables")
+        if found:
+            return found[0]
+        if not table and lowered in self.aliases:
+            return self.aliases[lowered]
+        return self.outer._find(table, name) if self.outer is not None else None
+
+    def handlers(self) -> dict[type, Callable[[exp.Expr], Typed]]:
+        """What a view may have besides what any expression may."""
+        return {
+            **super().handlers(),
+            exp.In: self._in_query,
+            exp.Exists: self._exists,
+            exp.Subquery: self._scalar,
+            exp.Count: self._count,
+            exp.Sum: self._sum,
+            exp.Avg: self._avg,
+            exp.Min: self._extreme,
+            exp.Max: self._extreme,
+            exp.Anonymous: self._total,
+        }
+
+    def _in_query(self, node: exp.Expr) -> Typed:
+        query = node.args.get("query")
+        if query is None:
+            return self._in(node)
+        only(node, "this", "query")
+        value = self.part(node.this)
+        text, outputs = _query(query, self.named, self)
+        if len(outputs) != 1:
+            raise unsure(node)
+        inner = outputs[0].part
+        _demand_plain(value, inner)
+        if value.kind != inner.kind or (
+            value.kind not in ("int", "text") and value.codec != inner.codec
+        ):
+            raise Untranslated(f"it looks for {value.kind} among {inner.kind}")
+        return Typed(f"({value.sql} IN ({text}))", "cond")
+
+    def _exists(self, node: exp.Expr) -> Typed:
+        only(node, "this")
+        text, _ = _query(node.this, self.named, self)
+        return Typed(f"EXISTS ({text})", "cond")
+
+    def _scalar(self, node: exp.Expr) -> Typed:
+        only(node, "this")
+        inner = node.this
+        one_row = isinstance(inner, exp.Select) and (
+            _has_aggregate(inner) and inner.args.get("group") is None
+        )
+        first = inner.args.get("limit")
+        if not one_row and not (first is not None and first.expression.name == "1"):
+            raise Untranslated("a subquery that may give several rows")
+        text, outputs = _query(inner, self.named, self)
+        if len(outputs) != 1:
+            raise unsure(node)
+        return replace(outputs[0].part, sql=f"({text})", constant=None, collation="", affinity="")
+
+    # --- aggregates ----------------------------------------------------------------------
+
+    def _argument(self, node: exp.Expr) -> tuple[Typed, str]:
+        """What is aggregated, and DISTINCT if it is said."""
+        if not self.allow_aggregates:
+            raise unsure(node)
+        only(node, "this")
+        self.aggregates += 1
+        inner, word = node.this, ""
+        if isinstance(inner, exp.Distinct):
+            only(inner, "expressions")
+            if len(inner.expressions) != 1:
+                raise unsure(node)
+            inner, word = inner.expressions[0], "DISTINCT "
+        self.allow_aggregates = False
+        part = self.number(self.part(inner))
+        self.allow_aggregates = True
+        if word:
+            _demand_plain(part)
+        return part, word
+
+    def _count(self, node: exp.Expr) -> Typed:
+        if isinstance(node.this, exp.Star) or node.this is None:
+            if not self.allow_aggregates:
+                raise unsure(node)
+            only(node, "this")
+            self.aggregates += 1
+            return Typed("count(*)", "int")
+        part, word = self._argument(node)
+        return Typed(f"count({word}{part.sql})", "int")
+
+    def _sum(self, node: exp.Expr) -> Typed:
+        part, word = self._argument(node)
+        if part.kind == "int":
+            return Typed(f"sum({word}{part.sql})::bigint", "int")
+        if part.kind in ("real", "mixed"):
+            return Typed(f"sum({word}{part.sql}::double precision)", "mixed")
+        raise unsure(node)
+
+    def _avg(self, node: exp.Expr) -> Typed:
+        part, word = self._argument(node)
+        if part.kind not in ("int", "real", "mixed"):
+            raise unsure(node)
+        return Typed(f"avg({word}{part.sql}::double precision)", "real")
+
+    def _total(self, node: exp.Expr) -> Typed:
+        if node.name.lower() != "total" or len(node.expressions) != 1 or not self.allow_aggregates:
+            raise unsure(node)
+        part, _ = self._argument(exp.Sum(this=node.expressions[0]))
+        if part.kind not in ("int", "real", "mixed"):
+            raise unsure(node)
+        return Typed(f"coalesce(sum({part.sql}::double precision), 0)", "real")
+
+    def _extreme(self, node: exp.Expr) -> Typed:
+        word = "min" if isinstance(node, exp.Min) else "max"
+        part, _ = self._argument(node)
+        _demand_plain(part)
+        if part.kind == "text":
+            return Typed(f'{word}({part.sql} COLLATE "C")', "text")
+        if part.kind in ("int", "real", "mixed", "date", "timestamp"):
+            return Typed(f"{word}({part.sql})", part.kind, codec=part.codec)
+        raise unsure(node)
+
+
+def _in(source: _Source, lowered: str) -> Typed | None:
+    for output in source.outputs:
+        if output.name.lower() == lowered:
+            place = f"{sql.name(source.alias)}." if source.alias else ""
+            return replace(output.part, sql=place + output.part.sql)
+    if source.rowid is not None and lowered in ("rowid", "oid", "_rowid_"):
+        return replace(source.rowid, sql=f"{sql.name(source.alias)}.{source.rowid.sql}")
+    return None
+
+
+def _has_aggregate(node: exp.Expr) -> bool:
+    return any(e.find(exp.AggFunc) is not None for e in node.expressions)
+
+
+def _select(
+    node: exp.Expr, named: Named, outer: _Scope | None, prefix: str
+) -> tuple[str, list[Output]]:
+    only(node, "expressions", "distinct", "from_", "joins", "where", "group", "having", "order",
+         "limit", "offset", "with_")  # fmt: skip
+    scope, origin = _from(node, named, outer)
+    scope.allow_aggregates = True
+    outputs: list[Output] = []
+    for item in node.expressions:
+        outputs += _items(item, scope)
+    outputs = [Output(o.name, _shown(scope, o.part)) for o in outputs]
+    scope.allow_aggregates = False
+    for item, output in zip(node.expressions, outputs, strict=False):
+        if isinstance(item, exp.Alias):  # SQLite lets other clauses use the new name
+            scope.aliases.setdefault(item.alias.lower(), output.part)
+    distinct = ""
+    if node.args.get("distinct") is not None:
+        only(node.args["distinct"])
+        _demand_plain(*(o.part for o in outputs))
+        distinct = "DISTINCT "
+    listed = ", ".join(f"{bare(o.part.sql)} AS {sql.name(o.name)}" for o in outputs)
+    text = f"{prefix}SELECT {distinct}{listed}{origin}"
+    where = node.args.get("where")
+    if where is not None:
+        text += f" WHERE {bare(scope.condition(where.this))}"
+    text += _group(node, scope, outputs)
+    having = node.args.get("having")
+    if having is not None:
+        scope.allow_aggregates = True
+        text += f" HAVING {bare(scope.condition(having.this))}"
+    if distinct:
+        return _ordered_outside(node, text, outputs, named), outputs
+    if node.args.get("order") is not None:
+        scope.allow_aggregates = bool(node.args.get("group")) or _has_aggregate(node)
+        text += _order(node, scope, outputs)
+    return text + _limit(node), outputs
+
+
+def _shown(scope: _Scope, part: Typed) -> Typed:
+    """A value that a query gives out: truth values of PostgreSQL's become 0 and 1."""
+    if part.kind == "cond":
+        return scope.number(part)
+    if part.kind == "null":
+        return Typed("NULL::text", "null")
+    if part.constant is not None and part.kind == "int":
+        return Typed(f"{part.sql}::bigint", "int", constant=None)
+    if part.constant is not None and part.kind == "real":
+        return Typed(f"{part.sql}::double precision", "real", constant=None)
+    return replace(part, constant=None)
+
+
+def _items(item: exp.Expr, scope: _Scope) -> Iterable[Output]:
+    star = isinstance(item, exp.Star)
+    if star or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
+        table = "" if star else item.table.lower()  # type: ignore[attr-defined]
+        if star:
+            only(item)
+        if scope.merged:
+            raise Untranslated("* with USING")
+        found = [s for s in scope.sources if not table or s.alias.lower() == table]
+        if not found:
+            raise unsure(item)
+        for source in found:
+            for output in source.outputs:
+                part = _in(source, output.name.lower())
+                assert part is not None
+                yield Output(output.name, part)
+        return
+    if isinstance(item, exp.Alias):
+        yield Output(item.alias, scope.part(item.this))
+    else:
+        part = scope.part(item)
+        name = item.name if isinstance(item, exp.Column) else item.sql(dialect="sqlite")
+        yield Output(name, part)
+
+
+def _from(node: exp.Expr, named: Named, outer: _Scope | None) -> tuple[_Scope, str]:
+    scope = _Scope([], outer, {}, named)
+    clause = node.args.get("from_")
+    if clause is None:
+        return scope, ""
+    only(clause, "this")
+    text = f" FROM {_source(clause.this, scope)}"
+    for join in node.args.get("joins") or []:
+        text += _join(join, scope)
+    return scope, text
+
+
+def _join(join: exp.Expr, scope: _Scope) -> str:
+    only(join, "this", "side", "kind", "on", "using")
+    side, kind = str(join.args.get("side") or ""), str(join.args.get("kind") or "")
+    if side not in ("", "LEFT", "RIGHT", "FULL") or kind not in ("", "INNER", "OUTER", "CROSS"):
+        raise unsure(join)
+    before = list(scope.sources)
+    text = _source(join.this, scope)
+    using, on = join.args.get("using"), join.args.get("on")
+    if using:
+        if side in ("RIGHT", "FULL"):
+            raise unsure(join)
+        names = [_merge(name.name, before, scope) for name in using]
+        return f" {side} JOIN {text} USING ({', '.join(names)})"
+    if on is None:
+        return f" CROSS JOIN {text}" if not side else f" {side} JOIN {text} ON true"
+    return f" {side} JOIN {text} ON {bare(scope.condition(on))}"
+
+
+def _merge(name: str, before: list[_Source], scope: _Scope) -> str:
+    lowered = name.lower()
+    left = [found for s in before for found in [_in(s, lowered)] if found is not None]
+    right = _in(scope.sources[-1], lowered)
+    if right is None or (len(left) != 1 and lowered not in scope.merged):
+        raise Untranslated(f"USING ({name})")
+    first = scope.merged.get(lowered) or left[0]
+    _demand_plain(first, right)
+    column_names = {part.sql.rpartition(".")[2] for part in (*left, right)}
+    if first.kind != right.kind or len(column_names) != 1:
+        raise Untranslated(f"USING ({name})")
+    scope.merged[lowered] = first
+    return column_names.pop()
+
+
+def _source(node: exp.Expr, scope: _Scope) -> str:
+    if isinstance(node, exp.Table):
+        only(node, "this", "db", "alias", "indexed")
+        if node.db.lower() not in ("", "main"):
+            raise unsure(node)
+        found = scope.named(node.name)
+        alias = node.alias or node.name
+        if node.args.get("alias") is not None:
+            only(node.args["alias"], "this")
+        scope.sources.append(_Source(alias, found.outputs, found.rowid))
+        return f"{found.alias} AS {sql.name(alias)}"
+    if isinstance(node, exp.Subquery) and isinstance(node.this, (exp.Select, exp.SetOperation)):
+        only(node, "this", "alias")
+        text, outputs = _query(node.this, scope.named, None)
+        alias = node.alias or f"subquery_{len(scope.sources)}"
+        columns = _renamed(outputs, [o.name for o in outputs])
+        scope.sources.append(_Source(alias, columns))
+        return f"({text}) AS {sql.name(alias)}"
+    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
+        only(node, "this")
+        inner = node.this.copy()
+        joins = inner.args.pop("joins", None) or []
+        text = _source(inner, scope)
+        return f"({text}{''.join(_join(join, scope) for join in joins)})"
+    raise unsure(node)
+
+
+def _group(node: exp.Expr, scope: _Scope, outputs: list[Output]) -> str:
+    group = node.args.get("group")
+    if group is None:
+        return ""
+    only(group, "expressions")
+    parts = [_clause_part(item, scope, outputs, first_alias=False) for item in group.expressions]
+    _demand_plain(*parts)
+    return f" GROUP BY {', '.join(bare(part.sql) for part in parts)}"
+
+
+def _clause_part(item: exp.Expr, scope: _Scope, outputs: list[Output], first_alias: bool) -> Typed:
+    """A member of GROUP BY or ORDER BY: a position, a new name, or an expression."""
+    if isinstance(item, exp.Literal) and not item.is_string:
+        position = int(item.name) if item.name.isdigit() else 0
+        if not 1 <= position <= len(outputs):
+            raise unsure(item)
+        return outputs[position - 1].part
+    if first_alias and isinstance(item, exp.Column) and not item.table:
+        alias = scope.aliases.get(item.name.lower())
+        if alias is not None:
+            return alias
+    return scope.part(item)
+
+
+def _order(node: exp.Expr, scope: _Scope, outputs: list[Output]) -> str:
+    parts = []
+    order = node.args["order"]
+    only(order, "expressions")
+    for ordered in order.expressions:
+        only(ordered, "this", "desc", "nulls_first")
+        part = _clause_part(ordered.this, scope, outputs, first_alias=True)
+        collated = isinstance(ordered.this, exp.Collate)
+        text = part.sql
+        if part.kind == "text" or collated:
+            text = scope.collated(part, part.collation or "BINARY", True)
+            if part.collation == "NOCASE" and "COLLATE" not in text:
+                text += ' COLLATE "C"'
+        direction = " DESC" if ordered.args.get("desc") else ""
+        nulls = "FIRST" if ordered.args.get("nulls_first") else "LAST"
+        parts.append(f"{text}{direction} NULLS {nulls}")
+    return f" ORDER BY {', '.join(parts)}"
+
+
+def _limit(node: exp.Expr) -> str:
+    text = ""
+    for key, word in (("limit", "LIMIT"), ("offset", "OFFSET")):
+        clause = node.args.get(key)
+        if clause is None:
+            continue
+        only(clause, "expression")
+        if node.args.get("order") is None:
+            raise Untranslated("LIMIT without ORDER BY: any rows")
+        if not (isinstance(clause.expression, exp.Literal) and clause.expression.name.isdigit()):
+            raise unsure(clause)
+        text += f" {word} {clause.expression.name}"
+    return text

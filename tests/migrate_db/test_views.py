@@ -1,0 +1,146 @@
+"""Views give the same rows on both sides, or are named."""
+
+from pathlib import Path
+
+import pytest
+from migrate_db import same_rows
+from migrate_db.expressions import Translator
+
+from .program import Program, ask, sqlite
+from .test_shapes import arrives, uncarried
+
+TABLES = """
+    CREATE TABLE artist (id INTEGER PRIMARY KEY, name TEXT, born DATE, alive BOOLEAN);
+    CREATE TABLE album (id INTEGER PRIMARY KEY, artist INTEGER REFERENCES artist, title TEXT,
+        price NUMERIC(10,2), minutes REAL, plays INTEGER, nick TEXT COLLATE NOCASE, misc);
+    INSERT INTO artist VALUES (1, 'b', '1950-01-02', 1), (2, 'A', '1990-12-31', 0), (3, 'ä', NULL, NULL);
+    INSERT INTO album VALUES (1, 1, 'one', 9.99, 0.1, 3000000000, 'x', 1), (2, 1, 'Two', 10, 0.2, 7, 'X', 'a'),
+        (3, 2, NULL, 0.99, NULL, 0, NULL, 2.5), (4, NULL, 'one', NULL, 1e10, NULL, 'y', 'z');
+"""
+CARRIED = [
+    "SELECT id, name FROM artist",
+    "SELECT * FROM album",
+    "SELECT a.*, b.title AS t FROM artist a JOIN album b ON b.artist = a.id WHERE b.plays > 5",
+    "SELECT a.name, b.title FROM artist AS a LEFT OUTER JOIN album b ON a.id = b.artist AND b.price >= 1",
+    "SELECT artist.name, count(*) AS n, sum(plays), min(title), max(born) FROM artist, album"
+    " WHERE artist.id = album.artist GROUP BY artist.id, name HAVING count(*) > 0 ORDER BY n DESC, 1",
+    "SELECT artist, total(plays), avg(plays), sum(price), max(price), count(DISTINCT title) FROM album GROUP BY 1",
+    "SELECT name FROM artist ORDER BY name LIMIT 2",
+    "SELECT DISTINCT title FROM album ORDER BY title",
+    "SELECT title FROM album UNION SELECT name FROM artist ORDER BY 1",
+    "SELECT id FROM album EXCEPT SELECT id FROM artist",
+    "SELECT id, price * 2 AS p, minutes / 2, plays / 2, plays % 5, plays > 5 AS many FROM album",
+    "SELECT id, CASE WHEN plays > 5 THEN 'hit' ELSE 'miss' END AS k, coalesce(title, '-') || '!' FROM album",
+    "SELECT upper(name) AS u, length(name), born FROM artist WHERE alive AND born < '1980-01-01'",
+    "SELECT id FROM album WHERE nick = 'x'",
+    "SELECT id FROM album WHERE title LIKE 'O%' OR title IN ('Two', \"one\")",
+    "SELECT name FROM artist WHERE id IN (SELECT artist FROM album) AND EXISTS"
+    " (SELECT 1 FROM album WHERE album.artist = artist.id AND plays = 7)",
+    "SELECT name, (SELECT count(*) FROM album WHERE artist = artist.id) AS n FROM artist",
+    "WITH big (i, t) AS (SELECT id, title FROM album WHERE plays > 5) SELECT i, t FROM big",
+    "SELECT s.m FROM (SELECT max(plays) AS m FROM album GROUP BY artist) s WHERE s.m IS NOT NULL",
+    "SELECT rowid AS r, name AS n FROM main.artist WHERE n <> 'b'",
+    "SELECT 1 AS one, 'text' AS t, NULL AS nil, 2.5 AS r, x'00' AS b",
+    "SELECT x.name, y.name FROM artist x CROSS JOIN artist y",
+    "SELECT id, title FROM album JOIN (SELECT id AS id2 FROM artist) ON id2 = artist",
+    "SELECT name, title FROM artist JOIN album USING (id)",
+]
+NAMED = [
+    "SELECT group_concat(title) FROM album",
+    "SELECT date(born, '+1 day') FROM artist",
+    "SELECT nick, count(*) FROM album GROUP BY nick",
+    "SELECT DISTINCT nick FROM album",
+    "SELECT id FROM album LIMIT 1",
+    "SELECT title, plays FROM album GROUP BY artist",
+    "SELECT id FROM album WHERE misc = 'a'",
+    "SELECT round(price, 1) FROM album",
+    "SELECT * FROM artist NATURAL JOIN album",
+    "SELECT row_number() OVER (ORDER BY id) FROM album",
+    "SELECT json_extract(title, '$.a') FROM album",
+    "SELECT name FROM artist WHERE name > 5.5",
+    "SELECT title || price FROM album",
+    "SELECT sum(plays) FILTER (WHERE plays > 1) FROM album",
+]
+
+
+def test_views_of_every_kind(program: Program, tmp_path: Path) -> None:
+    script = TABLES + "".join(
+        f"CREATE VIEW v{n} AS {text};" for n, text in enumerate([*CARRIED, *NAMED])
+    )
+    result = arrives(program, tmp_path, script)
+    named = {u["name"]: u["reason"] for u in result.report["uncarried"] if u["kind"] == "view"}
+    for n, text in enumerate(CARRIED):
+        assert f"v{n}" not in named, (text, named.get(f"v{n}"))
+    for n, text in enumerate(NAMED, len(CARRIED)):
+        assert named.get(f"v{n}"), text
+    names = {
+        row[0]
+        for row in ask(program.url, "SELECT viewname FROM pg_views WHERE schemaname = 'public'")
+    }
+    assert names == {f"v{n}" for n in range(len(CARRIED))}
+    assert ask(program.url, "SELECT * FROM v13") == [(1,), (2,)]
+    assert [row[0] for row in ask(program.url, "SELECT * FROM v6")] == ["A", "b"]
+
+
+def test_views_of_views(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program, tmp_path,
+        TABLES + """
+        CREATE VIEW top AS SELECT n AS "The Name", m FROM middle WHERE m >= 0;
+        CREATE VIEW middle (n, m) AS SELECT name, len FROM base;
+        CREATE VIEW base AS SELECT name, length(name) AS len FROM artist;
+        CREATE VIEW lost AS SELECT * FROM odd; CREATE VIEW odd AS SELECT soundex(name) FROM artist;
+        CREATE VIEW one AS SELECT * FROM two; CREATE VIEW two AS SELECT * FROM one;
+        CREATE VIEW empty AS SELECT * FROM nowhere;
+        """,
+    )  # fmt: skip
+    assert sorted(name for _, name in uncarried(result)) == ["empty", "lost", "odd", "one", "two"]
+    rows = ask(program.url, 'SELECT "The Name", m FROM top ORDER BY "The Name" COLLATE "C"')
+    assert rows == [("A", 1), ("b", 1), ("ä", 1)]
+
+
+def test_a_wrong_translation_is_taken_back(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Translator._literal
+    monkeypatch.setattr(
+        Translator, "_literal",
+        lambda self, node: right(self, type(node)(this="8", is_string=False)) if node.name == "7"
+        else right(self, node),
+    )  # fmt: skip
+    source = sqlite(tmp_path / "v.db", TABLES + "CREATE VIEW v AS SELECT plays + 7 AS n FROM album;"
+                    "CREATE VIEW w AS SELECT id FROM album WHERE plays = 7")  # fmt: skip
+    result = program.run(source)
+    assert result.code == 0
+    reasons = {u["name"]: u["reason"] for u in result.report["uncarried"]}
+    assert reasons == {"v": "it gives other values in PostgreSQL",
+                       "w": "it gives 0 rows in PostgreSQL, 1 in SQLite"}  # fmt: skip
+    assert ask(program.url, "SELECT count(*) FROM pg_views WHERE schemaname = 'public'") == [(0,)]
+
+
+def test_a_view_that_takes_too_long(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(same_rows, "PATIENCE", 0.2)
+    numbers = ", ".join(f"({n})" for n in range(60))
+    source = sqlite(
+        tmp_path / "v.db",
+        f"CREATE TABLE n (i INTEGER); INSERT INTO n VALUES {numbers};"
+        "CREATE VIEW v AS SELECT count(*) AS c FROM n a, n b, n c, n d, n e WHERE a.i + b.i + c.i > e.i",
+    )
+    result = program.run(source)
+    assert (result.code, uncarried(result)) == (0, [])
+    assert any("view v: its rows were not compared" in note for note in result.report["notes"])
+
+
+def test_names_of_views(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE VIEW taken AS SELECT 1")
+    long = "v" * 70
+    result = arrives(
+        program, tmp_path,
+        TABLES + f"""CREATE VIEW taken AS SELECT 2; CREATE VIEW {long} AS SELECT id FROM artist;
+        CREATE VIEW "select" AS SELECT id AS "a b" FROM {long};
+        CREATE TABLE t (a INTEGER CONSTRAINT "select" UNIQUE);""",
+    )  # fmt: skip
+    assert uncarried(result) == [("view", "taken")]
+    assert ask(program.url, 'SELECT count("a b") FROM "select"') == [(3,)]
