@@ -90,7 +90,7 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
         raise Untranslated(f"seconds since 1970 where {codec_type} is held")
     form = _PRESENT.get(lowered)
     if form is None:
-        match = re.fullmatch(r"strftime\('([^']*)'(?:,'now')?\)", lowered)
+        match = re.fullmatch(r"strftime\('([^']*)'(?:,'now'|,current_timestamp)?\)", lowered)
         if match is None:
             return None
         form = _form(match.group(1))

@@ -5,9 +5,10 @@ merely likely is worse than none. What doesn't pass is reported, not guessed.
 
 Every part of an expression has a *kind*: what SQLite holds there for sure. An
 ``int`` is an integer in each row, a ``real`` a float, ``mixed`` either of them,
-``text`` a text; ``cond`` is a truth value of PostgreSQL's. A column whose values
-are only alike (texts and numbers, times in several spellings) is ``other``: it
-can be NULL or not, and nothing else is certain about it.
+``text`` a text; ``cond`` is a truth value of PostgreSQL's. ``loose`` are texts and
+numbers, which PostgreSQL has as their digits: they are equal or not, but have no
+order. A column whose values are only alike (times in several spellings) is
+``other``: it can be NULL or not, and nothing else is certain about it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ except ImportError:  # a preview on a bare host runs without third-party package
     sqlglot = None  # type: ignore[assignment]
 
 _NUMBERS = ("int", "real", "mixed")
+#: Affinities that make a number of a text where they can.
+_NUMERIC = ("INTEGER", "REAL", "NUMERIC")
 #: What the parser notes down for other dialects.
 _IRRELEVANT = {"safe", "typed", "big_int", "_type", "ignore_nulls"}
 _DATE = re.compile(r"\d{4}-(?:0\d|1[0-2])-(?:[01]\d|2\d|3[01])")
@@ -90,6 +93,7 @@ def kind_of(found: Codec) -> str:
         codec.DATE.misfit: "date",
         codec.TIMESTAMP.misfit: "timestamp",
         codec.UUID.misfit: "uuid",
+        codec.TEXT_OR_NUMBER.misfit: "loose",
     }
     if found.misfit in plain:
         return plain[found.misfit]
@@ -182,6 +186,9 @@ class Translator:
             exp.Replace: self._replace,
             exp.StrPosition: self._position,
             exp.Typeof: self._typeof,
+            exp.CurrentDate: lambda n: _TODAY,
+            exp.Date: self._date,
+            exp.Anonymous: self._named,
             exp.Cast: self._cast,
             **dict.fromkeys(_SIGNS, self._comparison),
             **dict.fromkeys(_ARITHMETIC, self._arithmetic),
@@ -270,6 +277,11 @@ class Translator:
             return self._texts(left, sign, right)
         if right.constant is not None:
             return self._with_constant(left, sign, right, right.constant)
+        if "loose" in (left.kind, right.kind) and sign in ("=", "<>"):
+            # each side is kept as a number where it can be one, so digits tell
+            numeric = all(p.kind == "int" or p.affinity in _NUMERIC for p in (left, right))
+            certain = numeric and {left.kind, right.kind} <= {"loose", "int"}
+            return (self.digits(left), self.digits(right)) if certain else None
         if left.kind == right.kind and left.codec == right.codec and left.kind != "other":
             exact = left.kind in ("bytea", "date") or sign in ("=", "<>")
             # moments, whatever their spelling
@@ -280,8 +292,12 @@ class Translator:
         self, left: Typed, sign: str, right: Typed, constant: str
     ) -> tuple[str, str] | None:
         if left.kind in _NUMBERS and right.kind == "text":
-            numeric = left.affinity in ("INTEGER", "REAL", "NUMERIC")
+            numeric = left.affinity in _NUMERIC
             return (left.sql, constant) if numeric and _NUMBER.fullmatch(constant) else None
+        if left.kind == "loose" and left.affinity in _NUMERIC and sign in ("=", "<>"):
+            whole = re.fullmatch(r"[+-]?\d{1,18}", constant)
+            if whole or (right.kind == "text" and not re.match(r"\s*[-+.\d]", constant)):
+                return left.sql, sql.string(str(int(constant)) if whole else constant)
         if left.kind == "text" and right.kind == "int":
             if left.affinity != "TEXT":
                 return None
@@ -401,6 +417,10 @@ class Translator:
             return f"{part.sql}::text"
         raise Untranslated(f"{part.kind} as text may be spelled in another way")
 
+    def digits(self, part: Typed) -> str:
+        """A number as the text that a loose column has."""
+        return f"{part.sql}::text" if part.kind == "int" else part.sql
+
     def _joined(self, node: exp.Expr) -> Typed:
         only(node, "this", "expression")
         left, right = self.text(self.part(node.this)), self.text(self.part(node.expression))
@@ -501,9 +521,9 @@ class Translator:
         part = self.part(node.this)
         if part.kind == "bytea":
             return Typed(f"octet_length({part.sql})", "int")
-        if part.kind != "text":
+        if part.kind not in ("text", "int", "loose"):
             raise unsure(node)
-        return Typed(f"length({part.sql})", "int")
+        return Typed(f"length({self.digits(part)})", "int")
 
     def _fold(self, node: exp.Expr) -> Typed:
         only(node, "this")
@@ -555,6 +575,24 @@ class Translator:
             raise unsure(node)
         return Typed(f"strpos({text.sql}, {wanted.sql})", "int")
 
+    def _named(self, node: exp.Expr) -> Typed:
+        """Functions that the parser has no class for."""
+        name, arguments = node.name.lower(), node.expressions
+        if name == "json_valid" and len(arguments) == 1:
+            part = self.part(arguments[0])
+            if part.kind == "text" or (part.codec and part.codec.type in ("json", "jsonb")):
+                return Typed(f"({part.sql} IS JSON)", "cond")  # from PostgreSQL 16 on
+        raise unsure(node)
+
+    def _date(self, node: exp.Expr) -> Typed:
+        only(node, "this")
+        if node.this is None or (isinstance(node.this, exp.Literal) and node.name == "now"):
+            return _TODAY
+        part = self.part(node.this)
+        if part.kind != "date":
+            raise unsure(node)
+        return Typed(part.sql, "date", codec=part.codec)
+
     def _typeof(self, node: exp.Expr) -> Typed:
         only(node, "this")
         part = self.part(node.this)
@@ -581,6 +619,7 @@ class Translator:
         raise unsure(node)
 
 
+_TODAY = Typed("(timezone('utc', now()))::date", "date", codec=codec.DATE)
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 

@@ -25,7 +25,7 @@ except ImportError:  # a preview on a bare host runs without third-party package
     sqlglot = None  # type: ignore[assignment]
 
 #: Rows in another order are the same rows; these kinds can't be told apart safely.
-_UNSAFE_KEYS = ("other", "null")
+_UNSAFE_KEYS = ("other",)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,12 @@ class Output:
     @property
     def codec(self) -> Codec | None:
         """How its values are compared; None for floats that were computed."""
-        plain = {"int": codec.integer("bigint"), "text": codec.text(), "bytea": codec.BYTEA}
+        plain = {
+            "int": codec.integer("bigint"),
+            "text": codec.text(),
+            "null": codec.text(),
+            "bytea": codec.BYTEA,
+        }
         return self.part.codec or plain.get(self.part.kind)
 
 
@@ -234,20 +239,57 @@ def _set_operation(
     if len(lefts) != len(rights):
         raise unsure(node)
     outputs = []
-    for one, other in zip(lefts, rights, strict=True):
-        kinds = {one.part.kind, other.part.kind}
-        if len(kinds) != 1 or kinds & {*_UNSAFE_KEYS}:
-            raise Untranslated("columns of its SELECTs are of several types")
+    left_casts: dict[int, str] = {}
+    right_casts: dict[int, str] = {}
+    for at, (one, other) in enumerate(zip(lefts, rights, strict=True)):
+        first = _alike(one.part, other.part, left_casts, right_casts, at)
+        if first is None:
+            told = f"{one.part.kind} and {other.part.kind}"
+            raise Untranslated(f"column {one.name} of its SELECTs is {told}")
         if not every:
             _demand_plain(one.part, other.part)
-        same = one.part.codec if one.part.codec == other.part.codec else None
-        if same is None and one.part.kind not in ("int", "text", "real", "mixed", "bool"):
-            raise Untranslated("columns of its SELECTs are of several types")
-        if same is None and one.part.kind == "bool":
-            same = codec.BOOLEAN
-        outputs.append(Output(one.name, replace(one.part, codec=same, constant=None)))
+        outputs.append(Output(one.name, first))
+    left, right = _cast(left, lefts, left_casts), _cast(right, rights, right_casts)
     text = f"{prefix}({left}) {word}{' ALL' if every else ''} ({right})"
     return _ordered_outside(node, text, outputs, named), outputs
+
+
+def _alike(
+    one: Typed, other: Typed, left_casts: dict[int, str], right_casts: dict[int, str], at: int
+) -> Typed | None:
+    """What a column of two SELECTs is; None if it can't be told."""
+    if "other" in (one.kind, other.kind):
+        return None
+    if "null" in (one.kind, other.kind):
+        return replace(other if one.kind == "null" else one, constant=None)
+    for part, casts in ((one, left_casts), (other, right_casts)):
+        if part.kind == "bool" and one.kind != other.kind:
+            casts[at] = "integer"
+        elif part.kind == "int" and "loose" in (one.kind, other.kind):
+            casts[at] = "text"
+    kinds = {"int" if part.kind == "bool" and one.kind != other.kind else part.kind
+             for part in (one, other)}  # fmt: skip
+    if kinds <= {"int", "loose", "text"} and "loose" in kinds:
+        return Typed(one.sql, "loose", codec=codec.TEXT_OR_NUMBER)
+    if len(kinds) != 1:
+        return None
+    same = one.codec if one.codec == other.codec else None
+    (kind,) = kinds
+    if same is None and kind not in ("int", "text", "real", "mixed", "null"):
+        return None
+    collation = one.collation or other.collation
+    return Typed(one.sql, kind, one.affinity, collation, codec=same)
+
+
+def _cast(text: str, outputs: list[Output], casts: dict[int, str]) -> str:
+    if not casts:
+        return text
+    names = [f"c{at}" for at in range(len(outputs))]
+    cells = ", ".join(
+        f"{sql.name(name)}{'::' + casts[at] if at in casts else ''} AS {sql.name(output.name)}"
+        for at, (name, output) in enumerate(zip(names, outputs, strict=True))
+    )
+    return f"SELECT {cells} FROM ({text}) AS rows ({sql.names(names)})"
 
 
 def _ordered_outside(node: exp.Expr, text: str, outputs: list[Output], named: Named) -> str:
@@ -319,7 +361,6 @@ class _Scope(Translator):
             exp.Avg: self._avg,
             exp.Min: self._extreme,
             exp.Max: self._extreme,
-            exp.Anonymous: self._total,
         }
 
     def _in_query(self, node: exp.Expr) -> Typed:
@@ -403,9 +444,9 @@ class _Scope(Translator):
             raise unsure(node)
         return Typed(f"avg({word}{part.sql}::double precision)", "real")
 
-    def _total(self, node: exp.Expr) -> Typed:
-        if node.name.lower() != "total" or len(node.expressions) != 1 or not self.allow_aggregates:
-            raise unsure(node)
+    def _named(self, node: exp.Expr) -> Typed:
+        if node.name.lower() != "total" or len(node.expressions) != 1:
+            return super()._named(node)
         part, _ = self._argument(exp.Sum(this=node.expressions[0]))
         if part.kind not in ("int", "real", "mixed"):
             raise unsure(node)
@@ -479,7 +520,7 @@ def _shown(scope: _Scope, part: Typed) -> Typed:
     if part.kind == "cond":
         return scope.number(part)
     if part.kind == "null":
-        return Typed("NULL::text", "null")
+        return Typed("NULL", "null")
     if part.constant is not None and part.kind == "int":
         return Typed(f"{part.sql}::bigint", "int", constant=None)
     if part.constant is not None and part.kind == "real":

@@ -55,11 +55,14 @@ def test_texts_are_ordered_by_bytes_in_checks(program: Program, tmp_path: Path) 
         tmp_path,
         "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT CHECK (a < 'a'),"
         " b TEXT COLLATE NOCASE CHECK (b >= 'm' AND b <> 'ZZ'), g TEXT CHECK (g GLOB '[A-Z]?*.x'),"
-        " l TEXT CHECK (l LIKE 'a\\%'), ty INTEGER CHECK (typeof(ty) = 'integer'));"
-        "INSERT INTO t VALUES (1, 'B', 'M', 'Aé.x', 'A\\%', 1)",
+        " l TEXT CHECK (l LIKE 'a\\%'), d DATE CHECK (d < '2000-01-02'),"
+        " c INTEGER_OR_TEXT CHECK (length(c) > 1), j text CHECK (json_valid(j) OR j IS NULL),"
+        " ty INTEGER CHECK (typeof(ty) = 'integer'));"
+        "INSERT INTO t VALUES (1, 'B', 'M', 'Aé.x', 'A\\%', '2000-01-01', 12, '{}', 1), (2, 'B', 'M', 'Aé.x',"
+        " 'A\\%', '2000-01-01', 'xy', NULL, 1)",
     )
     assert uncarried(result) == []
-    ask(program.url, "INSERT INTO t (id, a, b, g, l, ty) VALUES (2, 'Z', 'z', 'ZZ.x', 'A\\b', 1)")
+    ask(program.url, "INSERT INTO t (id, a, b, g, l, ty) VALUES (3, 'Z', 'z', 'ZZ.x', 'A\\b', 1)")
     for change in (
         "a = 'b'",
         "b = 'L'",

@@ -13,6 +13,8 @@ TABLES = """
     CREATE TABLE artist (id INTEGER PRIMARY KEY, name TEXT, born DATE, alive BOOLEAN);
     CREATE TABLE album (id INTEGER PRIMARY KEY, artist INTEGER REFERENCES artist, title TEXT,
         price NUMERIC(10,2), minutes REAL, plays INTEGER, nick TEXT COLLATE NOCASE, misc);
+    CREATE TABLE loose (id INTEGER PRIMARY KEY, code INTEGER_OR_TEXT);
+    INSERT INTO loose VALUES (1, 7), (2, '7'), (3, 'x'), (4, '08'), (5, '7a'), (6, NULL);
     INSERT INTO artist VALUES (1, 'b', '1950-01-02', 1), (2, 'A', '1990-12-31', 0), (3, 'ä', NULL, NULL);
     INSERT INTO album VALUES (1, 1, 'one', 9.99, 0.1, 3000000000, 'x', 1), (2, 1, 'Two', 10, 0.2, 7, 'X', 'a'),
         (3, 2, NULL, 0.99, NULL, 0, NULL, 2.5), (4, NULL, 'one', NULL, 1e10, NULL, 'y', 'z');
@@ -44,6 +46,11 @@ CARRIED = [
     "SELECT x.name, y.name FROM artist x CROSS JOIN artist y",
     "SELECT id, title FROM album JOIN (SELECT id AS id2 FROM artist) ON id2 = artist",
     "SELECT name, title FROM artist JOIN album USING (id)",
+    "SELECT id, code FROM loose UNION ALL SELECT id, title FROM album UNION ALL SELECT id, plays FROM album",
+    "SELECT x.id, length(x.code) AS n FROM loose x JOIN loose y ON x.code = y.code WHERE x.code <> '7'",
+    "SELECT a.id FROM loose a JOIN album b ON a.code = b.plays WHERE a.code IN (7, 'x', '0008')",
+    "SELECT alive FROM artist UNION SELECT plays > 5 FROM album UNION SELECT NULL",
+    "SELECT name FROM artist WHERE born < date('now')",
 ]
 NAMED = [
     "SELECT group_concat(title) FROM album",
@@ -58,6 +65,8 @@ NAMED = [
     "SELECT row_number() OVER (ORDER BY id) FROM album",
     "SELECT json_extract(title, '$.a') FROM album",
     "SELECT name FROM artist WHERE name > 5.5",
+    "SELECT id FROM loose WHERE code > 5",
+    "SELECT id FROM loose WHERE code = '1e1'",
     "SELECT title || price FROM album",
     "SELECT sum(plays) FILTER (WHERE plays > 1) FROM album",
 ]
