@@ -21,13 +21,15 @@ _LOCK = 0x6D69_6772_6174_6521
 _LOCK_WAIT = 5.0
 _OLDEST = 140000
 
-# Values must mean the same on every server, and nothing but us may end the session.
+# Values must mean the same on every server, nothing but us may end the session, and a table that
+# was just loaded is read in the order in which its rows lie.
 _SESSION = """
 SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET extra_float_digits = 1;
 SET bytea_output = 'hex'; SET standard_conforming_strings = on;
 SET default_transaction_read_only = off;
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
-SET lock_timeout = '10s'; SET client_connection_check_interval = '1s'
+SET lock_timeout = '10s'; SET client_connection_check_interval = '1s';
+SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0
 """
 
 

@@ -192,8 +192,8 @@ def test_a_proof_that_reads_nothing_fails(
 ) -> None:
     """Rows that neither side's reader saw are counted by another way."""
     monkeypatch.setattr(blocks.SourceBlocks, "of", lambda *a: iter(()))
-    monkeypatch.setattr(difference, "_source_lines", lambda *a: (line for line in ()))
-    monkeypatch.setattr(difference, "_target_lines", lambda *a: (line for line in ()))
+    monkeypatch.setattr(difference, "_source_lines", lambda *a, **k: (line for line in ()))
+    monkeypatch.setattr(difference, "_target_lines", lambda *a, **k: (line for line in ()))
     result = program.run(source)
     assert result.code == 1 and "count(*) disagrees" in result.error
     assert image(program.url)["objects"] == []
