@@ -253,7 +253,7 @@ def test_a_collation_that_only_the_app_has(program: Program, tmp_path: Path) -> 
         connection.executescript(
             """
             CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT COLLATE LOCALIZED UNIQUE, m TEXT);
-            CREATE TABLE w (k TEXT COLLATE LOCALIZED PRIMARY KEY, x) WITHOUT ROWID;
+            CREATE TABLE w (k TEXT COLLATE LOCALIZED PRIMARY KEY, x NOT NULL CHECK (x > 0)) WITHOUT ROWID;
             CREATE INDEX by_m ON t (m COLLATE "localized"); CREATE INDEX by_n ON t (n DESC);
             INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y'), (3, 'B', 'é');
             INSERT INTO w VALUES ('a', 1), ('B', 2), ('é', 3);
