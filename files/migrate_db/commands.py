@@ -16,10 +16,16 @@ from migrate_db.workspace import workspace
 
 def check(options: Options, events: Events, report: Report) -> None:
     """Read everything, change nothing, name everything that stands in the way."""
+    from migrate_db import ddl
+    from migrate_db.target import relation_names
+
     stations.demand_room(options)
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         with stations.snapshot(options, events, report, directory) as connection:
-            stations.planned(connection, target, events, report)
+            found = stations.planned(connection, target, events, report)
+            statements = ddl.make(found, options.schema, relation_names(target) if target else ())
+    report.uncarried += statements.uncarried
+    report.notes += statements.notes
     stations.judge(report)
 
 

@@ -76,6 +76,7 @@ class Journey:
                     list(self.options.server_tools),
                 )
                 self.report.kept_dump = phase.note = str(kept)
+        quoted = sql.name(self.target.schema)
         statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))
         self.report.uncarried += statements.uncarried
         self.report.notes += statements.notes
@@ -87,6 +88,11 @@ class Journey:
                 self.target.execute(f"LOCK TABLE {', '.join(old)} IN ACCESS EXCLUSIVE MODE")
             if replace:
                 self.target.execute(f"TRUNCATE {', '.join(old)}")
+            if self.target.value(f"SELECT to_regnamespace({sql.string(quoted)})") is None:
+                self.target.execute(f"CREATE SCHEMA {quoted}")
+                self.report.notes.append(
+                    f"schema {self.target.schema}: it was not there, it is made"
+                )
             for statement in statements.tables:
                 self.target.execute(statement.sql)
             with load.undisturbed(self.target, self.plan):

@@ -76,6 +76,11 @@ def read(target: Target, tables: list[str], views: list[str]) -> Recorded:
 
 def recorded(target: Target) -> Recorded:
     """What was written down at the load; empty if nothing was."""
+    return _everything(target).get(target.schema, {})
+
+
+def _everything(target: Target) -> dict[str, Recorded]:
+    """The records of all schemas."""
     if target.value("SELECT to_regclass('migrate_db.state')") is None:
         return {}
     known = target.value(
@@ -84,7 +89,7 @@ def recorded(target: Target) -> Recorded:
     )
     text = target.value("SELECT structure FROM migrate_db.state") if known else None
     everything: dict[str, Recorded] = json.loads(str(text)) if text else {}
-    return everything.get(target.schema, {})
+    return everything
 
 
 def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
@@ -106,7 +111,9 @@ def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
 def as_text(target: Target, plan: Plan) -> str:
     """The record to write down: the structure of the plan's tables as it is now."""
     now = read(target, [table.target for table in plan.tables], _views(plan))
-    return json.dumps({target.schema: recorded(target) | now})
+    everything = _everything(target)
+    everything[target.schema] = everything.get(target.schema, {}) | now
+    return json.dumps(everything)
 
 
 def _views(plan: Plan) -> list[str]:

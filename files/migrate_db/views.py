@@ -119,7 +119,7 @@ def _translate(
     waiting: list[View],
 ) -> Translated:
     if sqlglot is None:
-        raise Untranslated("sqlglot is not installed here")
+        raise Untranslated("the run itself will tell; sqlglot is not installed here")
     if not view.columns:
         raise Untranslated(f"SQLite itself can't read it: {view.broken}")
     try:

@@ -270,3 +270,48 @@ def test_a_collation_that_only_the_app_has(program: Program, tmp_path: Path) -> 
     assert program.verify(source).verdict == "equal"
     ask(program.url, "UPDATE w SET x = 9 WHERE k = 'B'")
     assert "w [k='B']" in program.verify(source).text
+
+
+def test_a_schema_that_is_not_there(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY CHECK (id > 0), u TEXT UNIQUE);"
+                    "CREATE VIEW v AS SELECT u FROM t; INSERT INTO t VALUES (1, 'x')")  # fmt: skip
+    words = ("--schema", 'My "own"')
+    assert program.run(source, *words, "--rehearse").verdict == "rehearsed"
+    assert ask(program.url, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'My%'") == [(0,)]
+    result = program.run(source, *words)
+    assert result.code == 0, result.out
+    assert any("it was not there, it is made" in note for note in result.report["notes"])
+    assert ask(program.url, 'SELECT u FROM "My ""own""".v') == [("x",)]
+    assert program.run(source).code == 0  # into public, too
+    for schema in ('"My ""own"""', "public"):
+        ask(program.url, f"ALTER TABLE {schema}.t DROP CONSTRAINT t_u_key")
+        assert (
+            "gone since the load: UNIQUE (u)"
+            in program.verify(source, *(words if "My" in schema else ())).text
+        )
+
+
+def test_check_names_what_cannot_be_carried(program: Program, tmp_path: Path) -> None:
+    source = _with_a_broken_check(tmp_path / "s.db")
+    result = program.check(source)
+    assert (result.code, result.verdict) == (0, "ready"), result.out
+    kinds = [kind for kind, _ in uncarried(result)]
+    assert sorted(kinds) == ["check", "default", "trigger", "view"]
+    done = program.run(source)
+    assert done.code == 0
+    assert any("violated" in u["reason"] for u in done.report["uncarried"])
+
+
+def _with_a_broken_check(path: Path) -> Path:
+    """SQLite lets rows in that break a CHECK, if it is asked to."""
+    return sqlite(
+        path,
+        """
+        PRAGMA ignore_check_constraints = ON;
+        CREATE TABLE t (id INTEGER PRIMARY KEY DEFAULT 5, x TEXT DEFAULT (hex(randomblob(4))),
+            n INTEGER CHECK (n > 0), d TEXT CHECK (julianday(d) IS NOT NULL));
+        INSERT INTO t VALUES (1, 'x', -5, '2024-01-01');
+        CREATE VIEW v AS SELECT group_concat(x) FROM t;
+        CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END;
+        """,
+    )
