@@ -44,6 +44,8 @@ try:
     }
     _ARITHMETIC: dict[type, str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
     _BITS: dict[type, str] = {exp.BitwiseAnd: "&", exp.BitwiseOr: "|"}
+    #: What binds in another order in SQLite than for the parser, unless it is in parentheses.
+    _PREDICATES = (*_SIGNS, exp.Is, exp.In, exp.Between, exp.Like, exp.Glob, exp.Escape)
 except ImportError:  # a preview on a bare host runs without third-party packages
     sqlglot = None  # type: ignore[assignment]
 
@@ -146,9 +148,15 @@ class Translator:
         if isinstance(node, exp.Paren):
             inner = self.part(node.this)
             return inner if inner.constant is not None else replace(inner, sql=f"({inner.sql})")
+        if _binds_otherwise(node):
+            raise unsure(node)
         for kind, handle in self.handlers().items():
             if isinstance(node, kind):
-                return handle(node)
+                found = handle(node)
+                # said somewhere inside, COLLATE rules the whole text
+                if found.kind == "text" and not found.explicit and node.find(exp.Collate):
+                    raise unsure(node)
+                return found
         raise unsure(node)
 
     def handlers(self) -> dict[type, Callable[[exp.Expr], Typed]]:
@@ -244,9 +252,12 @@ class Translator:
     def _in(self, node: exp.Expr) -> Typed:
         only(node, "this", "expressions")
         value = self.part(node.this)
-        tests = [self.compare(value, "=", self.part(item)).sql for item in node.expressions]
-        if not tests:
+        # the left side alone says how they compare
+        items = [replace(self.part(n), collation="", affinity="") for n in node.expressions]
+        if not items or any(item.explicit for item in items):
             raise unsure(node)
+        value = replace(value, collation=value.collation or "BINARY")
+        tests = [self.compare(value, "=", item).sql for item in items]
         return Typed(f"({' OR '.join(tests)})", "cond")
 
     def compare(self, left: Typed, sign: str, right: Typed) -> Typed:
@@ -319,24 +330,22 @@ class Translator:
         chosen = first or next((p for p in (left, right) if p.collation), None)
         collation = chosen.collation if chosen else "BINARY"
         ordering = sign in ("<", ">", "<=", ">=")
-        return (
-            self.collated(left, collation, ordering),
-            self.collated(right, collation, ordering),
-        )
+        texts = [self.collated(part, collation, False) for part in (left, right)]
+        # bytes decide in SQLite, the database's language in PostgreSQL
+        return texts[0] + (' COLLATE "C"' if ordering else ""), texts[1]
 
     def collated(self, part: Typed, collation: str, ordering: bool) -> str:
         """A text that compares in PostgreSQL as it does under this collation in SQLite."""
         text = part.sql if part.constant is None else sql.string(part.constant)
-        if collation == "NOCASE":
-            if part.constant is not None:
-                return sql.string(_lower(part.constant))
-            return f'lower({text} COLLATE "C")' if self.exact_folding else f"lower({text})"
-        if collation == "RTRIM":
+        if collation == "NOCASE" and part.constant is not None:
+            text = sql.string(_lower(part.constant))
+        elif collation == "NOCASE":
+            text = f'lower({text} COLLATE "C")' if self.exact_folding else f"lower({text})"
+        elif collation == "RTRIM":
             text = f"rtrim({text}, ' ')"
         elif collation != "BINARY":
             raise Untranslated(f"the collation {collation} is the app's own")
-        # bytes decide in SQLite, the database's language in PostgreSQL
-        return f'{text} COLLATE "C"' if ordering and part.constant is None else text
+        return f'{text} COLLATE "C"' if ordering else text
 
     def _collate(self, node: exp.Expr) -> Typed:
         collation = node.expression.name.upper()
@@ -394,11 +403,14 @@ class Translator:
     def _negative(self, node: exp.Expr) -> Typed:
         inner = self.part(node.this)
         if inner.constant is not None and inner.kind in ("int", "real"):
-            return _constant(inner.kind, "-" + inner.constant)
+            zero = float(inner.constant) == 0
+            turned = inner.constant[1:] if inner.constant[:1] == "-" else "-" + inner.constant
+            return _constant(inner.kind, inner.constant.lstrip("-") if zero else turned)
         inner = self.number(inner)
         if inner.kind not in ("int", "real"):
             raise unsure(node)
-        return Typed(f"(- {_wide(inner)})", inner.kind)
+        # SQLite subtracts, too: -(0.0) is 0.0
+        return Typed(f"(0 - {_wide(inner)})", inner.kind)
 
     def number(self, part: Typed) -> Typed:
         """A truth value as SQLite's 0 or 1; anything else as it is."""
@@ -540,7 +552,9 @@ class Translator:
         part = self.part(node.this)
         if part.kind not in ("int", "real"):
             raise unsure(node)
-        return Typed(f"abs({_wide(part) if part.kind == 'int' else part.sql})", part.kind)
+        if part.kind == "real":  # abs() of SQLite leaves -0.0 as it is
+            return Typed(f"CASE WHEN {part.sql} < 0 THEN -{part.sql} ELSE {part.sql} END", "real")
+        return Typed(f"abs({_wide(part)})", "int")
 
     def _trim(self, node: exp.Expr) -> Typed:
         only(node, "this", "position")
@@ -611,7 +625,7 @@ class Translator:
             return Typed(self.text(part), "text", collation=part.collation)
         whole = (exp.DataType.Type.INT, exp.DataType.Type.BIGINT)
         if wanted.this in whole and part.kind == "int":
-            return replace(part, affinity="INTEGER", constant=None)
+            return replace(part, sql=_wide(part), affinity="INTEGER", constant=None)
         if wanted.this in (exp.DataType.Type.FLOAT, exp.DataType.Type.DOUBLE) and (
             part.kind in _NUMBERS
         ):
@@ -732,6 +746,18 @@ def only(node: exp.Expr, *known: str) -> None:
     said = {key for key, value in node.args.items() if value not in (None, False, [])}
     if said - set(known) - _IRRELEVANT:
         raise unsure(node)
+
+
+def _binds_otherwise(node: exp.Expr) -> bool:
+    inner = list(node.iter_expressions())
+    if isinstance(node, exp.Escape):
+        inner = list(node.this.iter_expressions())
+    if isinstance(node, _PREDICATES):
+        return any(isinstance(child, (*_PREDICATES, exp.Not)) for child in inner)
+    if isinstance(node, exp.Binary) and isinstance(node, tuple(_BITS)):
+        others = (exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseLeftShift, exp.BitwiseRightShift)
+        return any(isinstance(c, others) and type(c) is not type(node) for c in inner)
+    return False
 
 
 def unsure(node: exp.Expr) -> Untranslated:

@@ -97,6 +97,6 @@ def _sum(view: Translated, rows: Iterable[tuple[Any, ...]]) -> tuple[int, int]:
 
 
 def _plain(cell: object, is_float: bool) -> bytes:
-    if is_float:
-        return b"NULL" if cell is None else f"{float(cell):.12g}".encode()  # type: ignore[arg-type]
+    if is_float:  # and -0.0 is 0.0
+        return b"NULL" if cell is None else f"{float(cell) + 0.0:.12g}".encode()  # type: ignore[arg-type]
     return cell if isinstance(cell, bytes) else str(cell).encode("utf-8", "surrogateescape")

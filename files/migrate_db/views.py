@@ -660,8 +660,6 @@ def _order(node: exp.Expr, scope: _Scope, outputs: list[Output]) -> str:
         text = part.sql
         if part.kind == "text" or collated:
             text = scope.collated(part, part.collation or "BINARY", True)
-            if part.collation == "NOCASE" and "COLLATE" not in text:
-                text += ' COLLATE "C"'
         direction = " DESC" if ordered.args.get("desc") else ""
         nulls = "FIRST" if ordered.args.get("nulls_first") else "LAST"
         parts.append(f"{text}{direction} NULLS {nulls}")
