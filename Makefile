@@ -45,6 +45,10 @@ e2e: images ## what the demo does, asserted
 test-faults: images ## migrate.yml killed at every phase (`make test` has some of them)
 	@TEST_FAULTS=all testbed/molecule migration
 
+.PHONY: corpus
+corpus: images ## migrate databases that nobody here wrote, judged by a second program; fetches packages
+	@.venv/bin/python -m tests.migrate_db.corpus
+
 .PHONY: format
 format: setup ## let ruff lay out the Python code
 	@.venv/bin/ruff check --fix-only . && .venv/bin/ruff format .

@@ -1,0 +1,37 @@
+-- The three samples: quoted names with spaces, NVARCHAR, NUMERIC(10,2), views, IIF, defaults with datetime()
+CREATE TABLE [Artist] ( [ArtistId] INTEGER NOT NULL, [Name] NVARCHAR(120), CONSTRAINT [PK_Artist] PRIMARY KEY ([ArtistId]) );
+PRAGMA ignore_check_constraints = ON; -- date('now') in a CHECK is an error when it is evaluated
+CREATE TABLE [Album] ( [AlbumId] INTEGER NOT NULL, [Title] NVARCHAR(160) NOT NULL, [ArtistId] INTEGER NOT NULL, CONSTRAINT [PK_Album] PRIMARY KEY ([AlbumId]), FOREIGN KEY ([ArtistId]) REFERENCES [Artist] ([ArtistId]) ON DELETE NO ACTION ON UPDATE NO ACTION );
+CREATE TABLE [Track] ( [TrackId] INTEGER NOT NULL, [Name] NVARCHAR(200) NOT NULL, [AlbumId] INTEGER, [Milliseconds] INTEGER NOT NULL, [UnitPrice] NUMERIC(10,2) NOT NULL, CONSTRAINT [PK_Track] PRIMARY KEY ([TrackId]), FOREIGN KEY ([AlbumId]) REFERENCES [Album] ([AlbumId]) ON DELETE NO ACTION ON UPDATE NO ACTION );
+CREATE TABLE [PlaylistTrack] ( [PlaylistId] INTEGER NOT NULL, [TrackId] INTEGER NOT NULL, CONSTRAINT [PK_PlaylistTrack] PRIMARY KEY ([PlaylistId], [TrackId]), FOREIGN KEY ([TrackId]) REFERENCES [Track] ([TrackId]) );
+CREATE TABLE [Invoice] ( [InvoiceId] INTEGER NOT NULL, [InvoiceDate] DATETIME NOT NULL, [Total] NUMERIC(10,2) NOT NULL, CONSTRAINT [PK_Invoice] PRIMARY KEY ([InvoiceId]) );
+CREATE UNIQUE INDEX [IPK_Track] ON [Track]([TrackId]);
+CREATE INDEX [IFK_AlbumArtistId] ON [Album] ([ArtistId]);
+INSERT INTO Artist VALUES (1,'AC/DC'),(2,'Motörhead');
+INSERT INTO Album VALUES (1,'For Those About To Rock',1);
+INSERT INTO Track VALUES (1,'T.N.T.',1,343719,0.99),(2,'Ace',NULL,1,1.99),(3,'Free',1,2,0);
+INSERT INTO PlaylistTrack VALUES (1,1),(1,2);
+INSERT INTO Invoice VALUES (1,'2009-01-01 00:00:00',1.98),(2,'2009-01-02 00:00:00',13.86);
+CREATE TABLE "Order Details"( "OrderID" INTEGER NOT NULL, "ProductID" INTEGER NOT NULL, "UnitPrice" NUMERIC NOT NULL DEFAULT 0, "Quantity" INTEGER NOT NULL DEFAULT 1, "Discount" REAL NOT NULL DEFAULT 0, PRIMARY KEY ("OrderID","ProductID"), CHECK ([Discount]>=(0) and [Discount]<=(1)), CHECK ([Quantity]>(0)), CHECK ([UnitPrice]>=(0)), FOREIGN KEY ("OrderID") REFERENCES "Orders" ("OrderID"), FOREIGN KEY ("ProductID") REFERENCES "Products" ("ProductID") );
+CREATE TABLE [Orders]( [OrderID] INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, [CustomerID] TEXT NULL, [EmployeeID] INTEGER NULL, [OrderDate] DATETIME NULL, [Freight] NUMERIC NULL DEFAULT 0, [ShipName] TEXT NULL, FOREIGN KEY ([EmployeeID]) REFERENCES [Employees] ([EmployeeID]), FOREIGN KEY ([CustomerID]) REFERENCES [Customers] ([CustomerID]) );
+CREATE TABLE [Customers] ( [CustomerID] TEXT, [CompanyName] TEXT, PRIMARY KEY (`CustomerID`) );
+CREATE TABLE "Employees"( "EmployeeID" INTEGER PRIMARY KEY AUTOINCREMENT, "LastName" TEXT, "BirthDate" DATE, "Photo" BLOB, "ReportsTo" INTEGER NULL, FOREIGN KEY ("ReportsTo") REFERENCES "Employees" ("EmployeeID"), CHECK ([BirthDate]<(date('now'))) );
+CREATE TABLE "Products"( "ProductID" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, "ProductName" TEXT NOT NULL, "UnitPrice" NUMERIC NULL DEFAULT 0, "UnitsInStock" INTEGER NULL DEFAULT 0, "Discontinued" TEXT NOT NULL DEFAULT '0', CHECK ([UnitPrice]>=(0)), CHECK ([UnitsInStock]>=(0)) );
+CREATE TABLE "CustomerCustomerDemo"( "CustomerID" TEXT NOT NULL, "CustomerTypeID" TEXT NOT NULL, PRIMARY KEY ("CustomerID","CustomerTypeID"), FOREIGN KEY ("CustomerID") REFERENCES "Customers" ("CustomerID") );
+CREATE VIEW [Alphabetical list of products] AS SELECT Products.*, Orders.ShipName FROM Products LEFT JOIN Orders ON 1 WHERE (((Products.Discontinued)=0));
+CREATE VIEW [Order Subtotals] AS SELECT "Order Details".OrderID, Sum(("Order Details".UnitPrice*Quantity*(1-Discount)/100)*100) AS Subtotal FROM "Order Details" GROUP BY "Order Details".OrderID;
+CREATE VIEW [Current Product List] AS SELECT ProductID, ProductName FROM Products WHERE Discontinued=0;
+INSERT INTO Customers VALUES ('ALFKI','Alfreds Futterkiste'),('',NULL);
+INSERT INTO Employees VALUES (1,'Davolio','1968-12-08',x'151c2f00',2),(2,'Fuller','1952-02-19',NULL,NULL);
+INSERT INTO Products VALUES (1,'Chai',18,39,'0'),(2,'Chang',19.5,17,'1');
+INSERT INTO Orders VALUES (10248,'ALFKI',1,'2016-07-04',32.38,'Vins'),(10249,NULL,2,'2016-07-05 00:00:00.000',11.61,NULL);
+INSERT INTO "Order Details" VALUES (10248,1,14,12,0),(10248,2,9.8,10,0.15000000596046448);
+CREATE TABLE actor ( actor_id numeric NOT NULL , first_name VARCHAR(45) NOT NULL, last_name VARCHAR(45) NOT NULL, last_update TIMESTAMP NOT NULL, PRIMARY KEY (actor_id));
+CREATE TABLE film ( film_id int NOT NULL, title VARCHAR(255) NOT NULL, description BLOB SUB_TYPE TEXT DEFAULT NULL, release_year VARCHAR(4) DEFAULT NULL, language_id SMALLINT NOT NULL, rental_duration SMALLINT DEFAULT 3 NOT NULL, rental_rate DECIMAL(4,2) DEFAULT 4.99 NOT NULL, length SMALLINT DEFAULT NULL, rating VARCHAR(10) DEFAULT 'G', special_features VARCHAR(100) DEFAULT NULL, last_update TIMESTAMP NOT NULL, PRIMARY KEY (film_id), CONSTRAINT CHECK_special_features CHECK(special_features is null or special_features like '%Trailers%' or special_features like '%Behind the Scenes%'), CONSTRAINT CHECK_special_rating CHECK(rating in ('G','PG','NC-17')) );
+CREATE TABLE film_actor ( actor_id INT NOT NULL, film_id INT NOT NULL, last_update TIMESTAMP NOT NULL, PRIMARY KEY (actor_id,film_id), CONSTRAINT fk_film_actor_actor FOREIGN KEY (actor_id) REFERENCES actor (actor_id) ON DELETE NO ACTION ON UPDATE CASCADE, CONSTRAINT fk_film_actor_film FOREIGN KEY (film_id) REFERENCES film (film_id) ON DELETE NO ACTION ON UPDATE CASCADE );
+CREATE INDEX idx_fk_film_actor_film ON film_actor(film_id);
+CREATE VIEW film_list AS SELECT film.film_id AS FID, film.title AS title, film.rental_rate AS price, (actor.first_name||' '||actor.last_name) AS actors FROM film_actor JOIN film ON film_actor.film_id = film.film_id JOIN actor ON film_actor.actor_id = actor.actor_id;
+CREATE TRIGGER actor_trigger_ai AFTER INSERT ON actor BEGIN UPDATE actor SET last_update = DATETIME('NOW') WHERE rowid = new.rowid; END;
+INSERT INTO actor VALUES (1,'PENELOPE','GUINESS','2020-12-23 07:12:29'),('2','NICK','WAHLBERG','x');
+INSERT INTO film VALUES (1,'ACADEMY','A Epic Drama','2006',1,6,0.99,86,'PG','Deleted Scenes,Behind the Scenes','2020-12-23 07:12:31');
+INSERT INTO film_actor VALUES (1,1,'2020-12-23 07:12:31');

@@ -1,0 +1,23 @@
+-- Django 4: auth, sessions, admin, JSONField, UUIDField as char(32), constraints as it writes them
+CREATE TABLE "django_migrations" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "app" varchar(255) NOT NULL, "name" varchar(255) NOT NULL, "applied" datetime NOT NULL);
+CREATE TABLE "django_content_type" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "app_label" varchar(100) NOT NULL, "model" varchar(100) NOT NULL);
+CREATE UNIQUE INDEX "django_content_type_app_label_model_76bd3d3b_uniq" ON "django_content_type" ("app_label", "model");
+CREATE TABLE "auth_permission" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "content_type_id" integer NOT NULL REFERENCES "django_content_type" ("id") DEFERRABLE INITIALLY DEFERRED, "codename" varchar(100) NOT NULL, "name" varchar(255) NOT NULL);
+CREATE TABLE "auth_group" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "name" varchar(150) NOT NULL UNIQUE);
+CREATE TABLE "auth_user" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "password" varchar(128) NOT NULL, "last_login" datetime NULL, "is_superuser" bool NOT NULL, "username" varchar(150) NOT NULL UNIQUE, "last_name" varchar(150) NOT NULL, "email" varchar(254) NOT NULL, "is_staff" bool NOT NULL, "is_active" bool NOT NULL, "date_joined" datetime NOT NULL, "first_name" varchar(150) NOT NULL);
+CREATE TABLE "auth_user_groups" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "user_id" integer NOT NULL REFERENCES "auth_user" ("id") DEFERRABLE INITIALLY DEFERRED, "group_id" integer NOT NULL REFERENCES "auth_group" ("id") DEFERRABLE INITIALLY DEFERRED);
+CREATE UNIQUE INDEX "auth_user_groups_user_id_group_id_94350c0c_uniq" ON "auth_user_groups" ("user_id", "group_id");
+CREATE TABLE "django_admin_log" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "object_id" text NULL, "object_repr" varchar(200) NOT NULL, "action_flag" smallint unsigned NOT NULL CHECK ("action_flag" >= 0), "change_message" text NOT NULL, "content_type_id" integer NULL REFERENCES "django_content_type" ("id") DEFERRABLE INITIALLY DEFERRED, "user_id" integer NOT NULL REFERENCES "auth_user" ("id") DEFERRABLE INITIALLY DEFERRED, "action_time" datetime NOT NULL);
+CREATE TABLE "django_session" ("session_key" varchar(40) NOT NULL PRIMARY KEY, "session_data" text NOT NULL, "expire_date" datetime NOT NULL);
+CREATE TABLE "shop_order" ("id" char(32) NOT NULL PRIMARY KEY, "meta" text NOT NULL CHECK ((JSON_VALID("meta") OR "meta" IS NULL)), "amount" decimal NOT NULL, "rate" real NULL, "slug" varchar(50) NOT NULL, "day" date NULL, "at" time NULL, "took" bigint NULL, "ip" char(39) NULL, "image" varchar(100) NOT NULL, "count" integer unsigned NOT NULL CHECK ("count" >= 0), "kind" varchar(10) NOT NULL, CONSTRAINT "positive" CHECK ("amount" > '0'), CONSTRAINT "kinds" CHECK ("kind" IN ('a', 'b')));
+CREATE UNIQUE INDEX "one_slug" ON "shop_order" ("slug") WHERE "kind" = 'a';
+CREATE INDEX "shop_order_slug_lower" ON "shop_order" (LOWER("slug"));
+INSERT INTO django_migrations VALUES (1,'auth','0001_initial','2024-01-01 00:00:00.123456'),(19,'x','y','2024-01-01 00:00:00');
+INSERT INTO django_content_type VALUES (1,'auth','user');
+INSERT INTO auth_permission VALUES (1,1,'add_user','Can add user');
+INSERT INTO auth_group VALUES (1,'g');
+INSERT INTO auth_user VALUES (1,'pbkdf2_sha256$1$a$b=','2024-02-29 23:59:59.999999',1,'admin','','a@b.org',1,1,'2024-01-01 00:00:00',''),(4,'!',NULL,0,'Admin','','',0,1,'2024-01-01 00:00:00.000001','Zoë');
+INSERT INTO auth_user_groups VALUES (1,1,1);
+INSERT INTO django_admin_log VALUES (1,'4','Admin',1,'[{"added": {}}]',1,1,'2024-01-01 00:00:00.5');
+INSERT INTO django_session VALUES ('abc','eyJ:1','2024-01-01 00:00:00');
+INSERT INTO shop_order VALUES ('0f8fad5bd9cb469fa16570867728950e','{"a": 1}',19.99,0.1,'x','2024-02-29','10:00:00.5',90000000,'::1','',0,'a'),('00000000000000000000000000000001','[]',20,NULL,'x',NULL,'10:00:00',NULL,NULL,'',4294967295,'b');

@@ -1,0 +1,35 @@
+-- Home Assistant, Nextcloud, Gitea, Grafana
+CREATE TABLE event_data ( data_id INTEGER NOT NULL, hash INTEGER, shared_data TEXT, PRIMARY KEY (data_id) );
+CREATE TABLE events ( event_id INTEGER NOT NULL, event_type CHAR(0), event_data CHAR(0), origin CHAR(0), origin_idx SMALLINT, time_fired CHAR(0), time_fired_ts FLOAT, context_id CHAR(0), data_id INTEGER, context_id_bin BLOB, PRIMARY KEY (event_id), FOREIGN KEY(data_id) REFERENCES event_data (data_id) );
+CREATE TABLE states ( state_id INTEGER NOT NULL, entity_id CHAR(0), state VARCHAR(255), attributes CHAR(0), last_changed_ts FLOAT, last_updated DATETIME, last_updated_ts FLOAT, old_state_id INTEGER, context_id_bin BLOB, PRIMARY KEY (state_id), FOREIGN KEY(old_state_id) REFERENCES states (state_id) );
+CREATE TABLE statistics_meta ( id INTEGER NOT NULL, statistic_id VARCHAR(255), source VARCHAR(32), has_mean BOOLEAN, has_sum BOOLEAN, PRIMARY KEY (id) );
+CREATE TABLE statistics ( id INTEGER NOT NULL, created DATETIME, created_ts FLOAT, metadata_id INTEGER, start DATETIME, mean FLOAT, "min" FLOAT, "max" FLOAT, sum FLOAT, PRIMARY KEY (id), FOREIGN KEY(metadata_id) REFERENCES statistics_meta (id) ON DELETE CASCADE );
+CREATE UNIQUE INDEX ix_statistics_statistic_id_start ON statistics (metadata_id, start);
+CREATE INDEX ix_states_old_state_id ON states (old_state_id);
+INSERT INTO event_data VALUES (1,3814091234,'{}'),(2,-1,'{"a":"é"}');
+INSERT INTO events VALUES (1,NULL,NULL,NULL,0,NULL,1700000000.1234567,NULL,1,x'018bcd4d3b7e00112233445566778899'),(2,'x','y','LOCAL',0,'t',1700000000,'c',2,NULL);
+INSERT INTO states VALUES (1,NULL,'on',NULL,NULL,NULL,1700000000.5,NULL,NULL),(2,NULL,'21.5',NULL,NULL,'2023-11-14 22:13:20.500000',1700000001,1,NULL);
+INSERT INTO statistics_meta VALUES (1,'sensor.t','recorder',1,0);
+INSERT INTO statistics VALUES (1,NULL,1700000000.5,1,NULL,21.5,-9.999999999999999e22,1e308,NULL),(2,'2023-11-14 22:13:20',NULL,1,'2023-11-14 22:00:00.000000',5e-324,0.1,0.30000000000000004,-0.0);
+CREATE TABLE oc_accounts (uid VARCHAR(64) DEFAULT '' NOT NULL COLLATE NOCASE, data CLOB DEFAULT '' NOT NULL COLLATE NOCASE, PRIMARY KEY(uid));
+CREATE TABLE oc_filecache (fileid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, storage BIGINT DEFAULT 0 NOT NULL, path VARCHAR(4000) DEFAULT NULL COLLATE NOCASE, path_hash VARCHAR(32) DEFAULT '' NOT NULL COLLATE NOCASE, parent BIGINT DEFAULT 0 NOT NULL, size BIGINT DEFAULT 0 NOT NULL, mtime BIGINT DEFAULT 0 NOT NULL, encrypted INTEGER DEFAULT 0 NOT NULL, unencrypted_size BIGINT DEFAULT 0 NOT NULL, etag VARCHAR(40) DEFAULT NULL COLLATE NOCASE);
+CREATE TABLE oc_jobs (id BIGINT UNSIGNED DEFAULT NULL, class VARCHAR(255) DEFAULT '' NOT NULL COLLATE NOCASE, argument VARCHAR(4000) DEFAULT '' NOT NULL, last_run INTEGER UNSIGNED DEFAULT 0, time_sensitive BOOLEAN DEFAULT 1, PRIMARY KEY(id));
+CREATE TABLE oc_calendarobjects (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, calendardata BLOB DEFAULT NULL, uri VARCHAR(255) DEFAULT NULL COLLATE NOCASE, calendarid BIGINT UNSIGNED NOT NULL, deleted_at DATETIME DEFAULT NULL --(DC2Type:datetime_immutable)
+);
+CREATE UNIQUE INDEX fs_storage_path_hash ON oc_filecache (storage, path_hash);
+CREATE INDEX fs_size ON oc_filecache (fileid, storage, size);
+INSERT INTO oc_accounts VALUES ('admin','{}'),('Zoe',1);
+INSERT INTO oc_filecache VALUES (1,1,'','d41d8cd98f00b204e9800998ecf8427e',-1,-1,1700000000,0,0,'655'),(2,1,'files/Ä','x',1,9000000000,1700000000,0,0,NULL);
+INSERT INTO oc_jobs VALUES (1,'OC\Job','null',1700000000,1),(NULL,'dup','[]',0,0);
+INSERT INTO oc_calendarobjects VALUES (1,'BEGIN:VCALENDAR'||char(13,10)||'END','x.ics',1,NULL),(2,x'424547494e','y.ics',1,'2024-01-01 00:00:00');
+CREATE TABLE `user` (`id` INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, `lower_name` TEXT NOT NULL, `name` TEXT NOT NULL, `keep_email_private` INTEGER NULL, `passwd` TEXT NOT NULL, `created_unix` INTEGER NULL, `is_active` INTEGER DEFAULT 0 NULL, `theme` TEXT DEFAULT '' NOT NULL);
+CREATE UNIQUE INDEX `UQE_user_name` ON `user` (`name`);
+CREATE TABLE `issue` (`id` INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, `repo_id` INTEGER NULL, `index` INTEGER NULL, `content` TEXT NULL, `is_closed` INTEGER NULL);
+CREATE UNIQUE INDEX `UQE_issue_repo_index` ON `issue` (`repo_id`,`index`);
+INSERT INTO user VALUES (1,'me','Me',0,'x',1700000000,1,'');
+INSERT INTO issue VALUES (1,1,1,'x',0),(2,NULL,1,NULL,NULL),(3,NULL,1,NULL,NULL);
+CREATE TABLE `dashboard` ( `id` INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL , `version` INTEGER NOT NULL , `slug` TEXT NOT NULL , `title` TEXT NOT NULL , `data` TEXT NOT NULL , `org_id` INTEGER NOT NULL , `created` DATETIME NOT NULL , `is_folder` INTEGER NOT NULL DEFAULT 0, `uid` TEXT NULL);
+CREATE TABLE `annotation` ( `id` INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL , `org_id` INTEGER NOT NULL , `text` TEXT NOT NULL , `metric` TEXT NULL , `epoch` INTEGER NOT NULL , `created` INTEGER NULL DEFAULT 0, epoch_end INTEGER NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX `UQE_dashboard_org_id_uid` ON `dashboard` (`org_id`,`uid`);
+INSERT INTO dashboard VALUES (1,1,'x','X','{}',1,'2023-11-14 22:13:20',0,NULL),(2,1,'y','Y',x'7b7d',1,'2023-11-14T22:13:20Z',0,'u'),(3,1,'z','Z','{}',1,'2023-11-14 22:13:20.123456789+01:00',0,'v');
+INSERT INTO annotation VALUES (1,1,'deploy',NULL,1700000000123,1700000000123,0);
