@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import signal
@@ -70,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"the report can't be written: {error}", file=sys.stderr)
     if words.json:
-        print(json.dumps(told.as_dict(), ensure_ascii=False))
+        for piece in told.json_pieces():
+            print(piece, end="")
     else:
         print("\n".join(report.lines(told)))
     return int(told.exit_code)
@@ -134,6 +134,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--events", type=Path, metavar="FILE", help="append progress as JSON lines"
         )
+        if name not in ("open", "status"):
+            _value_options(command, name)
         if name in ("check", "plan", "run"):
             command.add_argument(
                 "--target-disk", type=Path, metavar="DIR",
@@ -142,6 +144,41 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             _run_options(command)
     return parser
+
+
+def _value_options(command: argparse.ArgumentParser, name: str) -> None:
+    command.add_argument(
+        "--mapping", type=Path, metavar="FILE",
+        help="what to do with tables, columns and values; `plan --write-mapping` writes one",
+    )  # fmt: skip
+    command.add_argument(
+        "--include", action="append", default=[], metavar="PATTERN",
+        help="only tables whose name matches, e.g. 'auth_*'; may be given several times",
+    )  # fmt: skip
+    command.add_argument(
+        "--exclude", action="append", default=[], metavar="PATTERN",
+        help="not the tables whose name matches",
+    )  # fmt: skip
+    command.add_argument(
+        "--on-finding", choices=("refuse", "quarantine"), default="",
+        help="what to do with rows that can't be carried: nothing at all (default), or carry"
+        " the others and write these to a file (exit code 3)",
+    )  # fmt: skip
+    command.add_argument(
+        "--findings", type=Path, metavar="FILE", help="write every finding, as JSON lines"
+    )
+    if name == "plan":
+        command.add_argument(
+            "--write-mapping", type=Path, metavar="FILE",
+            help="write a mapping to edit: every type that was chosen, and what resolves each"
+            " finding",
+        )  # fmt: skip
+    if name == "run":
+        command.add_argument(
+            "--quarantine-file", type=Path, metavar="FILE",
+            help="where quarantined rows go, as a SQLite file with why each is there"
+            " (default: beside --report, or here)",
+        )  # fmt: skip
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
@@ -186,6 +223,8 @@ def _options(words: argparse.Namespace) -> Options:
             code=Exit.USAGE,
         )
     given = {key: value for key, value in vars(words).items() if key in Options.__annotations__}
+    for patterns in ("include", "exclude"):
+        given[patterns] = tuple(given.get(patterns) or ())
     given["server_tools"] = tuple(shlex.split(given.get("server_tools", "")))
     return Options(**{"source": Path(), **given})
 

@@ -44,6 +44,9 @@ class Codec:
     stored: str
     held: str
     decode: Callable[[str], Cell]
+    merges: bool = (
+        False  #: whether two stored values may become one, though SQLite tells them apart
+    )
     says: str = ""  #: what a reader of the plan should know if this one is chosen
 
     def misfit_of(self, column: str) -> str:
@@ -233,6 +236,7 @@ TEXT_OR_NUMBER = Codec(
     stored=f"quote({_AS_TEXT})",
     held=_HELD_TEXT,
     decode=_unquote,
+    merges=True,
     says="numbers among the texts are kept as their digits",
 )
 
@@ -262,6 +266,7 @@ JSONB = Codec(
     stored="quote(m_jsonb(CAST({c} AS BLOB)))",
     held=_HELD_TEXT,
     decode=_unquote,
+    merges=True,
     says="jsonb orders keys and forgets spaces; compared as jsonb",
 )
 
@@ -296,6 +301,7 @@ TIMESTAMP = Codec(
     stored=_TRIMMED,
     held="{c}::text",  # ISO, as the session is set; far faster than to_char()
     decode=str,
+    merges=True,
 )
 
 #: The same moment in any of SQLite's spellings.
@@ -306,6 +312,7 @@ TIMESTAMP_ANY = Codec(
     stored="rtrim(rtrim(m_timestamp(CAST({c} AS BLOB)), '0'), '.')",
     held=TIMESTAMP.held,
     decode=str,
+    merges=True,
     says="times are written in several ways; compared as moments",
 )
 
@@ -316,7 +323,20 @@ TIMESTAMPTZ = Codec(
     stored="m_timestamptz(CAST({c} AS BLOB)) || '+00:00'",
     held=_held_moment("({c} AT TIME ZONE 'UTC')") + " || '+00:00'",
     decode=str,
+    merges=True,
     says="all times say they are UTC",
+)
+
+#: Any offset; PostgreSQL keeps the moment and forgets the offset.
+TIMESTAMPTZ_ANY = Codec(
+    type="timestamptz",
+    misfit="typeof({c}) <> 'text' OR m_timestamptz_any(CAST({c} AS BLOB)) IS NULL",
+    encode="m_timestamptz_any(CAST({c} AS BLOB)) || '+00'",
+    stored="m_timestamptz_any(CAST({c} AS BLOB)) || '+00:00'",
+    held=TIMESTAMPTZ.held,
+    decode=str,
+    merges=True,
+    says="offsets other than UTC are forgotten; compared as moments",
 )
 
 DATE = Codec(
@@ -335,6 +355,7 @@ TIME = Codec(
     stored="m_time(CAST({c} AS BLOB))",
     held="to_char({c}, 'HH24:MI:SS.US')",
     decode=str,
+    merges=True,
 )
 
 _HEX4 = "[0-9a-f]" * 4
@@ -370,6 +391,15 @@ _INTEGERS = (integer("smallint"), integer("integer"), integer("bigint"))
 _WORDS = (("false", "true"), ("False", "True"), ("f", "t"), ("no", "yes"))
 _BOOLEANS = (BOOLEAN, *(boolean_words(*pair) for pair in _WORDS))
 _REST = (text(), TEXT_OR_NUMBER, BYTEA)
+
+
+def family(type_name: str) -> str:
+    """Types that PostgreSQL compares with each other, for a foreign key."""
+    bare = type_name.partition("(")[0]
+    if bare in ("text", "varchar", "char", "citext"):
+        return "text"
+    numbers = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
+    return "number" if bare in numbers else bare
 
 
 def for_declared(column: Column) -> tuple[Codec, ...]:
@@ -416,6 +446,38 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
     return (integer("bigint"), DOUBLE_OR_INTEGER, numeric(), *_REST)
 
 
+#: Types that a mapping may ask for, as ``for_existing`` knows them by another name.
+_ALIASES = {
+    "int2": "smallint", "int": "integer", "int4": "integer", "int8": "bigint", "bool": "boolean",
+    "float4": "real", "float8": "double precision", "decimal": "numeric", "dec": "numeric",
+    "char": "character", "bpchar": "character", "varchar": "character varying",
+    "timestamp": "timestamp without time zone", "timestamptz": "timestamp with time zone",
+    "time": "time without time zone",
+}  # fmt: skip
+#: The types that a mapping may ask for.
+TYPES = (
+    "smallint", "integer", "bigint", "numeric", "numeric(p,s)", "real", "double precision",
+    "boolean", "text", "citext", "varchar", "varchar(n)", "char(n)", "bytea", "json", "jsonb",
+    "date", "time", "timestamp", "timestamptz", "uuid",
+)  # fmt: skip
+
+
+def named(type_name: str) -> str | None:
+    """A type as our codecs write it, e.g. ``int8`` as ``bigint``; None if there is no codec."""
+    words = " ".join(type_name.lower().split())
+    match = re.fullmatch(r"([a-z0-9 ]+?) ?(\( ?\d+ ?(?:, ?\d+ ?)?\))?", words)
+    if match is None:
+        return None
+    bare, size = _ALIASES.get(match[1], match[1]), (match[2] or "").replace(" ", "")
+    short = {"character": "char", "character varying": "varchar"}.get(bare, bare)
+    takes_size = short in ("char", "varchar", "numeric")
+    if (size and not takes_size) or ("," in size and short != "numeric"):
+        return None
+    known = next((name for name, alias in _ALIASES.items() if alias == bare and "time" in name), "")
+    short = known or short
+    return short + size if f"{short}" in {t.partition("(")[0] for t in TYPES} else None
+
+
 def for_existing(type_name: str) -> tuple[Codec, ...]:
     """Codecs that fill a column whose type the target has already decided.
 
@@ -423,6 +485,7 @@ def for_existing(type_name: str) -> tuple[Codec, ...]:
         type_name: as ``format_type`` prints it, e.g. ``character varying(20)``.
     """
     bare, _, rest = type_name.partition("(")
+    bare = _ALIASES.get(bare, bare)
     size = [int(n) for n in re.findall(r"\d+", rest.partition(")")[0])]
     limit = size[0] if size else None
     known: dict[str, tuple[Codec, ...]] = {
@@ -443,7 +506,7 @@ def for_existing(type_name: str) -> tuple[Codec, ...]:
         "jsonb": (JSONB,),
         "date": (DATE,),
         "timestamp without time zone": (TIMESTAMP, TIMESTAMP_ANY),
-        "timestamp with time zone": (TIMESTAMPTZ,),
+        "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
         "time without time zone": (TIME,),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),

@@ -22,7 +22,7 @@ def check(options: Options, events: Events, report: Report) -> None:
     stations.demand_room(options)
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         with stations.snapshot(options, events, report, directory) as connection:
-            found = stations.planned(connection, target, events, report)
+            found = stations.planned(options, connection, target, events, report, directory)
             statements = ddl.make(found, options.schema, relation_names(target) if target else ())
     report.uncarried += statements.uncarried
     report.notes += statements.notes
@@ -37,7 +37,7 @@ def plan_(options: Options, events: Events, report: Report) -> None:
     stations.demand_room(options)
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         with stations.snapshot(options, events, report, directory) as connection:
-            found = stations.planned(connection, target, events, report)
+            found = stations.planned(options, connection, target, events, report, directory)
             statements = ddl.make(found, options.schema, relation_names(target) if target else ())
     report.uncarried += statements.uncarried
     report.notes += statements.notes
@@ -50,13 +50,17 @@ def plan_(options: Options, events: Events, report: Report) -> None:
 
 def verify(options: Options, events: Events, report: Report) -> None:
     """Compare both sides, row by row, and change nothing."""
-    from migrate_db import structure
+    from migrate_db import state, structure
     from migrate_db.proof import prove
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         assert target is not None
         with stations.snapshot(options, events, report, directory) as connection:
-            found = stations.planned(connection, target, events, report)
+            known = state.read(target)
+            found = stations.planned(
+                options, connection, target, events, report, directory,
+                remembered=known.mapping if known is not None else "",
+            )  # fmt: skip
             absent = [table.target for table in found.tables if not table.exists]
             if absent:
                 raise MigrationError(
@@ -65,9 +69,9 @@ def verify(options: Options, events: Events, report: Report) -> None:
                     next="migrate first: migrate_db run",
                     code=Exit.DIFFERENT,
                 )
-            if report.findings:
+            if report.blocking:
                 raise MigrationError(
-                    f"{len(report.findings)} values or objects of the source can't be in the"
+                    f"{report.blocking:,} values or objects of the source can't be in the"
                     " target as it is, so the sides can't be equal",
                     where=str(target),
                     next="see what is listed above; nothing else was compared",
@@ -79,9 +83,10 @@ def verify(options: Options, events: Events, report: Report) -> None:
                 lacks = structure.lacking(target, found)
                 report.notes += [structure.told(lack) for _, lack in lacks]
                 phase.note = stations.proved(report)
-    report.verdict, report.exit_code = ("equal", Exit.DONE) if report.proof.holds else (
-        "different", Exit.DIFFERENT
-    )  # fmt: skip
+    if report.proof.holds:
+        stations.conclude(report, "equal")
+    else:
+        report.verdict, report.exit_code = "different", Exit.DIFFERENT
 
 
 def run(options: Options, events: Events, report: Report) -> None:
@@ -94,19 +99,22 @@ def run(options: Options, events: Events, report: Report) -> None:
         lock(target)
         stations.demand_room(options)
         with stations.snapshot(options, events, report, directory) as connection:
-            found = stations.planned(connection, target, events, report)
+            known = state.read(target)
+            found = stations.planned(
+                options, connection, target, events, report, directory,
+                remembered=known.mapping if known is not None and not options.replace else "",
+            )  # fmt: skip
             if not any(table.rows for table in found.tables) and not options.allow_empty:
                 raise MigrationError(
                     "the source has no rows at all; is it the right file?",
                     where=str(options.source),
                     next="if it is, pass --allow-empty",
                 )
-            known = state.read(target)
             full = [table for table in found.tables if table.target_rows]
             journey = Journey(options, events, report, connection, target, found)
-            if (full or known) and not report.findings and journey.is_equal():
+            if (full or known) and not report.blocking and journey.is_equal():
                 verdict = "equal" if options.catch_up else "already migrated"
-                report.verdict, report.exit_code = verdict, Exit.DONE
+                stations.conclude(report, verdict)
                 if options.hold and (known is None or known.opened_at is None):
                     journey.record()
                 stations.keep_snapshot(options, report, directory)

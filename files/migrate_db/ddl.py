@@ -111,11 +111,15 @@ class _Writer:
         """Primary key, uniques and indexes."""
         table = self.table.table
         if table.primary_key:
-            self._add_key("primary key", "PRIMARY KEY", table.primary_key, table.primary_key_name)
+            self._primary_key()
         for index in table.indexes:
             folded = any(c.collation != "BINARY" for c in index.columns)
+            columns = tuple(c.name or "" for c in index.columns)
             try:
-                if index.origin == "pk" and not folded:
+                if columns in self.table.contradicted:
+                    self._plain_index(columns)
+                    raise Untranslated("rows contradict it; a plain index, as you asked")
+                if index.origin == "pk" and (not folded or self.table.wish.primary_key):
                     continue
                 if index.origin == "c":
                     self._index(index, index.name)
@@ -127,6 +131,32 @@ class _Writer:
             except Untranslated as reason:
                 place = f"{table.name}.{index.name}"
                 self.made.uncarried.append(Uncarried("index", place, reason.reason))
+
+    def _primary_key(self) -> None:
+        table, wish = self.table.table, self.table.wish.primary_key
+        try:
+            if not wish:
+                columns, name = table.primary_key, table.primary_key_name
+                self._add_key("primary key", "PRIMARY KEY", columns, name)
+                return
+            self.made.uncarried.append(
+                Uncarried("primary key", table.name, f"made a plain {wish}, as you asked")
+            )
+            if wish == "unique":
+                self._add_key("unique", "UNIQUE", table.primary_key, "", table.name)
+            else:
+                self._plain_index(table.primary_key)
+        except Untranslated as reason:
+            self.made.uncarried.append(Uncarried("primary key", table.name, reason.reason))
+
+    def _plain_index(self, columns: tuple[str, ...]) -> None:
+        listed = sql.names([self.table.column(c).target for c in columns])
+        self.made.keys.append(
+            Statement(
+                "index", f"{self.table.table.name}({', '.join(columns)})",
+                f"CREATE INDEX ON {self.place} ({listed})", optional=True,
+            )
+        )  # fmt: skip
 
     def _folded(self, index: Index) -> None:
         """A key or UNIQUE that takes A and a, or trailing spaces, for the same."""
@@ -217,14 +247,19 @@ class _Writer:
                     place,
                     f"ALTER TABLE {self.place} ADD {self._named(key.name)}FOREIGN KEY ({columns})"
                     f" REFERENCES {sql.qualified(self.schema, parent.target)} ({others}){actions}"
-                    + (f" {key.deferrable}" if key.deferrable else ""),
+                    + (f" {key.deferrable}" if key.deferrable else "")
+                    + (" NOT VALID" if self.table.keeps_orphans(key) else ""),
                     optional=True,
                 )
             )
 
     def _no_parent(self, key: ForeignKey, parent: TablePlan | None) -> str:
         if parent is None:
-            return f"no table {key.parent}"
+            left_out = self.plan.schema.has(key.parent)
+            return f"table {key.parent} is left out" if left_out else f"no table {key.parent}"
+        own = {column.source for column in self.table.columns}
+        if not set(key.columns) <= own:
+            return "a column of it is left out"
         carried = {column.source for column in parent.columns}
         if len(key.parent_columns) != len(key.columns) or not set(key.parent_columns) <= carried:
             return f"{key.parent} has no such column"

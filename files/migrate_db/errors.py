@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -52,3 +53,10 @@ class MigrationError(Exception):
         if self.next:
             text.append(f"next:  {self.next}")
         return text
+
+
+@dataclass(frozen=True)
+class Untranslated(Exception):
+    """Something of the source that has no certain meaning, or no place, in PostgreSQL."""
+
+    reason: str

@@ -22,6 +22,7 @@ from functools import lru_cache
 from migrate_db import codec, sql
 from migrate_db.codec import Codec
 from migrate_db.collations import KNOWN
+from migrate_db.errors import Untranslated as Untranslated
 from migrate_db.plan import TablePlan
 from migrate_db.schema import Column, Index
 
@@ -57,13 +58,6 @@ _IRRELEVANT = {"safe", "typed", "big_int", "_type", "ignore_nulls"}
 _DATE = re.compile(r"\d{4}-(?:0\d|1[0-2])-(?:[01]\d|2\d|3[01])")
 _MOMENT = re.compile(_DATE.pattern + r"(?: [0-2]\d:[0-5]\d:[0-5]\d)?")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
-
-
-@dataclass(frozen=True)
-class Untranslated(Exception):
-    """An expression that has no certain meaning in PostgreSQL."""
-
-    reason: str
 
 
 @dataclass(frozen=True)

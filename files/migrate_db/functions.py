@@ -14,8 +14,9 @@ import re
 import sqlite3
 import struct
 from collections.abc import Callable
-from datetime import date, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 _TIMESTAMP = re.compile(
     rb"(\d{4}-\d\d-\d\d)"
@@ -25,6 +26,18 @@ _TIMESTAMP = re.compile(
 _TIME = re.compile(rb"(\d\d:\d\d)(:\d\d)?(?:\.(\d{1,6})0*)?")
 _ZERO_OFFSETS = (b"Z", b"+00", b"+0000", b"+00:00", b"-00:00", b"-0000")
 
+_1970, _MICRO = datetime(1970, 1, 1), 1_000_000
+#: Where each count of a mapping begins, and its unit in microseconds.
+_EPOCHS = {
+    "s": (_1970, _MICRO),
+    "ms": (_1970, 1000),
+    "us": (_1970, 1),
+    "julian": (datetime(2000, 1, 1, 12), 86_400 * _MICRO),  # less its number, see m_epoch
+    "cocoa": (datetime(2001, 1, 1), _MICRO),
+    "webkit": (datetime(1601, 1, 1), 1),
+}
+_JULIAN_2000 = 2_451_545
+
 
 def register(connection: sqlite3.Connection) -> None:
     """Make every function of this module callable from SQL."""
@@ -32,9 +45,15 @@ def register(connection: sqlite3.Connection) -> None:
     encoding = encoding.decode() if isinstance(encoding, bytes) else encoding
     for function in (m_repr, m_hex, m_single, m_plain, m_scale, m_digits):
         connection.create_function(function.__name__, 1, function, deterministic=True)
-    for of_text in (m_timestamp, m_timestamptz, m_time, m_jsonb, m_utf8):
+    for of_text in (m_timestamp, m_timestamptz, m_timestamptz_any, m_time, m_jsonb, m_utf8):
         connection.create_function(
             of_text.__name__, 1, _from(encoding, of_text), deterministic=True
+        )
+    connection.create_function("m_of_blob", 1, m_of_blob, deterministic=True)
+    connection.create_function("m_epoch", 3, m_epoch, deterministic=True)
+    for of_text_by in (m_text, m_zone):
+        connection.create_function(
+            of_text_by.__name__, 2, _from_by(encoding, of_text_by), deterministic=True
         )
 
 
@@ -50,6 +69,13 @@ def _from(
         return function(None if text is None else text.encode())
 
     return recoded
+
+
+def _from_by(
+    encoding: str, function: Callable[[bytes | None, Any], str | bytes | None]
+) -> Callable[[bytes | None, Any], str | bytes | None]:
+    """As ``_from``, for a function with a word beside the value."""
+    return lambda value, word: _from(encoding, lambda text: function(text, word))(value)
 
 
 def m_utf8(value: bytes | None) -> bytes | None:
@@ -123,6 +149,75 @@ def m_time(value: bytes | None) -> str | None:
     return _clock(match[1], match[2], match[3])
 
 
+def m_timestamptz_any(value: bytes | None) -> str | None:
+    """The moment in UTC of a time that says its offset, whichever that is, else NULL."""
+    parts = _moment(value)
+    if parts is None or parts[1] is None:
+        return None
+    return _in_utc(parts[0], parts[1])
+
+
+def m_zone(value: bytes | None, naive: int) -> str | None:
+    """A time as UTC, with the zone said or not; one without a zone is taken for UTC."""
+    parts = _moment(value)
+    moment = None if parts is None else _in_utc(parts[0], parts[1] or b"Z")
+    return moment if moment is None or naive else moment + "+00:00"
+
+
+def m_epoch(value: object, unit: str, kind: str) -> str | None:
+    """A number as a moment, rounded to microseconds; NULL if there is none of that number.
+
+    Args:
+        unit: see ``mapping.COLUMN_KEYS``.
+        kind: ``timestamp``, ``timestamptz`` or ``date``, which takes only midnights.
+    """
+    if not isinstance(value, (int, float)) or unit not in _EPOCHS:
+        return None
+    start, length = _EPOCHS[unit]
+    try:
+        count = Decimal(repr(value)) - (_JULIAN_2000 if unit == "julian" else 0)
+        micros = count * length
+        # a day counted in a double is exact to some 40 microseconds; SQLite rounds as we do
+        step = Decimal(1000 if unit == "julian" else 1)
+        whole = int((micros / step).to_integral_value() * step)
+        moment = start + timedelta(microseconds=whole)
+    except (ArithmeticError, ValueError):
+        return None
+    if kind == "date":
+        return None if moment.time() != time() else str(moment.date())
+    text = moment.isoformat(" ", "microseconds")
+    return text + "+00:00" if kind == "timestamptz" else text
+
+
+def m_text(value: bytes | None, ways: str) -> str | bytes | None:
+    """A text changed in the ways the operator chose; its own bytes if it still isn't UTF-8."""
+    if not isinstance(value, bytes):
+        return None
+    chosen = ways.split()
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        if "latin1" in chosen:
+            text = value.decode("latin-1")
+        elif "cp1252" in chosen:
+            text = value.decode("cp1252", "replace")
+        elif "replace" in chosen:
+            text = value.decode("utf-8", "replace")
+        else:
+            return value
+    if "nul" in chosen:
+        text = text.replace("\x00", "")
+    return None if not text and "empty" in chosen else text
+
+
+def m_of_blob(value: str | bytes | int | float | None) -> str | bytes | int | float | None:
+    """The text that a BLOB holds, or the BLOB if it holds none."""
+    try:
+        return value.decode("utf-8") if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
+
+
 def m_jsonb(value: bytes | None) -> str | None:
     """The text that PostgreSQL prints for this value as ``jsonb``, NULL if it takes it not."""
     if not isinstance(value, bytes):
@@ -134,6 +229,20 @@ def m_jsonb(value: bytes | None) -> str | None:
         return _print_jsonb(parsed[0])
     except ValueError:
         return None
+
+
+def _in_utc(text: str, offset: bytes) -> str | None:
+    if offset in _ZERO_OFFSETS:
+        return text
+    hours, minutes = int(offset[1:3]), int(offset[-2:]) if len(offset) > 3 else 0
+    if hours > 15 or minutes > 59:  # as PostgreSQL has it
+        return None
+    away = timedelta(hours=hours, minutes=minutes)
+    try:
+        moment = datetime.fromisoformat(text) - (away if offset[:1] == b"+" else -away)
+    except OverflowError:
+        return None
+    return moment.isoformat(" ", "microseconds")
 
 
 def _moment(value: bytes | None) -> tuple[str, bytes | None] | None:

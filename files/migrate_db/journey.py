@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrate_db import schema
@@ -16,7 +17,7 @@ from migrate_db.failures import is_about_the_statement, server_said, unknown
 from migrate_db.options import Options
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.report import Report, TableReport
-from migrate_db.stations import proved
+from migrate_db.stations import conclude, keep_quarantined, proved
 
 if TYPE_CHECKING:
     from migrate_db import ddl
@@ -60,6 +61,7 @@ class Journey:
                 str(self.report.source["sha256"]),
                 self.options.hold,
                 structure.as_text(self.target, self.plan),
+                self.plan.mapping.as_json(),
             )
 
     def load(self, replace: bool) -> None:
@@ -163,13 +165,17 @@ class Journey:
         import psycopg
 
         committing = False
+        written: Path | None = None
         try:
             with self.target.connection.transaction(force_rollback=self.options.rehearse):
                 yield
+                written = keep_quarantined(self.options, self.report, self.plan, self.snapshot)
                 if not self.options.rehearse:
                     self.record()
                 committing = not self.options.rehearse
         except psycopg.Error as error:
+            if written is not None and not committing:
+                written.unlink(missing_ok=True)  # nothing was carried, so nothing stayed behind
             raise server_said(error, str(self.target), committing) from None
         except KeyboardInterrupt:
             if not committing:
@@ -271,7 +277,7 @@ class Journey:
             with self.events.phase("publish") as phase:
                 self._count_again()
                 phase.note = "visible to everybody, counted from another connection"
-        self.report.verdict, self.report.exit_code = verdict, Exit.DONE
+        conclude(self.report, verdict)
 
     def _count_again(self) -> None:
         import psycopg

@@ -23,3 +23,11 @@ class Options:
     keep_dump: Path = Path(".")
     server_tools: tuple[str, ...] = field(default=())
     keep_snapshot: Path | None = None
+    mapping: Path | None = None
+    write_mapping: Path | None = None
+    on_finding: str = ""  #: ``refuse`` or ``quarantine``; empty: as the mapping says, or refuse
+    quarantine_file: Path | None = None
+    findings: Path | None = None
+    report: Path | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from migrate_db.report import Report
+from migrate_db.finding import Finding
+from migrate_db.report import Report, conversions
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#5c6675;--line:#dfe3e8;--back:#fff;
@@ -46,13 +47,24 @@ def render(report: Report) -> str:
           + (" (loaded anew)" if c.reloaded else "") for c in report.caught_up]),
         ("Carried in another shape", report.notes),
         ("Not carried", [f"{u.kind} {u.name}: {u.reason}" for u in report.uncarried]),
-        ("Findings", [f"{f.line()} → {f.resolve}" for f in report.findings]),
+        ("Changed, as you asked", conversions(report)),
+        ("Findings", [_finding(f, more) for f, more in report.findings.short()]),
     ):  # fmt: skip
         if entries or title == "Not carried":
             parts.append(f"<h2>{title}</h2>" + (_items(entries) or "<p>Nothing was left out.</p>"))
+    if report.quarantine_file:
+        parts.append(f"<h2>Quarantine</h2><p><code>{escape(report.quarantine_file)}</code></p>")
     if report.kept_dump:
         parts.append(f"<h2>Kept</h2><p><code>{escape(report.kept_dump)}</code></p>")
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def _finding(finding: Finding, more: int | None) -> str:
+    """A finding; the last one of a kind says how many others there are, and what resolves them."""
+    text = finding.line()
+    if more:
+        text += f" … and {more:,} more like this"
+    return f"{text} → {finding.resolve}" if finding.resolve and more is not None else text
 
 
 def _from_to(report: Report) -> str:
@@ -95,12 +107,15 @@ def _tables(report: Report) -> str:
             [
                 escape(table.name),
                 f"{table.rows:,}",
+                f"{table.quarantined:,}" if table.quarantined else "",
                 f"{table.loaded_bytes:,}",
                 f"{table.seconds:.2f}",
                 said,
             ]
         )
-    return "<h2>Tables</h2>" + _rows(["Table", "Rows", "Bytes", "Seconds", "Proof"], rows)
+    return "<h2>Tables</h2>" + _rows(
+        ["Table", "Rows", "Quarantined", "Bytes", "Seconds", "Proof"], rows
+    )
 
 
 def _proof(report: Report) -> str:

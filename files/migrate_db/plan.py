@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
-from migrate_db import codec, names, profile, sql
+from migrate_db import codec, conversion, inspection, names, sql
 from migrate_db.codec import Codec
-from migrate_db.profile import Finding
-from migrate_db.reading import all_rows
-from migrate_db.schema import Column, Schema, Table, Uncarried
+from migrate_db.errors import Exit, MigrationError, Untranslated
+from migrate_db.finding import Finding, Findings
+from migrate_db.mapping import Mapping, TableWish
+from migrate_db.profile import ColumnProfile, TableProfile, scan
+from migrate_db.quarantine import Quarantine
+from migrate_db.reading import Reading, all_rows
+from migrate_db.schema import Column, ForeignKey, Schema, Table, Uncarried
 from migrate_db.target import TargetColumn, TargetTable
 
 #: Every table has them already.
@@ -37,12 +42,15 @@ class TablePlan:
     table: Table
     target: str
     exists: bool  #: the target already has it, and its types rule
-    rows: int  #: in the source
+    rows: int  #: that are carried
     target_rows: int
     columns: tuple[ColumnPlan, ...]
     key: tuple[str, ...]  #: source names of the key columns; empty: rows are a multiset
     highest: int  #: the highest rowid ever given to a row, as far as SQLite knows
     relation: str  #: SQLite's SQL of the rows that are carried, after FROM
+    wish: TableWish = field(default_factory=TableWish)
+    #: columns of UNIQUEs that rows contradict, where a plain index is wanted instead
+    contradicted: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def is_whole(self) -> bool:
@@ -51,8 +59,19 @@ class TablePlan:
         return as_stored and self.relation == all_rows(self.table).relation
 
     def column(self, source_name: str) -> ColumnPlan:
-        """The plan of a column, by its name in the source."""
-        return next(c for c in self.columns if c.source == source_name)
+        """The plan of a column, by its name in the source.
+
+        Raises:
+            Untranslated: the column is left out.
+        """
+        for column in self.columns:
+            if column.source == source_name:
+                return column
+        raise Untranslated(f"column {source_name} is left out")
+
+    def keeps_orphans(self, key: ForeignKey) -> bool:
+        """Whether rows without a parent are to stay, and the key is not validated."""
+        return any(self.wish.column(column).orphans == "keep" for column in key.columns)
 
 
 @dataclass(frozen=True)
@@ -62,66 +81,333 @@ class Plan:
     schema: Schema
     tables: tuple[TablePlan, ...]  #: parents first
     notes: tuple[str, ...]  #: what is carried in another shape, and why
-    findings: tuple[Finding, ...]  #: what stands against it
     uncarried: tuple[Uncarried, ...]
+    blocking: int = 0  #: findings that nothing resolves yet
+    quarantine: Quarantine | None = None  #: the rows that stay behind
+    mapping: Mapping = field(default_factory=Mapping)
+
+    def table(self, source_name: str) -> TablePlan:
+        """The plan of a table, by its name in the source."""
+        return next(table for table in self.tables if table.table.name == source_name)
 
 
-def make(connection: sqlite3.Connection, schema: Schema, existing: dict[str, TargetTable]) -> Plan:
+@dataclass
+class _Draft:
+    """A table while it is planned."""
+
+    table: Table
+    wish: TableWish
+    present: TargetTable | None
+    target: str
+    names: dict[str, str]  #: of the columns that are carried, source to target
+    profile: TableProfile
+    reading: Reading
+    highest: int
+    contradicted: set[tuple[str, ...]] = field(default_factory=set)
+
+    def cell(self, column: str) -> ColumnProfile:
+        return next(c for c in self.profile.columns if c.column == column)
+
+    def replace(self, column: ColumnProfile) -> None:
+        columns = tuple(column if c.column == column.column else c for c in self.profile.columns)
+        self.profile = replace(self.profile, columns=columns)
+
+    def has(self, columns: tuple[str, ...]) -> bool:
+        return bool(columns) and {c.column for c in self.profile.columns} >= set(columns)
+
+
+def make(
+    connection: sqlite3.Connection,
+    schema: Schema,
+    existing: dict[str, TargetTable],
+    mapping: Mapping,
+    findings: Findings,
+    quarantine: Quarantine | None = None,
+) -> Plan:
     """Scan every value and decide.
 
     Args:
         connection: the snapshot, with ``functions`` registered.
         existing: the target's tables, by name; they keep their own columns.
+        findings: receives whatever stands against it.
+        quarantine: receives the rows with findings; None: they stand in the way.
     """
-    tables: list[TablePlan] = []
     notes: list[str] = []
-    findings: list[Finding] = []
+    uncarried = list(schema.uncarried)
+    blocking = 0
+
+    def found(finding: Finding) -> bool:
+        """Note a finding; whether its row stays behind."""
+        nonlocal blocking
+        findings.add(finding)
+        if quarantine is not None and quarantine.add(finding):
+            return True
+        blocking += 1
+        return False
+
+    drafts: dict[str, _Draft] = {}
     for table in schema.tables:
-        present = existing.get(target_name(table.name))
-        highest = _highest(connection, table, schema)
-        candidates, mapping, problems = _candidates(table, present)
-        if present is None and table.rowid_alias and highest >= _LAST_INTEGER:
-            candidates[table.rowid_alias] = (codec.integer("bigint"),)
-            notes.append(
-                f"{table.name}.{table.rowid_alias}: becomes bigint, because new rows need"
-                f" numbers beyond {highest}"
-            )
-        reading = all_rows(table)
-        scanned = profile.scan(connection, table, candidates, reading)
-        if scanned.rows or not scanned.columns:
-            findings += problems
-        if scanned.rows:
-            findings += profile.misfits(connection, table, scanned)
-            findings += profile.bad_text(connection, table, scanned)
-            findings += profile.nulls(
-                connection, table, reading, _required(table, present, mapping)
-            )
-            findings += profile.orphans(connection, table, {t.name for t in schema.tables})
-        notes += _notes(table, scanned, present is not None, mapping)
-        tables.append(
-            TablePlan(
-                table=table,
-                target=target_name(table.name),
-                exists=present is not None,
-                rows=scanned.rows,
-                target_rows=present.rows if present else 0,
-                columns=tuple(
-                    ColumnPlan(
-                        source=column.column,
-                        target=mapping[column.column],
-                        codec=column.codec,
-                        not_null=bool((c := table.column(column.column)) and c.not_null),
-                        cell=column.cell,
-                        computed=_computed(present, mapping[column.column]),
-                    )
-                    for column in scanned.columns
-                ),
-                key=key if set(key := _key(table)) <= set(mapping) else (),
-                highest=highest,
-                relation=reading.relation,
-            )
+        wish = mapping.table(table.name)
+        if wish.exclude:
+            uncarried.append(Uncarried("table", table.name, "excluded, as you asked"))
+            continue
+        drafts[table.name], problems = _draft(connection, schema, table, wish, existing, notes)
+        if drafts[table.name].profile.rows or not drafts[table.name].profile.columns:
+            for problem in problems:
+                found(problem)
+        uncarried += [
+            Uncarried("column", f"{table.name}.{column}", "excluded, as you asked")
+            for column, wanted in wish.columns.items()
+            if wanted.exclude
+        ]
+    _agree(connection, drafts, notes)
+    for draft in drafts.values():
+        for finding in _objections(connection, draft):
+            found(finding)
+    _orphans(connection, drafts, found, quarantine)
+    tables = []
+    for draft in drafts.values():
+        notes += _notes(draft)
+        tables.append(_planned(draft, drafts, quarantine))
+    if quarantine is not None:
+        connection.commit()
+    return Plan(
+        schema, tuple(tables), tuple(notes), tuple(uncarried), blocking, quarantine, mapping
+    )
+
+
+def _draft(
+    connection: sqlite3.Connection,
+    schema: Schema,
+    table: Table,
+    wish: TableWish,
+    existing: dict[str, TargetTable],
+    notes: list[str],
+) -> tuple[_Draft, list[Finding]]:
+    """Choose names and codecs of a table, and say what doesn't line up."""
+    target = wish.rename or target_name(table.name)
+    present = existing.get(target)
+    highest = _highest(connection, table, schema)
+    candidates, names, problems = _candidates(table, wish, present)
+    numbered = table.rowid_alias in candidates
+    if present is None and table.rowid_alias and numbered and highest >= _LAST_INTEGER:
+        candidates[table.rowid_alias] = (codec.integer("bigint"),)
+        notes.append(
+            f"{table.name}.{table.rowid_alias}: becomes bigint, because new rows need"
+            f" numbers beyond {highest}"
         )
-    return Plan(schema, tuple(tables), tuple(notes), tuple(findings), schema.uncarried)
+    types = {column.name: column.type for column in present.columns} if present else {}
+    cells = {
+        column: cell
+        for column, wanted in wish.columns.items()
+        if column in names
+        and (cell := conversion.cell(column, wanted, types.get(names[column], "")))
+    }
+    reading = Reading(all_rows(table).relation, cells)
+    profile = scan(connection, table, candidates, reading)
+    columns = tuple(
+        replace(column, misfits=0, cell=_fitting(column))
+        if column.misfits and wish.column(column.column).misfit
+        else column
+        for column in profile.columns
+    )
+    cells |= {
+        column.column: column.cell for column in columns if column.cell != sql.name(column.column)
+    }
+    reading, profile = replace(reading, cells=cells), replace(profile, columns=columns)
+    return _Draft(table, wish, present, target, names, profile, reading, highest), problems
+
+
+def _fitting(column: ColumnProfile) -> str:
+    """The cell with NULL where the codec can't carry it."""
+    return f"CASE WHEN {column.codec.misfit_of(column.cell)} THEN NULL ELSE {column.cell} END"
+
+
+def _objections(connection: sqlite3.Connection, draft: _Draft) -> Iterator[Finding]:
+    """Everything within one table that PostgreSQL would not take."""
+    table, profile = draft.table, draft.profile
+    if not profile.rows:
+        return
+    yield from inspection.misfits(connection, table, profile, draft.present is not None)
+    yield from inspection.bad_text(connection, table, profile)
+    yield from inspection.nulls(connection, table, draft.reading, _required(draft))
+    for columns, kind in _uniques(draft):
+        cells = [draft.cell(column) for column in columns]
+        # SQLite itself sees to it, unless two of its values become one
+        if any(c.codec.merges or c.cell != sql.name(c.column) for c in cells):
+            canonical = [c.codec.stored_of(c.cell) for c in cells]
+            found = inspection.duplicates(
+                connection, table, profile.relation, columns, canonical, kind
+            )
+            if kind == "duplicate" and draft.wish.unique:
+                if next(found, None) is not None:
+                    draft.contradicted.add(columns)
+            else:
+                yield from found
+
+
+def _uniques(draft: _Draft) -> list[tuple[tuple[str, ...], str]]:
+    """Columns that are to be unique in the target, with the kind of finding."""
+    table, wish = draft.table, draft.wish
+    found = []
+    if table.primary_key and wish.primary_key != "index":
+        found.append((table.primary_key, "duplicate key"))
+    for index in table.indexes:
+        names = tuple(column.name or "" for column in index.columns)
+        if index.unique and not index.partial and index.origin != "pk":
+            found.append((names, "duplicate"))
+    return [entry for entry in dict.fromkeys(found) if draft.has(entry[0])]
+
+
+def _references(
+    draft: _Draft, drafts: dict[str, _Draft]
+) -> Iterator[tuple[ForeignKey, _Draft, tuple[ColumnProfile, ...], tuple[ColumnProfile, ...]]]:
+    """Foreign keys that the target can have: parent, own columns, the parent's columns."""
+    for key in draft.table.foreign_keys:
+        parent = drafts.get(key.parent)
+        if parent is None or not (draft.has(key.columns) and parent.has(key.parent_columns)):
+            continue
+        unique = {frozenset(columns) for columns, _ in _uniques(parent)}
+        unique -= {frozenset(columns) for columns in parent.contradicted}
+        if len(key.columns) == len(key.parent_columns) and frozenset(key.parent_columns) in unique:
+            ours = tuple(draft.cell(column) for column in key.columns)
+            theirs = tuple(parent.cell(column) for column in key.parent_columns)
+            yield key, parent, ours, theirs
+
+
+def _agree(connection: sqlite3.Connection, drafts: dict[str, _Draft], notes: list[str]) -> None:
+    """A key and what it points at need types that PostgreSQL can compare: widen them to text."""
+    for draft in drafts.values():
+        for key, parent, ours, theirs in _references(draft, drafts):
+            for own, other in zip(ours, theirs, strict=True):
+                sides = ((draft, own), (parent, other))
+                texts = [codec.family(column.codec.type) == "text" for _, column in sides]
+                if len(set(texts)) == 1:
+                    continue
+                wider = [_as_text(connection, side, column) for side, column in sides]
+                for (side, column), chosen in zip(sides, wider, strict=True):
+                    if chosen is None or None in wider or chosen is column.codec:
+                        continue
+                    side.replace(replace(column, codec=chosen))
+                    notes.append(
+                        f"{side.table.name}.{column.column}: becomes text, because the foreign key"
+                        f" {draft.table.name}({', '.join(key.columns)}) needs one type on both sides"
+                    )
+
+
+def _as_text(connection: sqlite3.Connection, draft: _Draft, column: ColumnProfile) -> Codec | None:
+    """The codec that carries a column as text, if it may become text and every value can be one."""
+    if codec.family(column.codec.type) == "text":
+        return column.codec
+    numbered = draft.table.rowid_alias == column.column
+    if draft.present is not None or numbered or draft.wish.column(column.column).type:
+        return None
+    for wider in codec.for_existing("text"):
+        misfit = wider.misfit_of(column.cell)
+        row = connection.execute(f"SELECT total({misfit}) FROM {draft.profile.relation}").fetchone()
+        if not row[0]:
+            return wider
+    return None
+
+
+def _orphans(
+    connection: sqlite3.Connection,
+    drafts: dict[str, _Draft],
+    found: Callable[[Finding], bool],
+    quarantine: Quarantine | None,
+) -> None:
+    """Rows without a parent; with a quarantine, also those that it leaves without one."""
+    first, again = True, True
+    while again:
+        again = first and quarantine is not None
+        reason = (
+            "points at a row of {} that doesn't exist"
+            if first
+            else "points at a row of {} that is quarantined, too"
+        )
+        for draft in drafts.values():
+            for key, parent, ours, theirs in _references(draft, drafts):
+                if not draft.profile.rows or _settled(draft, key):
+                    continue
+                reference = inspection.Reference(
+                    column=key.columns[0],
+                    parent=key.parent,
+                    cells=tuple(column.cell for column in ours),
+                    parent_relation=_relation(parent, None if first else quarantine),
+                    parent_cells=tuple(column.cell for column in theirs),
+                )
+                rows = inspection.orphans(
+                    connection, draft.table, _relation(draft, quarantine), reference, reason
+                )
+                for orphan in rows:
+                    again = found(orphan) or again
+        first = False
+
+
+def _settled(draft: _Draft, key: ForeignKey) -> bool:
+    """Whether the operator said what becomes of this key's orphans."""
+    if any(draft.wish.column(column).orphans == "keep" for column in key.columns):
+        return True
+    return _cut(draft, key) is not None
+
+
+def _cut(draft: _Draft, key: ForeignKey) -> str | None:
+    """The column that becomes NULL in orphans, if the operator wants it and it may be NULL."""
+    must = {column.name for column in draft.table.columns if column.not_null}
+    must |= set(draft.table.primary_key)
+    if draft.present is not None:
+        strict = {column.name for column in draft.present.columns if column.not_null}
+        must |= {ours for ours, theirs in draft.names.items() if theirs in strict}
+    wanted = (c for c in key.columns if draft.wish.column(c).orphans == "null" and c not in must)
+    return next(wanted, None)
+
+
+def _relation(draft: _Draft, quarantine: Quarantine | None) -> str:
+    plain = draft.profile.relation
+    return quarantine.relation(draft.table, plain) if quarantine is not None else plain
+
+
+def _planned(draft: _Draft, drafts: dict[str, _Draft], quarantine: Quarantine | None) -> TablePlan:
+    table = draft.table
+    cells = {column.column: column.cell for column in draft.profile.columns}
+    for key, parent, ours, theirs in _references(draft, drafts):
+        cut = _cut(draft, key)
+        if cut is not None:
+            own = ", ".join(f"{column.cell} COLLATE BINARY" for column in ours)
+            other = ", ".join(column.cell for column in theirs)
+            there = f"(SELECT {other} FROM {_relation(parent, quarantine)})"
+            row = f"({own})" if len(ours) > 1 else own
+            cells[cut] = f"CASE WHEN {row} IN {there} THEN {cells[cut]} END"
+    left = quarantine.count(table) if quarantine is not None else 0
+    keyed = not draft.wish.primary_key and draft.has(key_columns := _key(table))
+    return TablePlan(
+        table=table,
+        target=draft.target,
+        exists=draft.present is not None,
+        rows=draft.profile.rows - left,
+        target_rows=draft.present.rows if draft.present else 0,
+        columns=tuple(
+            ColumnPlan(
+                source=column.column,
+                target=draft.names[column.column],
+                codec=column.codec,
+                not_null=bool((c := table.column(column.column)) and c.not_null),
+                cell=cells[column.column],
+                computed=_computed(draft.present, draft.names[column.column]),
+            )
+            for column in draft.profile.columns
+        ),
+        key=key_columns if keyed else (),
+        highest=draft.highest,
+        relation=_relation(draft, quarantine),
+        wish=draft.wish,
+        contradicted=frozenset(draft.contradicted),
+    )
+
+
+def target_names(schema: Schema, mapping: Mapping) -> set[str]:
+    """The tables' names in PostgreSQL."""
+    return {mapping.table(t.name).rename or target_name(t.name) for t in schema.tables}
 
 
 def target_name(source_name: str) -> str:
@@ -134,7 +420,12 @@ def _computed(present: TargetTable | None, column: str) -> str:
     return "the target's own expression" if own else ""
 
 
-def _for_new(table: Table, column: Column) -> tuple[Codec, ...]:
+def _for_new(table: Table, column: Column, wish: TableWish) -> tuple[Codec, ...]:
+    asked = wish.column(column.name)
+    if asked.mixed == "bytes":
+        return codec.for_existing("bytea")
+    if asked.type or asked.epoch:
+        return codec.for_existing(asked.type or conversion.moment_type(asked, ""))
     wanted = codec.for_declared(column)
     return tuple(c for c in wanted if c is not codec.JSON) if _indexed(table, column) else wanted
 
@@ -149,14 +440,15 @@ def _column_name(source_name: str) -> str:
     return source_name + "_" if source_name in _SYSTEM_COLUMNS else target_name(source_name)
 
 
-def _column_names(table: Table) -> dict[str, str]:
+def _column_names(table: Table, wish: TableWish) -> dict[str, str]:
     """The columns' names in a table that is yet to be made; no two are the same."""
-    all_names = [column.name for column in table.columns]
-    kept = [name for name in all_names if _column_name(name) == name]
-    space = names.Names.of(kept)
+    renamed = {c.name: given for c in table.columns if (given := wish.column(c.name).rename)}
+    wanted = {c.name: renamed.get(c.name) or _column_name(c.name) for c in table.columns}
+    kept = [name for name in wanted if wanted[name] == name or name in renamed]
+    space = names.Names.of(wanted[name] for name in kept)
     return {
-        name: name if name in kept else space.free(_column_name(name), "column", table.name)
-        for name in all_names
+        name: place if name in kept else space.free(place, "column", table.name)
+        for name, place in wanted.items()
     }
 
 
@@ -169,21 +461,22 @@ def _highest(connection: sqlite3.Connection, table: Table, schema: Schema) -> in
 
 
 def _candidates(
-    table: Table, present: TargetTable | None
+    table: Table, wish: TableWish, present: TargetTable | None
 ) -> tuple[dict[str, tuple[Codec, ...]], dict[str, str], list[Finding]]:
     """Codecs to try per column, the target's column names, and what doesn't line up."""
+    wanted = [column for column in table.columns if not wish.column(column.name).exclude]
+    ours = _column_names(table, wish)
     if present is None:
         return (
-            {column.name: _for_new(table, column) for column in table.columns},
-            _column_names(table),
+            {column.name: _for_new(table, column, wish) for column in wanted},
+            {column.name: ours[column.name] for column in wanted},
             [],
         )
     candidates: dict[str, tuple[Codec, ...]] = {}
     mapping: dict[str, str] = {}
     findings: list[Finding] = []
     free = {column.name: column for column in present.columns}
-    ours = _column_names(table)
-    for column in table.columns:
+    for column in wanted:
         match = _match(column.name, ours[column.name], free)
         if match is None:
             findings.append(
@@ -194,10 +487,13 @@ def _candidates(
                     "",
                     f"the target's table {present.name} has no such column",
                     f'ALTER TABLE "{present.name}" ADD COLUMN …, or drop the empty table'
-                    " and let the migration make it",
+                    f" and let the migration make it, or `exclude: true` for"
+                    f" {table.name}.{column.name} in --mapping",
+                    kind="no column",
                 )
             )
         elif not match.generated or column.generated:
+            _demand_type(table, column, wish, match)
             candidates[column.name] = codec.for_existing(match.type)
             mapping[column.name] = match.name
         if match is not None:
@@ -215,6 +511,19 @@ def _candidates(
     return candidates, mapping, findings
 
 
+def _demand_type(table: Table, column: Column, wish: TableWish, match: TargetColumn) -> None:
+    """A table that is there keeps its types: a mapping may say the same, not another."""
+    wanted = wish.column(column.name).type
+    if wanted and codec.named(match.type) != wanted:
+        raise MigrationError(
+            f"the mapping wants {table.name}.{column.name} as {wanted},"
+            f" but the target has it as {match.type}",
+            where="the mapping, and the target's own table",
+            next="correct the mapping, or change or drop the target's table",
+            code=Exit.USAGE,
+        )
+
+
 def _match(column: str, ours: str, free: dict[str, TargetColumn]) -> TargetColumn | None:
     exact = free.get(ours)
     if exact is not None:
@@ -223,49 +532,53 @@ def _match(column: str, ours: str, free: dict[str, TargetColumn]) -> TargetColum
     return alike[0] if len(alike) == 1 else None
 
 
-def _required(table: Table, present: TargetTable | None, mapping: dict[str, str]) -> dict[str, str]:
-    """Columns where SQLite allows a NULL and the target doesn't, each with the reason."""
+def _required(draft: _Draft) -> dict[str, str]:
+    """Columns where a NULL may come and the target takes none, each with the reason."""
+    table, present = draft.table, draft.present
     strict = {column.name for column in present.columns if column.not_null} if present else set()
     required = {}
-    for column in table.columns:
-        if column.not_null or column.name == table.rowid_alias:
+    for found in draft.profile.columns:
+        column, name = table.column(found.column), found.column
+        converted = found.cell != sql.name(name)
+        if column is None or ((column.not_null or name == table.rowid_alias) and not converted):
             continue
-        if column.name in table.primary_key:
-            required[column.name] = "NULL in a primary key"
-        elif mapping.get(column.name) in strict:
-            required[column.name] = "NULL where the target's column is NOT NULL"
+        if name in table.primary_key and not draft.wish.primary_key:
+            required[name] = "NULL in a primary key"
+        elif draft.names[name] in strict or (column.not_null and not present):
+            required[name] = "NULL where the target's column is NOT NULL"
     return required
 
 
-def _notes(
-    table: Table, scanned: profile.TableProfile, exists: bool, mapping: dict[str, str]
-) -> list[str]:
+def _notes(draft: _Draft) -> list[str]:
+    table, scanned, exists = draft.table, draft.profile, draft.present is not None
     carried = {found.column for found in scanned.columns}
     notes = [
         f"{table.name}.{column.name}: the target computes it itself; neither loaded nor compared"
         for column in table.columns
-        if exists and column.name not in carried
+        if exists and column.name not in carried and not draft.wish.column(column.name).exclude
     ]
-    if target_name(table.name) != table.name:
-        notes.append(
-            f"table {table.name}: the name is too long, it becomes {target_name(table.name)}"
-        )
+    if draft.target != table.name:
+        why = "renamed" if draft.wish.rename else "the name is too long"
+        notes.append(f"table {table.name}: {why}, it becomes {draft.target}")
     for found in scanned.columns:
         column = table.column(found.column)
+        wish = draft.wish.column(found.column)
         place = f"{table.name}.{found.column}"
-        if not exists and mapping[found.column] != found.column:
+        if not exists and draft.names[found.column] != found.column:
             why = "PostgreSQL keeps that name" if found.column in _SYSTEM_COLUMNS else "too long"
-            notes.append(f"{place}: {why}, it becomes {mapping[found.column]}")
+            why = "renamed" if wish.rename else why
+            notes.append(f"{place}: {why}, it becomes {draft.names[found.column]}")
         if found.codec is not found.declared and not found.misfits and not exists:
             notes.append(
                 f"{place}: declared {column.declared or 'without a type' if column else '?'},"
                 f" becomes {found.codec.type}, because that holds every value"
             )
         means_json = column is not None and codec.JSON in codec.for_declared(column)
-        if means_json and not exists and found.declared is not codec.JSON:
+        if means_json and not exists and found.declared is not codec.JSON and not wish.type:
             notes.append(f"{place}: declared JSON, becomes text; json can't be indexed")
         if found.codec.says and scanned.rows:
             notes.append(f"{place}: {found.codec.says}")
+        notes += [f"{place}: {said}" for said in conversion.says(wish)]
     return notes
 
 

@@ -174,12 +174,31 @@ def _short(text: str, start: int) -> str:
 
 
 def _unsound(target: Target, plan: Plan) -> list[str]:
-    tables = [sql.qualified(target.schema, table.target) for table in plan.tables]
+    places = {sql.qualified(target.schema, table.target): table for table in plan.tables}
     rows = target.connection.execute(
-        "SELECT 'constraint ' || conname || ' of ' || conrelid::regclass || ' is not validated'"
-        " FROM pg_constraint WHERE NOT convalidated AND conrelid = ANY(%s::regclass[])"
-        " UNION ALL SELECT 'index ' || indexrelid::regclass || ' is not valid'"
-        " FROM pg_index WHERE NOT (indisvalid AND indisready) AND indrelid = ANY(%s::regclass[])",
-        (tables, tables),
+        "SELECT conrelid::regclass::text, conname, contype::text, ARRAY(SELECT attname::text"
+        " FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY(conkey)), p.place"
+        " FROM unnest(%s::text[]) p(place) JOIN pg_constraint ON conrelid = p.place::regclass"
+        " WHERE NOT convalidated",
+        (list(places),),
     ).fetchall()
-    return [row[0] for row in rows]
+    lines = [
+        f"constraint {name} of {table} is not validated"
+        for table, name, kind, columns, place in rows
+        if kind != "f" or not _keeps_orphans(places[place], set(columns))
+    ]
+    rows = target.connection.execute(
+        "SELECT 'index ' || indexrelid::regclass || ' is not valid'"
+        " FROM pg_index WHERE NOT (indisvalid AND indisready) AND indrelid = ANY(%s::regclass[])",
+        (list(places),),
+    ).fetchall()
+    return lines + [row[0] for row in rows]
+
+
+def _keeps_orphans(plan: TablePlan, columns: set[str]) -> bool:
+    """Whether the operator wants the key of these columns as it is."""
+    names = {column.source: column.target for column in plan.columns}
+    return any(
+        plan.keeps_orphans(key) and {names.get(c) for c in key.columns} == columns
+        for key in plan.table.foreign_keys
+    )

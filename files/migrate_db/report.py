@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from migrate_db import __version__
 from migrate_db.catch_up import CaughtUp
 from migrate_db.errors import Exit
 from migrate_db.events import Phase
-from migrate_db.profile import Finding
+from migrate_db.finding import Findings
 from migrate_db.proof import Proof
 from migrate_db.schema import Uncarried
 
@@ -46,6 +47,16 @@ class TableReport:
     loaded_rows: int = 0
     loaded_bytes: int = 0
     seconds: float = 0.0
+    quarantined: int = 0  #: rows that stay behind
+
+
+@dataclass
+class Converted:
+    """How many values of a column are changed, as the operator asked."""
+
+    table: str
+    column: str
+    values: int
 
 
 @dataclass
@@ -63,7 +74,11 @@ class Report:
     proof: Proof | None = None
     caught_up: list[CaughtUp] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+    blocking: int = 0  #: findings that stand in the way
+    converted: list[Converted] = field(default_factory=list)
+    conversions: Findings = field(default_factory=Findings)  #: the values, up to a bound
+    quarantine_file: str = ""
     uncarried: list[Uncarried] = field(default_factory=list)
     ddl: list[str] = field(default_factory=list)
     kept_dump: str = ""
@@ -75,28 +90,60 @@ class Report:
     @property
     def meaning(self) -> str:
         """The verdict in a sentence."""
-        return VERDICTS[self.verdict]
+        said = VERDICTS[self.verdict.partition(",")[0]]
+        if self.quarantined_rows:
+            place = f"are in {self.quarantine_file}" if self.quarantine_file else "stay behind"
+            said += f" {self.quarantined_rows:,} rows with findings {place}."
+        return said
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, as ``--json`` prints it."""
-        return asdict(self) | {"meaning": self.meaning}
+    @property
+    def quarantined_rows(self) -> int:
+        """How many rows stay behind."""
+        return sum(table.quarantined for table in self.tables)
+
+    def json_pieces(self) -> Iterator[str]:
+        """The report as JSON, as ``--json`` prints it; findings one by one, however many."""
+        streams = ("findings", "conversions")
+        plain: dict[str, Any] = {"meaning": self.meaning, "quarantined_rows": self.quarantined_rows}
+        plain |= {
+            f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in streams
+        }
+        plain["finding_counts"] = [
+            {"table": table, "column": column, "kind": kind, "count": count}
+            for (table, column, kind), count in self.findings.counts.items()
+        ]
+        yield json.dumps(plain, indent=2, ensure_ascii=False)[:-2]
+        for name in streams:
+            yield f',\n  "{name}": ['
+            for number, finding in enumerate(getattr(self, name)):
+                comma = "," if number else ""
+                yield f"{comma}\n    {json.dumps(finding.plain(), ensure_ascii=False)}"
+            yield "\n  ]" if getattr(self, name) else "]"
+        yield "\n}\n"
 
     def write_json(self, path: Path) -> None:
         """Write the report aside, then rename it into place, mode 0600."""
-        _publish(path, json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n")
+        publish(path, self.json_pieces())
 
     def write_html(self, path: Path) -> None:
         """Write the page a person wants to read."""
         from migrate_db.page import render
 
-        _publish(path, render(self))
+        publish(path, render(self))
 
 
-def _publish(path: Path, text: str) -> None:
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def publish(path: Path, pieces: str | Iterable[str]) -> None:
+    """Write a file aside, then rename it into place, mode 0600."""
     aside = path.with_name(path.name + ".partial")
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+        file.writelines([pieces] if isinstance(pieces, str) else pieces)
         file.flush()
         os.fsync(file.fileno())
     aside.rename(path)
@@ -112,25 +159,44 @@ def lines(report: Report) -> list[str]:
     for title, entries in (
         ("Caught up with what was written meanwhile", [_caught_up(c) for c in report.caught_up]),
         ("Carried in another shape", report.notes),
+        ("Changed, as you asked", conversions(report)),
         ("Not carried", [f"{u.kind} {u.name}: {u.reason}" for u in report.uncarried]),
         ("DDL", report.ddl),
     ):
         if entries:
             out += ["", f"{title}:", *(f"  {entry}" for entry in entries)]
     if report.findings:
-        out += ["", f"Findings ({len(report.findings)}):"]
-        for finding in report.findings[:50]:
+        out += ["", f"Findings ({len(report.findings):,}):"]
+        for finding, more in report.findings.short():
             out.append(f"  {finding.line()}")
-            if finding.resolve:
+            if more:
+                out.append(f"  … and {more:,} more like this; --findings FILE lists them all")
+            if finding.resolve and more is not None:
                 out.append(f"      -> {finding.resolve}")
-        if len(report.findings) > 50:
-            out.append(f"  … and {len(report.findings) - 50} more; --json lists them all")
+    if report.quarantined_rows:
+        kept = report.quarantine_file or "no file, because nothing was loaded"
+        out += ["", f"Quarantined: {report.quarantined_rows:,} rows, in {kept}"]
+        out += [f"  {t.name}: {t.quarantined:,} rows" for t in report.tables if t.quarantined]
     if report.kept_dump:
         out += ["", f"What was there before is kept in {report.kept_dump}"]
     if report.error:
         out += ["", *report.error]
     out += ["", f"{report.verdict.upper()}: {report.meaning}"]
     return out
+
+
+def conversions(report: Report) -> list[str]:
+    """Each column whose values are changed, with the first ones."""
+    examples: dict[tuple[str, str], list[str]] = {}
+    for change, _ in report.conversions.short():
+        shown = examples.setdefault((change.table, change.column), [])
+        shown.append(f"[{change.key}] {change.value or repr('')} {change.reason}")
+    return [
+        f"{c.table}.{c.column}: {c.values:,} values: "
+        + "; ".join(examples.get((c.table, c.column), [])[:3])
+        + (" …" if c.values > 3 else "")
+        for c in report.converted
+    ]
 
 
 def _caught_up(done: CaughtUp) -> str:
@@ -141,7 +207,10 @@ def _caught_up(done: CaughtUp) -> str:
 
 def _table(report: Report) -> list[str]:
     proofs = {proof.table: proof for proof in report.proof.tables} if report.proof else {}
-    rows = [("table", "rows", "MB", "seconds", "rows/s", "proof")]
+    aside = bool(report.quarantined_rows)
+    rows = [
+        ("table", "rows", *(["quarantined"] if aside else []), "MB", "seconds", "rows/s", "proof")
+    ]
     for table in report.tables:
         proof = proofs.get(table.name)
         said = ""
@@ -153,13 +222,14 @@ def _table(report: Report) -> list[str]:
             (
                 table.name,
                 f"{table.rows:,}",
+                *([f"{table.quarantined:,}"] if aside else []),
                 f"{table.loaded_bytes / 1e6:,.1f}" if loaded else "",
                 f"{table.seconds:,.1f}" if loaded else "",
                 f"{table.loaded_rows / max(table.seconds, 1e-3):,.0f}" if loaded else "",
                 said,
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     out = []
     for number, row in enumerate(rows):
         cells = [row[0].ljust(widths[0])]

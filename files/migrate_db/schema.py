@@ -137,6 +137,10 @@ class Schema:
     #: highest rowid ever handed out, per AUTOINCREMENT table
     sequences: dict[str, int] = field(default_factory=dict)
 
+    def has(self, table_name: str) -> bool:
+        """Whether there is such a table."""
+        return any(table.name == table_name for table in self.tables)
+
 
 def read(connection: sqlite3.Connection) -> Schema:
     """Read the whole catalogue.

@@ -20,6 +20,8 @@ from migrate_db import collations, functions, sql
 from migrate_db.errors import MigrationError
 
 _MAGIC = b"SQLite format 3\x00"
+#: Beside the snapshot: the rows that stay behind, see ``quarantine``.
+QUARANTINE = "quarantine.db"
 #: What SQLite keeps beside a file.
 _BESIDE = ("-wal", "-shm", "-journal")
 #: Seconds to wait for the app's own lock on its file.
@@ -37,16 +39,6 @@ class Snapshot:
     size: int  #: bytes
     sha256: str
     wal: str  #: what was beside the file: "none", "read" or "copied"
-
-
-@dataclass(frozen=True)
-class Orphan:
-    """A row whose parent doesn't exist (``PRAGMA foreign_key_check``)."""
-
-    table: str
-    rowid: int | None
-    parent: str
-    column: str
 
 
 def examine(path: Path) -> None:
@@ -178,21 +170,6 @@ def check_integrity(snapshot: Snapshot) -> None:
         )
 
 
-def orphans(connection: sqlite3.Connection, table: str) -> Iterator[Orphan]:
-    """Yield every row of ``table`` that points at a parent that isn't there."""
-    columns = {
-        int(row[0]): _text(row[3])
-        for row in connection.execute(f"PRAGMA main.foreign_key_list({sql.name(table)})")
-    }
-    try:
-        for row in connection.execute(f"PRAGMA main.foreign_key_check({sql.name(table)})"):
-            yield Orphan(table, row[1], _text(row[2]), columns.get(int(row[3]), "?"))
-    except sqlite3.OperationalError as error:
-        # a key to columns that aren't unique: SQLite can't check this table, PostgreSQL will
-        if "foreign key mismatch" not in str(error):
-            raise
-
-
 def open_snapshot(snapshot: Snapshot) -> sqlite3.Connection:
     """Open the snapshot for reading; text comes as the bytes that are stored."""
     return _open(snapshot.path)
@@ -218,6 +195,19 @@ def twin(connection: sqlite3.Connection) -> sqlite3.Connection:
         if path:  # not the temporary one
             twin.execute(f"ATTACH {sql.string(_text(path))} AS {sql.name(_text(name))}")
     return twin
+
+
+def path_of(connection: sqlite3.Connection) -> Path:
+    """The file that a connection reads."""
+    rows = connection.execute("PRAGMA database_list").fetchall()
+    return Path(next(_text(row[2]) for row in rows if _text(row[1]) == "main"))
+
+
+def attach_quarantine(connection: sqlite3.Connection, directory: Path) -> None:
+    """Make the rows that stay behind known to a connection, as schema ``quarantine``."""
+    connection.execute(
+        "ATTACH ? AS quarantine", (f"file:{_escape(directory / QUARANTINE)}?mode=rwc",)
+    )
 
 
 @contextmanager

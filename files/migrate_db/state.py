@@ -26,6 +26,7 @@ class State:
     loaded_at: str
     held: bool  #: read-only until ``open``
     opened_at: str | None  #: since when the app lives here
+    mapping: str = ""  #: what the operator wanted, as ``Mapping.as_json`` writes it
 
 
 def read(target: Target) -> State | None:
@@ -33,16 +34,21 @@ def read(target: Target) -> State | None:
     if target.value("SELECT to_regclass('migrate_db.state')") is None:
         return None
     row = target.execute(
-        "SELECT source, snapshot_sha256, loaded_at, held, opened_at FROM migrate_db.state"
+        # as JSON: a record that an older version made has no mapping
+        "SELECT source, snapshot_sha256, loaded_at, held, opened_at,"
+        " coalesce(to_jsonb(state) ->> 'mapping', '') FROM migrate_db.state"
     ).fetchone()
     return None if row is None else State(*row)
 
 
-def record_load(target: Target, source: str, sha256: str, held: bool, structure: str) -> None:
+def record_load(
+    target: Target, source: str, sha256: str, held: bool, structure: str, mapping: str
+) -> None:
     """Write the record anew, inside the transaction that loads.
 
     Args:
         structure: see ``structure.as_text``.
+        mapping: see ``Mapping.as_json``.
     """
     target.execute("CREATE SCHEMA IF NOT EXISTS migrate_db")
     target.execute(
@@ -52,12 +58,14 @@ def record_load(target: Target, source: str, sha256: str, held: bool, structure:
     )
     # a record that an older version made has no place for it
     target.execute("ALTER TABLE migrate_db.state ADD COLUMN IF NOT EXISTS structure text")
+    target.execute("ALTER TABLE migrate_db.state ADD COLUMN IF NOT EXISTS mapping text")
     was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
     target.execute("DELETE FROM migrate_db.state")
     target.connection.execute(
-        "INSERT INTO migrate_db.state (source, snapshot_sha256, loaded_at, held, structure)"
-        " VALUES (%s, %s, to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, %s)",
-        (source, sha256, held, structure),
+        "INSERT INTO migrate_db.state (source, snapshot_sha256, loaded_at, held, structure,"
+        " mapping) VALUES (%s, %s,"
+        " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, %s, %s)",
+        (source, sha256, held, structure, mapping),
     )
     if held:
         target.execute(f"{_alter(target)} SET default_transaction_read_only = on")

@@ -6,15 +6,18 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate_db import meaning, plan, schema, source
+from migrate_db import converted, mapping, meaning, plan, quarantine, schema, source
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
+from migrate_db.finding import Findings
+from migrate_db.mapping import Mapping
 from migrate_db.options import Options
 from migrate_db.plan import Plan
-from migrate_db.report import Report, TableReport
+from migrate_db.report import Converted, Report, TableReport, publish
 from migrate_db.source import Snapshot
 
 if TYPE_CHECKING:  # a preview on a bare host reads the source without psycopg
@@ -78,8 +81,20 @@ def _described(taken: Snapshot) -> dict[str, object]:
 
 
 def planned(
-    connection: sqlite3.Connection, target: Target | None, events: Events, report: Report
+    options: Options,
+    connection: sqlite3.Connection,
+    target: Target | None,
+    events: Events,
+    report: Report,
+    directory: Path,
+    remembered: str = "",
 ) -> Plan:
+    """Decide everything, and tell it in the report.
+
+    Args:
+        directory: where the snapshot lies.
+        remembered: the mapping that the target was loaded with, if none is given.
+    """
     with events.phase("plan") as phase:
         read = schema.read(connection)
         if not read.tables:
@@ -88,29 +103,84 @@ def planned(
                 where=str(report.source.get("path", "")),
                 next="pass the file the app uses with --source",
             )
+        wishes = _wishes(options, read, remembered)
+        if remembered and options.mapping is None and wishes != Mapping():
+            report.notes.append("with the mapping that the target was loaded with")
         existing: dict[str, TargetTable] = {}
         if target is not None:
             from migrate_db.target import tables
 
-            existing = tables(target, {plan.target_name(t.name) for t in read.tables})
-        found = meaning.decide(plan.make(connection, read, existing))
+            existing = tables(target, plan.target_names(read, wishes))
+        aside = quarantine.Quarantine(connection, directory) if wishes.on_finding else None
+        report.findings.directory = report.conversions.directory = options.work_dir
+        found = meaning.decide(
+            plan.make(connection, read, existing, wishes, report.findings, aside)
+        )
+        report.blocking = found.blocking
+        _tell_conversions(connection, found, report)
+        if options.write_mapping is not None:
+            with events.phase("mapping") as writing:
+                writing.note = _write_mapping(options, connection, read, existing, wishes)
         report.tables = [
             TableReport(
                 table.table.name,
                 table.target,
                 table.rows,
                 {column.target: column.codec.type for column in table.columns},
+                quarantined=aside.count(table.table) if aside is not None else 0,
             )
             for table in found.tables
         ]
         report.notes += found.notes
-        report.findings += found.findings
         report.uncarried += found.uncarried
         order = " -> ".join(table.table.name for table in found.tables[:8])
         more = f" and {len(found.tables) - 8} more" if len(found.tables) > 8 else ""
         rows = sum(table.rows for table in found.tables)
         phase.note = f"{rows:,} rows scanned; {order}{more}"
+    if options.findings is not None:
+        report.findings.write(options.findings)
     return found
+
+
+def _wishes(options: Options, read: schema.Schema, remembered: str) -> Mapping:
+    wishes = Mapping()
+    if options.mapping is not None:
+        wishes = mapping.read(options.mapping, read)
+    elif remembered:
+        wishes = mapping.remembered(remembered, read)
+    wishes = mapping.chosen(wishes, read, list(options.include), list(options.exclude))
+    if options.on_finding:
+        asked = "" if options.on_finding == "refuse" else options.on_finding
+        wishes = replace(wishes, on_finding=asked)
+    return wishes
+
+
+def _tell_conversions(connection: sqlite3.Connection, found: Plan, report: Report) -> None:
+    for table in found.tables:
+        for column, count, listing in converted.columns(connection, table):
+            report.converted.append(Converted(table.table.name, column, count))
+            for change in listing:
+                report.conversions.add(change)
+
+
+def _write_mapping(
+    options: Options,
+    connection: sqlite3.Connection,
+    read: schema.Schema,
+    existing: dict[str, TargetTable],
+    wishes: Mapping,
+) -> str:
+    from migrate_db import proposal
+
+    assert options.write_mapping is not None
+
+    def make(wanted: Mapping, findings: Findings) -> Plan:
+        findings.directory = options.work_dir
+        return plan.make(connection, read, existing, replace(wanted, on_finding=""), findings)
+
+    proposed = proposal.propose(connection, make, wishes)
+    publish(options.write_mapping, proposal.render(proposed, options.source.name))
+    return str(options.write_mapping)
 
 
 def demand_room(options: Options) -> None:
@@ -153,17 +223,39 @@ def keep_snapshot(options: Options, report: Report, directory: Path) -> None:
 
 
 def judge(report: Report) -> None:
-    clean = not report.findings
-    report.verdict = "ready" if clean else "refused"
-    report.exit_code = Exit.DONE if clean else Exit.REFUSED
+    if report.blocking:
+        report.verdict, report.exit_code = "refused", Exit.REFUSED
+    else:
+        conclude(report, "ready")
+
+
+def conclude(report: Report, verdict: str) -> None:
+    """It went well; rows that stay behind are said in verdict and exit code."""
+    rows = report.quarantined_rows
+    report.verdict = verdict + (f", {rows:,} rows quarantined" if rows else "")
+    report.exit_code = Exit.DIFFERENT if rows else Exit.DONE
+
+
+def keep_quarantined(
+    options: Options, report: Report, found: Plan, connection: sqlite3.Connection
+) -> Path | None:
+    """Write the rows that stay behind to a file of the operator's, before anything is published."""
+    if found.quarantine is None or not report.quarantined_rows or options.rehearse:
+        return None
+    beside = options.report.parent if options.report is not None else None
+    path = options.quarantine_file or quarantine.default_path(options.source, beside)
+    found.quarantine.write(found.schema.tables, source.path_of(connection), path)
+    report.quarantine_file = str(path)
+    return path
 
 
 def demand_no_findings(report: Report) -> None:
-    if report.findings:
+    if report.blocking:
         raise MigrationError(
-            f"{len(report.findings)} values or objects can't be carried as they are",
+            f"{report.blocking:,} values or objects can't be carried as they are",
             where=str(report.source.get("path", "")),
-            next="resolve what is listed above, then run again; nothing was changed",
+            next="resolve what is listed above, or let `migrate_db plan --write-mapping FILE`"
+            " propose how, then run again; nothing was changed",
         )
 
 

@@ -150,9 +150,11 @@ def _lacks(
     names = {column.source: column.target for column in table.columns}
     place = table.table.name
     key = tuple(names.get(c, c) for c in table.table.primary_key)
-    if key and set(key) != set(held.primary_key):
+    if key and not table.wish.primary_key and set(key) != set(held.primary_key):
         yield Uncarried("primary key", place, f"PRIMARY KEY ({', '.join(key)})")
     for index in table.table.indexes:
+        if index.origin == "pk" and table.wish.primary_key:
+            continue
         if index.unique and not _holds_unique(index, names, held):
             columns = ", ".join(names.get(c.name or "", c.expression) for c in index.columns)
             label = place + "." + index.name

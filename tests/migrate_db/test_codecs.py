@@ -94,6 +94,14 @@ def same_moment(one: Cell, other: Cell) -> bool:
     return ours[:2] == ours[2:]
 
 
+def same_instant(one: Cell, other: Cell) -> bool:
+    """The same moment, whatever the offset it is told in."""
+    if one is None or other is None:
+        return one is other
+    ours = [functions.m_timestamptz_any(str(v).encode()) for v in (one, other)]
+    return ours[0] == ours[1] is not None
+
+
 def same_json(one: Cell, other: Cell) -> bool:
     if one is None or other is None:
         return one is other
@@ -147,6 +155,7 @@ CASES = {
     "timestamp": Case(codec.TIMESTAMP, "DATETIME", same_moment),
     "timestamp any": Case(codec.TIMESTAMP_ANY, "DATETIME", same_moment),
     "timestamptz": Case(codec.TIMESTAMPTZ, "DATETIME", same_moment),
+    "timestamptz any": Case(codec.TIMESTAMPTZ_ANY, "TEXT", same_instant),
     "date": Case(codec.DATE, "DATE"),
     "time": Case(codec.TIME, "TIME", same_moment),
     "uuid": Case(codec.UUID, "UUID"),

@@ -1,0 +1,75 @@
+"""Values that the operator wants changed, as SQL that SQLite evaluates: the cell that is carried.
+
+A value that a wish can't change stays as it is, and is then a finding.
+"""
+
+from __future__ import annotations
+
+from migrate_db import sql
+from migrate_db.mapping import ColumnWish
+
+
+def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
+    """The expression of a column's value after the wishes; None if nothing is to be changed.
+
+    Args:
+        type_name: of the target's column, if that is there already.
+    """
+    stored = sql.name(column)
+    ways = [wish.invalid_utf8, "nul" if wish.nul else "", "empty" if wish.empty else ""]
+    text = " ".join(way for way in ways if way)
+    branches = []
+    if text == "empty":
+        branches.append(f"typeof({stored}) = 'text' AND {stored} = '' COLLATE BINARY THEN NULL")
+    elif text:
+        changed = f"CAST(m_text(CAST({stored} AS BLOB), {sql.string(text)}) AS TEXT)"
+        branches.append(f"typeof({stored}) = 'text' THEN {changed}")
+    if wish.epoch:
+        kind = sql.string(moment_type(wish, type_name))
+        moment = f"m_epoch({stored}, {sql.string(wish.epoch)}, {kind})"
+        branches.append(f"typeof({stored}) IN ('integer', 'real') THEN ifnull({moment}, {stored})")
+    if wish.zone:
+        naive = int(moment_type(wish, type_name) != "timestamptz")
+        moment = f"m_zone(CAST({stored} AS BLOB), {naive})"
+        # first, and only if it is a moment: any other text goes on to the other wishes
+        branches.insert(0, f"typeof({stored}) = 'text' AND {moment} IS NOT NULL THEN {moment}")
+    if wish.mixed == "bytes":
+        number = f"CAST(CASE typeof({stored}) WHEN 'real' THEN m_repr({stored}) ELSE {stored} END"
+        branches.append(f"typeof({stored}) = 'text' THEN m_utf8(CAST({stored} AS BLOB))")
+        branches.append(f"typeof({stored}) IN ('integer', 'real') THEN {number} AS BLOB)")
+    elif wish.mixed == "text":
+        branches.append(f"typeof({stored}) = 'blob' THEN m_of_blob({stored})")
+    if not branches:
+        return None
+    return "CASE " + " ".join(f"WHEN {branch}" for branch in branches) + f" ELSE {stored} END"
+
+
+def moment_type(wish: ColumnWish, type_name: str) -> str:
+    """What moments become: as the target has it, as it is wished, or timestamptz."""
+    short = {
+        "timestamp without time zone": "timestamp",
+        "timestamp with time zone": "timestamptz",
+    }.get(type_name, type_name)
+    return short or wish.type or "timestamptz"
+
+
+def says(wish: ColumnWish) -> list[str]:
+    """What each wish does, for plan and report."""
+    words = {
+        "nul: strip": wish.nul and "NUL characters are taken out",
+        f"invalid_utf8: {wish.invalid_utf8}": wish.invalid_utf8
+        and "texts that are not UTF-8 are read as "
+        + {"replace": "UTF-8 with U+FFFD for what is wrong"}.get(
+            wish.invalid_utf8, wish.invalid_utf8
+        ),
+        "empty: null": wish.empty and "'' becomes NULL",
+        f"epoch: {wish.epoch}": wish.epoch and "numbers become moments",
+        "zone: utc": wish.zone and "times are UTC",
+        f"mixed: {wish.mixed}": wish.mixed
+        and {"bytes": "texts and numbers become their bytes", "text": "BLOBs become texts"}[
+            wish.mixed
+        ],
+        "misfit: null": wish.misfit and "values that don't fit become NULL",
+        "orphans: null": wish.orphans == "null" and "references to nothing become NULL",
+    }
+    return [f"{key}, {meaning}" for key, meaning in words.items() if meaning]

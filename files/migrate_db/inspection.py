@@ -1,0 +1,290 @@
+"""What stands against a table, value by value: each generator names every one, in constant memory."""
+
+from __future__ import annotations
+
+import codecs
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from migrate_db import functions, sql
+from migrate_db.codec import Codec
+from migrate_db.finding import Finding
+from migrate_db.profile import ColumnProfile, TableProfile
+from migrate_db.reading import Reading
+from migrate_db.schema import Table
+
+_decoder = codecs.getincrementaldecoder("utf-8")
+#: Bytes of text that are decoded at once to see whether they are UTF-8.
+_BLOCK = 1 << 18
+
+
+def misfits(
+    connection: sqlite3.Connection, table: Table, profile: TableProfile, exists: bool
+) -> Iterator[Finding]:
+    """Name every value that the chosen codec can't carry."""
+    for column in profile.columns:
+        if not column.misfits:
+            continue
+        rows = connection.execute(
+            f"SELECT {identity(table)}, {_key(table)}, typeof({column.cell}),"
+            f" {_rendering(column.cell)}, instr({column.cell}, char(0))"
+            f" FROM {profile.relation} WHERE {column.codec.misfit_of(column.cell)}"
+        )
+        for row, key, kind, value, nul in rows:
+            storage = _printable(kind)
+            named = _kind(column.codec, storage, value, bool(nul), exists)
+            reason = f"{storage} that does not fit {column.codec.type}"
+            if named == "nul":
+                reason = "NUL (character 0) in text, which PostgreSQL can't hold"
+            yield _finding(table, column.column, row, key, value, named, reason)
+
+
+def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) -> str:
+    """What sort of misfit it is, by what would resolve it."""
+    if storage == "text" and nul and chosen.carries_text:
+        return "nul"
+    if not exists and (storage == "blob" or chosen.type == "bytea"):
+        return "mixed"
+    if storage == "text" and not value:
+        return "empty"
+    moments = {"timestamp": functions.m_timestamptz_any, "timestamptz": functions.m_timestamp}
+    if storage == "text" and chosen.type in moments and moments[chosen.type](value) is not None:
+        return "zone"
+    return "misfit"
+
+
+def bad_text(
+    connection: sqlite3.Connection, table: Table, profile: TableProfile
+) -> Iterator[Finding]:
+    """Name every text that is not valid UTF-8; PostgreSQL takes no other."""
+    columns = [c for c in profile.columns if c.codec.carries_text]
+    if not columns or _is_clean(connection, profile, columns):
+        return
+    for column in columns:  # rare: now find out where
+        rows = connection.execute(
+            f"SELECT {identity(table)}, {_key(table)}, CAST({column.cell} AS BLOB)"
+            f" FROM {profile.relation} WHERE typeof({column.cell}) = 'text'"
+            f" AND NOT {column.codec.misfit_of(column.cell)}"
+        )
+        for row, key, value in rows:
+            if not _is_utf8(value):
+                yield _finding(table, column.column, row, key, value, "utf8",
+                               "the text is not valid UTF-8")  # fmt: skip
+
+
+def _is_clean(
+    connection: sqlite3.Connection, profile: TableProfile, columns: Sequence[ColumnProfile]
+) -> bool:
+    """Whether all text of a table is valid UTF-8; a block at a time, at C speed."""
+    # joined even if it is one column: a number among the texts becomes bytes, too
+    cells = " || ',' || ".join(["''", *(f"ifnull({c.cell}, '')" for c in columns)])
+    block: list[bytes] = []
+    size = 0
+    for (text,) in connection.execute(f"SELECT {cells} FROM {profile.relation}"):
+        block.append(text)
+        size += len(text)
+        if size > _BLOCK:
+            if not _is_utf8(b",".join(block)):
+                return False
+            block, size = [], 0
+    return _is_utf8(b",".join(block))
+
+
+def nulls(
+    connection: sqlite3.Connection, table: Table, reading: Reading, required: dict[str, str]
+) -> Iterator[Finding]:
+    """Name every NULL in columns that may have none.
+
+    Args:
+        required: the reason per column.
+    """
+    for column, reason in required.items():
+        rows = connection.execute(
+            f"SELECT {identity(table)}, {_key(table)} FROM {reading.relation}"
+            f" WHERE {reading.cell(column)} IS NULL"
+        )
+        for row, key in rows:
+            kind = "null key" if column in table.primary_key else "null"
+            yield _finding(table, column, row, key, "NULL", kind, reason)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key as two lists of expressions."""
+
+    column: str  #: the first column of the key, to name it
+    parent: str
+    cells: tuple[str, ...]
+    parent_relation: str
+    parent_cells: tuple[str, ...]
+
+
+def orphans(
+    connection: sqlite3.Connection,
+    table: Table,
+    relation: str,
+    reference: Reference,
+    reason: str = "points at a row of {} that doesn't exist",
+) -> Iterator[Finding]:
+    """Name every row whose parent is missing."""
+    ours = ", ".join(f"{cell} AS k{n}" for n, cell in enumerate(reference.cells))
+    theirs = ", ".join(f"{cell} AS p{n}" for n, cell in enumerate(reference.parent_cells))
+    numbers = range(len(reference.cells))
+    # the parent's side first: SQLite compares in its way, but bytes as PostgreSQL does
+    same = " AND ".join(f"p.p{n} = c.k{n} COLLATE BINARY" for n in numbers)
+    rows = connection.execute(
+        f"SELECT c.row, c.key, c.value FROM (SELECT {identity(table)} AS row, {_key(table)} AS key,"
+        f" {_rendering(reference.cells[0])} AS value, {ours} FROM {relation}) c"
+        f" LEFT JOIN (SELECT {theirs} FROM {reference.parent_relation}) p ON {same}"
+        f" WHERE p.p0 IS NULL AND " + " AND ".join(f"c.k{n} IS NOT NULL" for n in numbers)
+    )
+    for row, key, value in rows:
+        yield _finding(
+            table, reference.column, row, key, value, "orphan", reason.format(reference.parent)
+        )
+
+
+def duplicates(
+    connection: sqlite3.Connection,
+    table: Table,
+    relation: str,
+    columns: tuple[str, ...],
+    canonical: list[str],
+    kind: str,
+) -> Iterator[Finding]:
+    """Name every row that has the same key as one before it.
+
+    Args:
+        canonical: the columns' values as expressions of canonical text.
+        kind: ``duplicate key`` or ``duplicate``.
+    """
+    given = " AND ".join(f"{cell} <> 'NULL'" for cell in canonical)
+    alike = ", ".join(canonical)
+    rows = connection.execute(
+        f"SELECT row, key, value FROM (SELECT {identity(table)} AS row, {_key(table)} AS key,"
+        f" {_rendering(sql.name(columns[0]))} AS value,"
+        f" row_number() OVER (PARTITION BY {alike} ORDER BY {identity(table)}) AS place"
+        f" FROM {relation} WHERE {given}) WHERE place > 1"
+    )
+    for row, key, value in rows:
+        yield _finding(
+            table, columns[0], row, key, value, kind,
+            f"a second row with the same {', '.join(columns)}, as PostgreSQL sees it",
+        )  # fmt: skip
+
+
+def changes(
+    connection: sqlite3.Connection,
+    table: Table,
+    relation: str,
+    column: str,
+    cell: str,
+    where: str,
+    limit: int,
+) -> Iterator[Finding]:
+    """Name values that a wish changes; the reason says what each becomes."""
+    rows = connection.execute(
+        f"SELECT {_key(table)}, {_rendering(sql.name(column))}, {_rendering(cell)}"
+        f" FROM {relation} WHERE {where} LIMIT {limit}"
+    )
+    for key, old, new in rows:
+        yield Finding(
+            table.name, _printable(key), column, _printable(old),
+            f"becomes {_printable(new)}", "", "converted",
+        )  # fmt: skip
+
+
+def identity(table: Table) -> str:
+    """An SQL expression that names a row for the program: its rowid, or its key as text."""
+    if not table.without_rowid:
+        return _rowid(table) or "NULL"
+    parts = [
+        f"typeof({c}) || CASE typeof({c}) WHEN 'real' THEN m_hex({c}) ELSE hex({c}) END"
+        for c in map(sql.name, table.primary_key)
+    ]
+    return " || ' ' || ".join(parts)
+
+
+def _rowid(table: Table) -> str | None:
+    """The name of the rowid that no column hides."""
+    if table.rowid_alias:
+        return sql.name(table.rowid_alias)
+    taken = {c.name.lower() for c in table.columns}
+    return next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
+
+
+def _key(table: Table) -> str:
+    """An SQL expression that names a row for a person."""
+    if table.without_rowid:
+        parts = [f"{sql.string(c + '=')} || quote({sql.name(c)})" for c in table.primary_key]
+        return " || ' ' || ".join(parts)
+    column = _rowid(table)
+    label = table.rowid_alias or "rowid"
+    return f"{sql.string(label + '=')} || {column}" if column else "'?'"
+
+
+def _finding(
+    table: Table, column: str, row: object, key: object, value: object, kind: str, reason: str
+) -> Finding:
+    named = row.decode("ascii") if isinstance(row, bytes) else row
+    return Finding(
+        table=table.name,
+        key=_printable(key),
+        column=column,
+        value=_printable(value),
+        reason=reason,
+        resolve=_RESOLVE[kind].format(place=f"{table.name}.{column}", table=table.name),
+        kind=kind,
+        row=named if isinstance(named, (int, str)) else None,
+    )
+
+
+def _rendering(cell: str) -> str:
+    return (
+        f"CASE typeof({cell}) WHEN 'text' THEN substr(m_utf8(CAST({cell} AS BLOB)), 1, 81)"
+        f" WHEN 'blob' THEN 'X''' || hex(substr({cell}, 1, 20)) || ''''"
+        f" ELSE quote({cell}) END"
+    )
+
+
+#: What resolves each kind; the words of a mapping stand in ``mapping``.
+_RESOLVE = {
+    "nul": "correct it in the app, or `nul: strip` for {place} in --mapping,"
+    " or --on-finding quarantine",
+    "utf8": "correct it in the app, or `invalid_utf8: latin1` (or `replace`) for {place}"
+    " in --mapping, or --on-finding quarantine",
+    "mixed": "`mixed: bytes` (or `text`) for {place} in --mapping, or --on-finding quarantine",
+    "misfit": "correct it in the app, or `misfit: null` (or another `type`) for {place}"
+    " in --mapping, or --on-finding quarantine",
+    "empty": "`empty: null` for {place} in --mapping, or --on-finding quarantine",
+    "zone": "`zone: utc` for {place} in --mapping, if these times are UTC,"
+    " or --on-finding quarantine",
+    "null key": "correct it in the app, or `primary_key: unique` for {table} in --mapping,"
+    " or --on-finding quarantine",
+    "null": "correct it in the app, or --on-finding quarantine",
+    "duplicate key": "correct it in the app, or `primary_key: index` for {table} in --mapping,"
+    " or --on-finding quarantine",
+    "duplicate": "correct it in the app, or `unique: index` for {table} in --mapping,"
+    " or --on-finding quarantine",
+    "orphan": "add the parent, or `orphans: keep` (or `null`) for {place} in --mapping,"
+    " or --on-finding quarantine",
+}
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _printable(value: object) -> str:
+    if isinstance(value, bytes):
+        # a character that is cut off at the end is no mistake of the text's
+        text = _decoder("backslashreplace").decode(value[:80], final=len(value) <= 80)
+        return "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+        )
+    return "" if value is None else str(value)

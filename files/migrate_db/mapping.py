@@ -1,0 +1,303 @@
+"""The operator's wishes: a small YAML file that says what to do with tables, columns and values.
+
+    tables:
+      users:
+        rename: app_users
+        columns:
+          name:    {nul: strip}
+          born:    {type: date, empty: "null"}
+          seen_at: {epoch: s, type: timestamptz}
+
+Every key and every word of it is checked against what is known and against the
+source; a mistake is a usage error that names its line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from migrate_db import codec
+from migrate_db.errors import Exit, MigrationError
+from migrate_db.schema import Schema
+
+#: Words of each key of a column; None: any text.
+COLUMN_KEYS: dict[str, tuple[str, ...] | None] = {
+    "type": None,
+    "rename": None,
+    "exclude": ("true", "false"),
+    "nul": ("strip",),
+    "invalid_utf8": ("latin1", "cp1252", "replace"),
+    "empty": ("null",),
+    "epoch": ("s", "ms", "us", "julian", "cocoa", "webkit"),
+    "zone": ("utc",),
+    "mixed": ("bytes", "text"),
+    "misfit": ("null",),
+    "orphans": ("keep", "null"),
+}
+TABLE_KEYS: dict[str, tuple[str, ...] | None] = {
+    "rename": None,
+    "exclude": ("true", "false"),
+    "primary_key": ("unique", "index"),
+    "unique": ("index",),
+}
+_TOP_KEYS: dict[str, tuple[str, ...] | None] = {"on_finding": ("refuse", "quarantine")}
+
+
+@dataclass(frozen=True)
+class ColumnWish:
+    """What to do with one column; empty words ask for nothing."""
+
+    type: str = ""  #: PostgreSQL type, as ``codec.named`` writes it
+    rename: str = ""
+    exclude: str = ""  #: ``true``: the column is not carried
+    nul: str = ""  #: ``strip``: NUL characters are taken out of texts
+    invalid_utf8: str = ""  #: read texts that aren't UTF-8 as this; ``replace``: U+FFFD
+    empty: str = ""  #: ``null``: '' becomes NULL
+    epoch: str = ""  #: numbers are moments, counted in this unit
+    zone: str = ""  #: ``utc``: times without a zone are UTC, others are turned to it
+    mixed: str = ""  #: texts among BLOBs become their bytes, or BLOBs among texts become texts
+    misfit: str = ""  #: ``null``: values that don't fit the type become NULL
+    orphans: str = ""  #: ``keep``: the key is made NOT VALID; ``null``: the reference is cut
+
+
+@dataclass(frozen=True)
+class TableWish:
+    """What to do with one table."""
+
+    rename: str = ""
+    exclude: str = ""
+    primary_key: str = ""  #: make it a UNIQUE (which may hold NULL) or a plain index
+    unique: str = ""  #: ``index``: uniques that rows contradict become plain indexes
+    columns: dict[str, ColumnWish] = field(default_factory=dict)
+
+    def column(self, name: str) -> ColumnWish:
+        """What is wanted of a column, by its name in the source."""
+        return self.columns.get(name, ColumnWish())
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """All wishes; names are those of the source, as it writes them."""
+
+    tables: dict[str, TableWish] = field(default_factory=dict)
+    on_finding: str = ""
+
+    def table(self, name: str) -> TableWish:
+        """What is wanted of a table, by its name in the source."""
+        return self.tables.get(name, TableWish())
+
+    def as_json(self) -> str:
+        """What a target remembers; ``remembered`` reads it."""
+        tables = {}
+        for name, table in self.tables.items():
+            columns = {column: _said(wish) for column, wish in table.columns.items()}
+            columns = {column: said for column, said in columns.items() if said}
+            said = {**_said(table), **({"columns": columns} if columns else {})}
+            if said:
+                tables[name] = said
+        plain = {"tables": tables} if tables else {}
+        return json.dumps(plain | ({"on_finding": self.on_finding} if self.on_finding else {}))
+
+
+def _said(wish: ColumnWish | TableWish) -> dict[str, object]:
+    values = {f.name: getattr(wish, f.name) for f in fields(wish) if f.name != "columns"}
+    return {key: value for key, value in values.items() if value}
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A place in the file: text, or named entries, and where it stands."""
+
+    line: int  #: counted from 1; 0: not from a file
+    text: str | None
+    entries: tuple[tuple[str, _Node], ...] = ()
+
+
+def read(path: Path, schema: Schema) -> Mapping:
+    """Read and check a mapping file.
+
+    Raises:
+        MigrationError: usage, with the line and what is known.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise _usage(f"the mapping can't be read: {why}", str(path)) from None
+    return _understood(_parsed(text, path), schema, str(path))
+
+
+def remembered(text: str, schema: Schema) -> Mapping:
+    """The mapping that a target was loaded with, from ``Mapping.as_json``."""
+    return _understood(_plain(json.loads(text)), schema, "the mapping that the target remembers")
+
+
+def chosen(mapping: Mapping, schema: Schema, include: list[str], exclude: list[str]) -> Mapping:
+    """The mapping with tables left out that ``--include`` and ``--exclude`` leave out.
+
+    Raises:
+        MigrationError: usage, a pattern that matches no table.
+    """
+    names = [table.name for table in schema.tables]
+
+    def matches(name: str, pattern: str) -> bool:
+        return fnmatchcase(name.lower(), pattern.lower())
+
+    for pattern in (*include, *exclude):
+        if not any(matches(name, pattern) for name in names):
+            raise _usage(f"no table matches {pattern!r}", "--include, --exclude", names)
+    tables = dict(mapping.tables)
+    for name in names:
+        wanted = not include or any(matches(name, pattern) for pattern in include)
+        if not wanted or any(matches(name, pattern) for pattern in exclude):
+            tables[name] = TableWish(exclude="true")
+    return Mapping(tables, mapping.on_finding)
+
+
+def _parsed(text: str, path: Path) -> _Node:
+    try:
+        import yaml  # type: ignore[import-untyped]
+    except ModuleNotFoundError:
+        raise _usage(
+            "this Python has no PyYAML, which reads the mapping",
+            str(path),
+            next="pip install PyYAML",
+        ) from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or str(error)
+        raise _usage(f"the mapping is not YAML: {problem}", place) from None
+    return _Node(1, None) if root is None else _node(root, path)
+
+
+def _node(node: Any, path: Path) -> _Node:
+    # from the nodes, not from values: a column may be called yes, null or 007
+    line = node.start_mark.line + 1
+    if node.id == "scalar":
+        return _Node(line, str(node.value))
+    if node.id != "mapping":
+        raise _usage("the mapping holds a list where names are wanted", f"{path}, line {line}")
+    return _Node(
+        line, None, tuple((str(key.value), _node(value, path)) for key, value in node.value)
+    )
+
+
+def _plain(value: object) -> _Node:
+    if isinstance(value, dict):
+        return _Node(0, None, tuple((str(key), _plain(inner)) for key, inner in value.items()))
+    return _Node(0, str(value))
+
+
+def _understood(root: _Node, schema: Schema, source: str) -> Mapping:
+    tables: dict[str, TableWish] = {}
+    top: dict[str, str] = {}
+    for key, node in _entries(root, source, "the mapping"):
+        if key != "tables":
+            top[key] = _word(key, node, _TOP_KEYS, ("tables",), source, key)
+            continue
+        known = {table.name.lower(): table for table in schema.tables}
+        for name, wishes in _entries(node, source, "tables"):
+            table = known.get(name.lower())
+            if table is None:
+                names = [t.name for t in schema.tables]
+                raise _usage(f"the source has no table {name!r}", _at(source, wishes), names)
+            columns = {column.name.lower(): column.name for column in table.columns}
+            tables[table.name] = _table(wishes, columns, source, f"tables.{name}")
+    return Mapping(tables, top.get("on_finding", ""))
+
+
+def _table(node: _Node, columns: dict[str, str], source: str, path: str) -> TableWish:
+    words: dict[str, str] = {}
+    wishes: dict[str, ColumnWish] = {}
+    for key, inner in _entries(node, source, path):
+        if key != "columns":
+            words[key] = _word(key, inner, TABLE_KEYS, ("columns",), source, f"{path}.{key}")
+            continue
+        for name, column in _entries(inner, source, f"{path}.columns"):
+            real = columns.get(name.lower())
+            if real is None:
+                raise _usage(
+                    f"{path.removeprefix('tables.')} has no column {name!r}",
+                    _at(source, column),
+                    list(columns.values()),
+                )
+            wishes[real] = _column(column, source, f"{path}.columns.{name}")
+    return TableWish(**words, columns=wishes)
+
+
+def _column(node: _Node, source: str, path: str) -> ColumnWish:
+    words = {
+        key: _word(key, inner, COLUMN_KEYS, (), source, f"{path}.{key}")
+        for key, inner in _entries(node, source, path)
+    }
+    if "type" in words:
+        line = next(inner for key, inner in node.entries if key == "type")
+        named = codec.named(words["type"])
+        if named is None:
+            raise _usage(
+                f"{path}.type: {words['type']!r} is not known", _at(source, line), codec.TYPES
+            )
+        words["type"] = named
+    wish = ColumnWish(**words)
+    if wish.epoch and wish.type and wish.type not in ("timestamp", "timestamptz", "date"):
+        raise _usage(
+            f"{path}: moments become timestamptz, timestamp or date, not {wish.type}",
+            _at(source, node),
+        )
+    return wish
+
+
+def _entries(node: _Node, source: str, path: str) -> Iterator[tuple[str, _Node]]:
+    if node.text:
+        raise _usage(f"{path}: names are wanted here, not {node.text!r}", _at(source, node))
+    seen: set[str] = set()
+    for key, inner in node.entries:
+        if key in seen:
+            raise _usage(f"{path}: {key!r} stands there twice", _at(source, inner))
+        seen.add(key)
+        yield key, inner
+
+
+def _word(
+    key: str,
+    node: _Node,
+    keys: dict[str, tuple[str, ...] | None],
+    others: tuple[str, ...],
+    source: str,
+    path: str,
+) -> str:
+    if key not in keys:
+        raise _usage(f"{path}: no such key", _at(source, node), [*others, *keys])
+    words = keys[key]
+    if node.text is None or (words is None and not node.text):
+        raise _usage(f"{path}: a word is wanted", _at(source, node), list(words or ()))
+    if words is not None and node.text.lower() not in words:
+        raise _usage(f"{path}: {node.text!r} is not known", _at(source, node), list(words))
+    if words is None:
+        return node.text
+    return "" if node.text.lower() in ("false", "refuse") else node.text.lower()
+
+
+def _at(source: str, node: _Node) -> str:
+    return f"{source}, line {node.line}" if node.line else source
+
+
+def _usage(
+    what: str, where: str, known: list[str] | tuple[str, ...] = (), next: str = ""
+) -> MigrationError:
+    shown = ", ".join(known[:40]) + (" …" if len(known) > 40 else "")
+    return MigrationError(
+        what,
+        where=where,
+        details=[f"known: {shown}"] if known else [],
+        next=next or "correct it; `migrate_db plan --write-mapping FILE` writes one to start from",
+        code=Exit.USAGE,
+    )

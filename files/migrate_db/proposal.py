@@ -1,0 +1,201 @@
+"""A mapping that lets every row be carried: what was decided, and what resolves each finding."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+
+from migrate_db import codec, sql
+from migrate_db.finding import Findings
+from migrate_db.mapping import ColumnWish, Mapping, TableWish
+from migrate_db.plan import Plan, TablePlan
+
+#: What was resolved may show what stood behind it: '' made NULL, in a key.
+_ROUNDS = 4
+
+_MEANS = {
+    "nul": "{n} values hold a NUL character, which is taken out",
+    "utf8": "{n} texts are not UTF-8; they are read as Latin-1 (or: cp1252, replace)",
+    "mixed": "{n} values are of another kind than the rest",
+    "misfit": "{n} values don't fit the type; they become NULL",
+    "empty": "{n} values are ''; they become NULL",
+    "zone": "{n} times are taken for UTC",
+    "null key": "{n} rows have NULL in the primary key, which becomes a UNIQUE",
+    "duplicate key": "{n} rows have a key that another one has; it becomes a plain index",
+    "duplicate": "{n} rows contradict a UNIQUE, which becomes a plain index",
+    "orphan": "{n} rows point at nothing; they stay, and the key is not validated (or: null)",
+    "no column": "the target's table has no such column: {n} columns are not carried",
+}
+_QUARANTINED = "{n} rows can't be in the target as it is; they go to a file"
+_HEAD = """\
+# What `migrate_db run --mapping THIS_FILE` does with {source}.
+# Change what you like; a line that is missing means: as the program decides.
+#
+# on_finding: refuse | quarantine (rows with findings go to a file)
+# a table:    rename, exclude: true, primary_key: unique | index, unique: index
+# a column:   type, rename, exclude: true
+#             nul: strip                            NUL characters are taken out of texts
+#             invalid_utf8: latin1|cp1252|replace   how to read texts that aren't UTF-8
+#             empty: null                           '' becomes NULL
+#             epoch: s|ms|us|julian|cocoa|webkit    numbers are moments, counted so
+#             zone: utc                             times are UTC, whatever they say of a zone
+#             mixed: bytes|text                     texts become bytes, or BLOBs become texts
+#             misfit: null                          what doesn't fit the type becomes NULL
+#             orphans: keep|null                    rows without a parent: stay, or point nowhere
+"""
+
+
+@dataclass
+class Proposal:
+    """A mapping, and why it says what it says."""
+
+    mapping: Mapping
+    plan: Plan
+    #: comments by table, and by table and column
+    why: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def say(self, table: str, column: str, text: str) -> None:
+        """Add a comment, once."""
+        said = self.why.setdefault((table, column), [])
+        if text not in said:
+            said.append(text)
+
+
+def propose(
+    connection: sqlite3.Connection,
+    make: Callable[[Mapping, Findings], Plan],
+    wishes: Mapping,
+) -> Proposal:
+    """Resolve every finding by a wish, without losing a row.
+
+    Args:
+        make: plans with a mapping.
+    """
+    findings = Findings()
+    proposal = Proposal(wishes, make(wishes, findings))
+    for _ in range(_ROUNDS):
+        if not findings:
+            return proposal
+        for (table, column, kind), count in findings.counts.items():
+            _resolve(connection, proposal, table, column, kind, count)
+        findings = Findings()
+        proposal.plan = make(proposal.mapping, findings)
+    if findings:
+        for (table, column, _), count in findings.counts.items():
+            proposal.say(table, column, _QUARANTINED.format(n=f"{count:,}"))
+        proposal.mapping = replace(proposal.mapping, on_finding="quarantine")
+    return proposal
+
+
+def _resolve(
+    connection: sqlite3.Connection,
+    proposal: Proposal,
+    table: str,
+    column: str,
+    kind: str,
+    count: int,
+) -> None:
+    plan = proposal.plan.table(table)
+    wish = proposal.mapping.table(table)
+    own = wish.column(column)
+    key, word = _answer(connection, plan, column, kind, own)
+    meaning = _MEANS.get(kind, "")
+    if key in ("primary_key", "unique") and not getattr(wish, key):
+        wish = (
+            replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
+        )
+        proposal.say(table, "", meaning.format(n=f"{count:,}"))
+    elif key and key not in ("primary_key", "unique") and not getattr(own, key):
+        columns = {**wish.columns, column: replace(own, **{key: word})}
+        wish = replace(wish, columns=columns)
+        proposal.say(table, column, meaning.format(n=f"{count:,}"))
+    else:
+        proposal.say(table, column, _QUARANTINED.format(n=f"{count:,}"))
+        proposal.mapping = replace(proposal.mapping, on_finding="quarantine")
+    proposal.mapping = replace(proposal.mapping, tables={**proposal.mapping.tables, table: wish})
+
+
+def _answer(
+    connection: sqlite3.Connection, plan: TablePlan, column: str, kind: str, own: ColumnWish
+) -> tuple[str, str]:
+    """Key and word of the wish that resolves a kind of finding; empty: only a quarantine does."""
+    if kind in ("nul", "utf8", "empty", "zone", "no column"):
+        return {
+            "nul": ("nul", "strip"),
+            "utf8": ("invalid_utf8", "latin1"),
+            "empty": ("empty", "null"),
+            "zone": ("zone", "utc"),
+            "no column": ("exclude", "true"),
+        }[kind]
+    if kind == "mixed":
+        return "mixed", "text" if _are_texts(connection, plan, column) else "bytes"
+    if kind == "misfit":
+        return ("misfit", "null") if plan.exists or not own.type else ("", "")
+    if kind == "orphan":
+        return "orphans", "null" if plan.exists else "keep"
+    if plan.exists:
+        return "", ""
+    return {
+        "null key": ("primary_key", "unique"),
+        "duplicate key": ("primary_key", "index"),
+        "duplicate": ("unique", "index"),
+    }.get(kind, ("", ""))
+
+
+def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:
+    """Whether all BLOBs of a column are texts that PostgreSQL takes."""
+    cell = sql.name(column)
+    row = connection.execute(
+        f"SELECT 1 FROM {plan.relation} WHERE typeof({cell}) = 'blob'"
+        f" AND (typeof(m_of_blob({cell})) = 'blob' OR instr({cell}, x'00')) LIMIT 1"
+    ).fetchone()
+    return row is None
+
+
+def render(proposal: Proposal, source: str) -> str:
+    """The file, for people to edit."""
+    lines = [_HEAD.format(source=" ".join(source.split()))]
+    if proposal.mapping.on_finding:
+        lines.append(f"on_finding: {proposal.mapping.on_finding}")
+    lines.append("tables:" if proposal.plan.schema.tables else "tables: {}")
+    planned = {plan.table.name: plan for plan in proposal.plan.tables}
+    for table in proposal.plan.schema.tables:
+        wish = proposal.mapping.table(table.name)
+        lines.append(f"  {_scalar(table.name)}:")
+        lines += [f"    # {why}" for why in proposal.why.get((table.name, ""), [])]
+        lines += [f"    {key}: {_scalar(word)}" for key, word in _words(wish)]
+        plan = planned.get(table.name)
+        if plan is None:
+            if not wish.exclude:
+                lines[-1] += " {}"
+            continue
+        lines.append("    columns:")
+        for column in table.columns:
+            lines += _column(proposal, plan, column.name, column.declared)
+    return "\n".join(lines) + "\n"
+
+
+def _column(proposal: Proposal, plan: TablePlan, name: str, declared: str) -> list[str]:
+    wish = plan.wish.column(name)
+    carried = next((c for c in plan.columns if c.source == name), None)
+    words = dict(_words(wish))
+    if carried is not None and (chosen := codec.named(carried.codec.type)):
+        words = {"type": chosen} | words
+    shown = ", ".join(f"{key}: {_scalar(word)}" for key, word in words.items())
+    said = " ".join(declared.split())
+    why = [f"      # {text}" for text in proposal.why.get((plan.table.name, name), [])]
+    return [*why, f"      {_scalar(name)}: {{{shown}}}" + (f"  # declared {said}" if said else "")]
+
+
+def _words(wish: TableWish | ColumnWish) -> list[tuple[str, str]]:
+    values = [(f.name, getattr(wish, f.name)) for f in fields(wish) if f.name != "columns"]
+    return [(key, str(value)) for key, value in values if value]
+
+
+def _scalar(text: str) -> str:
+    """A YAML scalar; JSON's strings are YAML's, too."""
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\([0-9,]+\))?|[A-Za-z][a-z ]*[a-z]", text)
+    return text if plain and "," not in text else json.dumps(text)

@@ -1,0 +1,149 @@
+"""Rows that stay behind: which ones, why, and a file with everything to put them back.
+
+While a run lasts, what names them lies in a file beside the snapshot, which
+every connection to the snapshot attaches as ``quarantine``.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import datetime, timezone
+from pathlib import Path
+
+from migrate_db import functions, source, sql
+from migrate_db.errors import MigrationError
+from migrate_db.finding import Finding
+from migrate_db.inspection import identity
+from migrate_db.schema import Table
+
+
+class Quarantine:
+    """The rows that stay behind."""
+
+    def __init__(self, connection: sqlite3.Connection, directory: Path) -> None:
+        self._connection = connection
+        self._numbers: dict[str, int] = {}
+        source.attach_quarantine(connection, directory)
+        connection.execute(
+            "CREATE TABLE quarantine.reasons (table_name TEXT, row, key TEXT, column_name TEXT,"
+            " value TEXT, reason TEXT)"
+        )
+
+    def add(self, finding: Finding) -> bool:
+        """Keep a row out; False if the finding isn't about one row."""
+        if finding.row is None:
+            return False
+        place = self._place(finding.table)
+        if place is None:
+            number = self._numbers[finding.table] = len(self._numbers)
+            place = f"quarantine.rows_{number}"
+            # a rowid, or the text of a key
+            self._connection.execute(f"CREATE TABLE {place} (row PRIMARY KEY) WITHOUT ROWID")
+        self._connection.execute(f"INSERT OR IGNORE INTO {place} VALUES (?)", (finding.row,))
+        self._connection.execute(
+            "INSERT INTO quarantine.reasons VALUES (?, ?, ?, ?, ?, ?)",
+            (finding.table, finding.row, finding.key, finding.column, finding.value,
+             finding.reason),
+        )  # fmt: skip
+        return True
+
+    def relation(self, table: Table, plain: str) -> str:
+        """The rows of a table without those, as SQL after FROM."""
+        place = self._place(table.name)
+        if place is None:
+            return plain
+        row = identity(table)
+        # a rowid that isn't a column would be hidden by the parentheses
+        named = "" if table.without_rowid or table.rowid_alias else f"{row} AS {row}, "
+        return f"(SELECT {named}* FROM {plain} WHERE {row} NOT IN (SELECT row FROM {place}))"
+
+    def count(self, table: Table) -> int:
+        """How many rows of a table stay behind."""
+        place = self._place(table.name)
+        if place is None:
+            return 0
+        return int(self._connection.execute(f"SELECT count(*) FROM {place}").fetchone()[0])
+
+    def _place(self, table: str) -> str | None:
+        number = self._numbers.get(table)
+        return None if number is None else f"quarantine.rows_{number}"
+
+    def write(self, tables: tuple[Table, ...], snapshot: Path, path: Path) -> int:
+        """Write the rows, as they are stored, and why each is there, into a file of its own.
+
+        Args:
+            snapshot: the file that the rows are in.
+            path: must not exist yet.
+
+        Returns:
+            how many rows were written.
+
+        Raises:
+            MigrationError: the file can't be written, or would replace another.
+        """
+        self._connection.commit()
+        aside = path.with_name(path.name + ".partial")
+        aside.unlink(missing_ok=True)
+        try:
+            os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            file = sqlite3.connect(aside.absolute().as_uri(), uri=True)
+            try:
+                rows = self._fill(file, tables, snapshot)
+            finally:
+                file.close()
+            with aside.open("rb") as written:
+                os.fsync(written.fileno())
+            os.link(aside, path)  # never over another one
+            aside.unlink()
+        except (OSError, sqlite3.Error) as error:
+            aside.unlink(missing_ok=True)
+            why = getattr(error, "strerror", None) or str(error)
+            raise MigrationError(
+                f"the quarantine file can't be written: {why}",
+                where=str(path),
+                next="pass another one with --quarantine-file; nothing was changed",
+            ) from None
+        return rows
+
+    def _fill(self, file: sqlite3.Connection, tables: tuple[Table, ...], snapshot: Path) -> int:
+        encoding = self._connection.execute("PRAGMA main.encoding").fetchone()[0]
+        named = encoding.decode() if isinstance(encoding, bytes) else encoding
+        file.execute(f"PRAGMA encoding = '{named}'")
+        file.text_factory = bytes
+        # rows come as they were, whatever a CHECK says
+        file.execute("PRAGMA ignore_check_constraints = ON")
+        uri = snapshot.absolute().as_uri() + "?mode=ro&immutable=1"
+        file.execute("CREATE TABLE migrate_db_reasons (table_name TEXT, key TEXT,"
+                     " column_name TEXT, value TEXT, reason TEXT)")  # fmt: skip
+        held = {table.name: table for table in tables if table.name in self._numbers}
+        for table in held.values():
+            file.execute(table.sql)
+        file.execute("ATTACH ? AS snapshot", (uri,))
+        path = snapshot.with_name(source.QUARANTINE)
+        file.execute("ATTACH ? AS quarantine", (path.absolute().as_uri(),))
+        total = 0
+        functions.register(file)
+        for table in held.values():
+            columns = sql.names([c.name for c in table.columns if not c.generated])
+            row = identity(table)
+            if not table.without_rowid and not table.rowid_alias:
+                columns = f"{row}, {columns}"
+            done = file.execute(
+                f"INSERT INTO main.{sql.name(table.name)} ({columns})"
+                f" SELECT {columns} FROM snapshot.{sql.name(table.name)}"
+                f" WHERE {row} IN (SELECT row FROM {self._place(table.name)})"
+            )
+            total += done.rowcount
+        file.execute(
+            "INSERT INTO main.migrate_db_reasons SELECT table_name, key, column_name, value,"
+            " reason FROM quarantine.reasons"
+        )
+        file.commit()
+        return total
+
+
+def default_path(original: Path, beside: Path | None) -> Path:
+    """Where a quarantine goes if the operator doesn't say."""
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    return (beside or Path()) / f"{original.stem}-quarantine-{stamp}.db"

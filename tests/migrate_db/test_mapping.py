@@ -1,0 +1,219 @@
+"""The operator's mapping: what it changes is listed, proved and remembered; the rest stays."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .program import Program, ask, fetch, sqlite
+
+DIRTY = """
+CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT);
+INSERT INTO parents VALUES (1, 'one');
+CREATE TABLE t (
+    id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES parents(id), name TEXT, note TEXT,
+    raw TEXT, seen_at DATETIME, born TEXT, mixed BLOB, "yes" INT
+);
+INSERT INTO t VALUES
+    (1, 1, 'plain', 'fine', 'é', 1700000000, '2001-02-03', x'00ff', 1),
+    (2, 7, 'a' || char(0) || 'b', '', CAST(x'e9e8' AS TEXT), 1700000000.5, '', 'text', 2),
+    (3, NULL, 'é' || char(0), NULL, CAST(x'ff' AS TEXT), NULL, NULL, 12.5, NULL);
+CREATE TABLE keys (k TEXT PRIMARY KEY, v INT);
+INSERT INTO keys VALUES ('a', 1), (NULL, 2), (NULL, 2);
+CREATE TABLE loose (k PRIMARY KEY);
+INSERT INTO loose VALUES (1), ('1');
+CREATE TABLE once (u, UNIQUE (u));
+INSERT INTO once VALUES (1), ('1'), (NULL), (NULL);
+"""
+
+
+@pytest.fixture
+def dirty(tmp_path: Path) -> Path:
+    return sqlite(tmp_path / "dirty.db", DIRTY)
+
+
+def test_every_wish_is_done_listed_proved_and_remembered(
+    program: Program, dirty: Path, tmp_path: Path
+) -> None:
+    assert program.run(dirty).code == 1
+    wishes = tmp_path / "wishes.yml"
+    wishes.write_text(
+        """
+        tables:
+          T:  # SQLite's names have no case
+            rename: things
+            columns:
+              parent_id: {orphans: null}
+              name: {nul: strip, type: varchar(20)}
+              note: {empty: null}
+              raw: {invalid_utf8: latin1}
+              seen_at: {epoch: s}
+              born: {type: date, empty: null}
+              mixed: {mixed: bytes}
+              yes: {exclude: true}
+          keys: {primary_key: unique}
+          loose: {exclude: true}
+          once: {unique: index}
+        """
+    )
+    result = program.run(dirty, "--mapping", wishes)
+    assert (result.code, result.verdict) == (0, "migrated"), result.out
+    rows = ask(program.url, "SELECT * FROM things ORDER BY id")
+    assert [row[1:4] for row in rows] == [
+        (1, "plain", "fine"),
+        (None, "ab", None),
+        (None, "é", None),
+    ]
+    assert [row[4] for row in rows] == ["é", "éè", "ÿ"]
+    assert [str(row[5]) for row in rows] == [
+        "2023-11-14 22:13:20+00:00", "2023-11-14 22:13:20.500000+00:00", "None",
+    ]  # fmt: skip
+    assert [str(row[6]) for row in rows] == ["2001-02-03", "None", "None"]
+    assert [row[7] for row in rows] == [b"\x00\xff", b"text", b"12.5"]
+    assert len(rows[0]) == 8, "a column that was not wanted"
+    assert ask(program.url, "SELECT to_regclass('loose')") == [(None,)]
+    assert {
+        (c["column"], c["key"], c["value"], c["reason"]) for c in result.report["conversions"]
+    } >= {
+        ("parent_id", "id=2", "7", "becomes NULL"), ("note", "id=2", "", "becomes NULL"),
+        ("raw", "id=3", "\\xff", "becomes ÿ"), ("mixed", "id=2", "text", "becomes X'74657874'"),
+        ("name", "id=2", "a\\x00b", "becomes ab"),
+        ("seen_at", "id=1", "1700000000", "becomes 2023-11-14 22:13:20.000000+00:00"),
+    }  # fmt: skip
+    counts = {(c["table"], c["column"]): c["values"] for c in result.report["converted"]}
+    assert counts == {("t", "parent_id"): 1, ("t", "name"): 2, ("t", "note"): 1, ("t", "raw"): 2,
+                      ("t", "seen_at"): 2, ("t", "born"): 1, ("t", "mixed"): 2}  # fmt: skip
+    left = {(u["kind"], u["name"]) for u in result.report["uncarried"]}
+    assert {("column", "t.yes"), ("table", "loose"), ("primary key", "keys")} <= left
+
+    # what the target remembers is what is compared, with and without the file
+    for words in ([], ["--mapping", wishes]):
+        assert program.verify(dirty, *words).verdict == "equal"
+        assert program.run(dirty, *words).verdict == "already migrated"
+    ask(program.url, "UPDATE things SET seen_at = seen_at + interval '1 microsecond' WHERE id = 1")
+    assert program.verify(dirty).report["proof"]["tables"][-1]["different"] + sum(
+        t["different"] for t in program.verify(dirty).report["proof"]["tables"]
+    ) > 0  # fmt: skip
+    sqlite(dirty, "INSERT INTO t (id, note, seen_at) VALUES (4, '', 1)")
+    assert program.run(dirty, "--catch-up").verdict == "caught up"
+    assert ask(program.url, "SELECT note, seen_at::text FROM things WHERE id = 4") == [
+        (None, "1970-01-01 00:00:01+00")
+    ]
+
+
+def test_the_written_mapping_lets_everything_be_carried(
+    program: Program, dirty: Path, tmp_path: Path
+) -> None:
+    proposed = tmp_path / "proposed.yml"
+    assert program("plan", dirty, "--write-mapping", proposed, url="none").code == 1
+    text = proposed.read_text()
+    for line in (
+        "# 2 values hold a NUL character", "nul: strip", "invalid_utf8: latin1", "orphans: keep",
+        "# 2 rows have NULL in the primary key", "primary_key: unique", "primary_key: index",
+        "unique: index", "mixed: bytes", "seen_at: {type: double precision}  # declared DATETIME",
+    ):  # fmt: skip
+        assert line in text, text
+    result = program.run(dirty, "--mapping", proposed)
+    assert result.code == 0, result.out
+    counts = "SELECT (SELECT count(*) FROM {}t), (SELECT count(*) FROM {}keys)," \
+             " (SELECT count(*) FROM {}loose), (SELECT count(*) FROM {}once)"  # fmt: skip
+    assert ask(program.url, counts.replace("{}", "")) == fetch(dirty, counts.replace("{}", ""))
+    assert ask(program.url, "SELECT parent_id FROM t ORDER BY id") == [(1,), (7,), (None,)]
+    assert ask(program.url, "SELECT convalidated FROM pg_constraint WHERE contype = 'f'") == [
+        (False,)
+    ]
+    verified = program.verify(dirty)
+    assert verified.verdict == "equal", verified.text
+    assert program("plan", dirty, "--mapping", proposed, url="none").code == 0
+
+
+def test_a_clean_source_gets_a_mapping_that_changes_nothing(
+    program: Program, brainer: Path, tmp_path: Path
+) -> None:
+    proposed = tmp_path / "proposed.yml"
+    before = program("plan", brainer, "--write-mapping", proposed, url="none")
+    after = program("plan", brainer, "--mapping", proposed, url="none")
+    assert (before.code, after.code) == (0, 0)
+    assert before.report["ddl"] == after.report["ddl"] and not after.report["converted"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("tables: {nothing: {}}", "the source has no table 'nothing'"),
+        ("tables:\n  t:\n    columns:\n      nme: {nul: strip}", "t has no column 'nme'"),
+        ("tables:\n  t:\n    columns: {name: {null: strip}}", "no such key"),
+        ("tables:\n  t:\n    columns: {name: {nul: keep}}", "'keep' is not known"),
+        ("tables:\n  t:\n    columns: {name: {type: blobby}}", "'blobby' is not known"),
+        ("tables:\n  t:\n    columns: {name: {type: text, epoch: s}}", "not text"),
+        ("tables:\n  t: {exclude: true}\n  t: {}", "stands there twice"),
+        ("tables: [t]", "a list where names are wanted"),
+        ("tables:\n\tt: {}", "not YAML"),
+        ("on_finding: ignore", "'ignore' is not known"),
+        ("tabels: {}", "no such key"),
+    ],
+)
+def test_a_mistake_in_the_mapping_names_its_line(
+    program: Program, dirty: Path, tmp_path: Path, text: str, says: str
+) -> None:
+    (tmp_path / "m.yml").write_text(text)
+    result = program.check(dirty, "--mapping", tmp_path / "m.yml")
+    assert result.code == 2 and says in result.error, result.error
+    assert f"line {text.count(chr(10)) + 1}" in result.error
+    assert "known:" in result.error or "known" not in says or "columns" in text
+
+
+def test_tables_of_the_app_keep_their_types(program: Program, tmp_path: Path) -> None:
+    """What Django and others do: naive UTC times in SQLite, timestamptz in PostgreSQL."""
+    source = sqlite(
+        tmp_path / "app.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME, n INT, u CHAR(32), extra TEXT,"
+        " v VARCHAR(3), must TEXT);"
+        "INSERT INTO t VALUES (1, '2024-01-01 10:00:00.5', '', hex(zeroblob(16)), 'x', 'abc', 'm'),"
+        " (2, '2024-01-01T10:00:00+02:00', 7, NULL, 'y', 'abcd', NULL);",
+    )
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, at timestamptz, n int, u uuid,"
+                     " v varchar(3), must text NOT NULL)")  # fmt: skip
+    kinds = {f["kind"] for f in program.check(source, url=program.url).report["findings"]}
+    assert kinds == {"zone", "empty", "no column", "misfit", "null"}
+    proposed = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", proposed)
+    for words in ("zone: utc", "empty: null", "exclude: true", "on_finding: quarantine"):
+        assert words in proposed.read_text(), proposed.read_text()
+    result = program.run(source, "--mapping", proposed, "--quarantine-file", tmp_path / "q.db")
+    assert (result.code, result.verdict) == (3, "migrated, 1 rows quarantined"), result.out
+    assert ask(program.url, "SELECT id, at::text, n, u::text FROM t") == [
+        (1, "2024-01-01 10:00:00.5+00", None, "00000000-0000-0000-0000-000000000000")
+    ]
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("tables: {t: {columns: {n: {type: bigint}}}}")
+    result = program.check(source, "--mapping", wrong, url=program.url)
+    assert result.code == 2 and "t.n as bigint" in result.error
+
+
+def test_some_tables(program: Program, dirty: Path) -> None:
+    result = program.run(dirty, "--include", "p*", "--include", "T", "--exclude", "t")
+    assert result.code == 0, result.out
+    assert [t["name"] for t in result.report["tables"]] == ["parents"]
+    assert program.verify(dirty).verdict == "equal", "it is remembered"
+    result = program.check(dirty, "--include", "t")
+    assert ("foreign key", "table parents is left out") not in result.report["uncarried"]
+    planned = program("plan", dirty, "--include", "t", url="none")
+    assert any("parents is left out" in u["reason"] for u in planned.report["uncarried"])
+    result = program.check(dirty, "--exclude", "nothing*")
+    assert result.code == 2 and "'nothing*'" in result.error and "parents" in result.error
+
+
+def test_times_counted_in_other_ways(program: Program, tmp_path: Path) -> None:
+    units = {"s": 1_000_000_000, "ms": 1_000_000_000_000, "us": 10**15, "webkit": 12_644_473_600 * 10**6
+             + 10**15 - 10**15, "cocoa": 0, "julian": 2_451_910.5}  # fmt: skip
+    columns = ", ".join(f"{unit} DATETIME" for unit in units)
+    source = sqlite(tmp_path / "t.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, {columns})",
+                    (f"INSERT INTO t VALUES (1, {', '.join('?' * len(units))})",
+                     [tuple(units.values())]))  # fmt: skip
+    wishes = {unit: {"epoch": unit, "type": "timestamp"} for unit in units}
+    (tmp_path / "m.yml").write_text(json.dumps({"tables": {"t": {"columns": wishes}}}))
+    assert program.run(source, "--mapping", tmp_path / "m.yml").code == 0
+    row = dict(zip(units, map(str, ask(program.url, "SELECT * FROM t")[0][1:]), strict=True))
+    assert row["s"] == row["ms"] == row["us"] == "2001-09-09 01:46:40"
+    assert row["cocoa"] == row["julian"] == "2001-01-01 00:00:00"

@@ -1,0 +1,117 @@
+"""Rows with findings go to a file with all that is needed to put them back; the rest is proved."""
+
+import json
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from .program import Program, ask, beside, fetch, image, sqlite
+
+SCRIPT = """
+PRAGMA foreign_keys = OFF;
+CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE b (id INTEGER PRIMARY KEY, a INT REFERENCES a, boss INT REFERENCES b);
+CREATE TABLE c (code TEXT, n INT, b INT REFERENCES b, x VARCHAR(5) CHECK (x <> 'no'),
+    twice AS (n * 2), PRIMARY KEY (code, n)) WITHOUT ROWID;
+CREATE TABLE d (k TEXT PRIMARY KEY, "rowid" TEXT);
+CREATE TABLE e (x, UNIQUE (x));
+INSERT INTO a VALUES (1, 'fine'), (2, 'NUL' || char(0)), (3, CAST(x'ff' AS TEXT));
+INSERT INTO b VALUES (1, 1, NULL), (2, 2, NULL), (3, 1, 2), (4, 1, 9), (5, 1, 1);
+INSERT INTO c (code, n, b, x) VALUES ('é''', 1, 3, 'x'), ('k', 1, 1, 'y'), ('k', 2, 5, 'z');
+INSERT INTO d VALUES ('a', '1'), (NULL, '2'), (NULL, NULL);
+INSERT INTO e VALUES (1), ('1'), (1.5), (NULL);
+"""
+#: What must stay behind: bad text, its children and theirs, NULL keys, a second 1.
+GONE = {"a": 2, "b": 3, "c": 1, "d": 2, "e": 1}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "source").mkdir()
+    return sqlite(tmp_path / "source" / "app.db", SCRIPT)
+
+
+def test_the_rest_arrives_and_what_stays_can_be_put_back(
+    program: Program, source: Path, tmp_path: Path
+) -> None:
+    before = beside(source)
+    aside = tmp_path / "aside.db"
+    result = program.run(source, "--on-finding", "quarantine", "--quarantine-file", aside)
+    assert (result.code, result.verdict) == (3, "migrated, 9 rows quarantined"), result.out
+    assert {t["name"]: t["quarantined"] for t in result.report["tables"]} == GONE
+    assert result.report["proof"]["tables"] and str(aside) in result.text
+    assert beside(source) == before and list(program.work.iterdir()) == []
+    assert stat.S_IMODE(aside.stat().st_mode) == 0o600
+
+    # put back, the rows and those that arrived are the source again
+    held = sqlite3.connect(aside)
+    held.text_factory = bytes
+    whole = sqlite3.connect(source)
+    whole.text_factory = bytes
+    for table, count in GONE.items():
+        kept = held.execute(f"SELECT * FROM {table}").fetchall()
+        everything = whole.execute(f"SELECT * FROM {table}").fetchall()
+        assert len(kept) == count and set(kept) <= set(everything)
+        (arrived,) = ask(program.url, f"SELECT count(*) FROM {table}")
+        assert arrived[0] + count == len(everything)
+    assert held.execute("SELECT name FROM a WHERE id = 3").fetchone() == (b"\xff",)
+    reasons = {
+        (t.decode(), k.decode()): r.decode()
+        for t, k, r in held.execute("SELECT table_name, key, reason FROM migrate_db_reasons")
+    }
+    assert len(reasons) == 9
+    assert "not valid UTF-8" in reasons["a", "id=3"] and "NUL" in reasons["a", "id=2"]
+    assert "quarantined" in reasons["b", "id=3"] and "doesn't exist" in reasons["b", "id=4"]
+    assert "quarantined" in reasons["c", "code='é''' n=1"]
+    held.close()
+
+    # every later look leaves the same rows out, and says so
+    for later in (program.verify(source), program.run(source)):
+        assert later.code == 3 and later.verdict.endswith(", 9 rows quarantined"), later.out
+    assert program.verify(source, "--on-finding", "refuse").code == 3
+    ask(program.url, "DELETE FROM e WHERE x = '1.5'")
+    assert program.verify(source).verdict == "different"
+    sqlite(source, "INSERT INTO b VALUES (6, 3, NULL), (7, 1, NULL)")
+    result = program.run(source, "--catch-up", "--quarantine-file", tmp_path / "second.db")
+    assert result.verdict == "caught up, 10 rows quarantined", result.out
+    assert fetch(tmp_path / "second.db", "SELECT count(*) FROM b") == [(4,)]
+
+
+def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(
+    program: Program, source: Path, tmp_path: Path
+) -> None:
+    ask(program.url, "CREATE TABLE bystander (x int)")
+    before = image(program.url)
+    aside = tmp_path / "aside.db"
+    aside.write_bytes(b"mine")
+    words = ("--on-finding", "quarantine", "--quarantine-file", aside)
+    result = program.run(source, *words)
+    assert result.code == 1 and "File exists" in result.error and aside.read_bytes() == b"mine"
+    assert program.run(source, *words, "--rehearse").verdict == "rehearsed, 9 rows quarantined"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["aside.db", "source", "work"]
+    assert image(program.url) == before
+    # beside the report, named for the moment, if nobody says where
+    result = program.run(source, "--on-finding", "quarantine")
+    assert "/app-quarantine-2" in result.report["quarantine_file"]
+
+
+def test_check_lists_them_all(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "many.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT);"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+        " INSERT INTO t SELECT i, 'a' || char(0) || i FROM n",
+    )
+    result = program.check(source, "--findings", tmp_path / "all.jsonl")
+    assert result.code == 1
+    assert [f["key"] for f in result.report["findings"]] == [f"id={i}" for i in range(1, 20001)]
+    assert result.report["finding_counts"] == [
+        {"table": "t", "column": "x", "kind": "nul", "count": 20000}
+    ]
+    lines = (tmp_path / "all.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["key"] == "id=20000" and len(lines) == 20000
+    assert "19,995 more like this" in result.text and len(result.told) < 20
+    result = program.check(source, "--on-finding", "quarantine")
+    assert (result.code, result.verdict) == (3, "ready, 20,000 rows quarantined")
