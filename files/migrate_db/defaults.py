@@ -83,10 +83,13 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
     kind, codec_type = kind_of(planned.codec), planned.codec.type
     cast = re.fullmatch(r"(?i)cast\((.*)as(?:integer|int|bigint)\)", plain)
     lowered = _outside_strings(cast.group(1) if cast else plain)
-    if lowered in _SECONDS or lowered in _SECONDS_AS_TEXT:
-        numeric = lowered in _SECONDS or cast or column.affinity in ("INTEGER", "NUMERIC")
-        if kind == "int" and numeric:
-            return "floor(extract(epoch FROM now()))::bigint"
+    seconds, _, factor = lowered.partition("*")
+    if seconds in _SECONDS or seconds in _SECONDS_AS_TEXT:
+        computed = seconds in _SECONDS or cast or factor
+        if kind == "int" and (computed or column.affinity in ("INTEGER", "NUMERIC")):
+            text = "floor(extract(epoch FROM now()))::bigint"
+            if not factor or factor == "1000":
+                return f"({text} * 1000)" if factor else text
         raise Untranslated(f"seconds since 1970 where {codec_type} is held")
     form = _PRESENT.get(lowered)
     if form is None:

@@ -208,7 +208,8 @@ class Journey:
         except psycopg.Error as error:
             if not is_about_the_statement(error):
                 raise
-            reason = (error.diag.message_primary or str(error)).strip()
+            told = (error.diag.message_primary or str(error), error.diag.message_detail)
+            reason = ": ".join(part.strip() for part in told if part)
             self.report.uncarried.append(
                 schema.Uncarried(statement.kind, statement.name, f"PostgreSQL says: {reason}")
             )

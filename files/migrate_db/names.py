@@ -16,7 +16,8 @@ BYTES = 63
 
 
 def fitting(wanted: str) -> str:
-    """The same name, or a stable short form of an overlong one."""
+    """The same name, or a stable short form of an overlong one; PostgreSQL has no empty ones."""
+    wanted = wanted or "unnamed"
     return wanted if len(wanted.encode("utf-8")) <= BYTES else _marked(wanted, wanted)
 
 
@@ -44,7 +45,7 @@ class Names:
             kind: what gets the name, for the notes.
             owner: the table it belongs to; two of the same name get different ones.
         """
-        given, why = fitting(wanted), "too long"
+        given, why = fitting(wanted), "too long" if wanted else "empty"
         for attempt in range(1000):
             if given not in self.taken:
                 break

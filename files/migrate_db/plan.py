@@ -558,7 +558,8 @@ def _notes(draft: _Draft) -> list[str]:
         if exists and column.name not in carried and not draft.wish.column(column.name).exclude
     ]
     if draft.target != table.name:
-        why = "renamed" if draft.wish.rename else "the name is too long"
+        why = "the name is too long" if table.name else "the name is empty"
+        why = "renamed" if draft.wish.rename else why
         notes.append(f"table {table.name}: {why}, it becomes {draft.target}")
     for found in scanned.columns:
         column = table.column(found.column)
@@ -566,7 +567,7 @@ def _notes(draft: _Draft) -> list[str]:
         place = f"{table.name}.{found.column}"
         if not exists and draft.names[found.column] != found.column:
             why = "PostgreSQL keeps that name" if found.column in _SYSTEM_COLUMNS else "too long"
-            why = "renamed" if wish.rename else why
+            why = "renamed" if wish.rename else why if found.column else "empty"
             notes.append(f"{place}: {why}, it becomes {draft.names[found.column]}")
         if found.codec is not found.declared and not found.misfits and not exists:
             notes.append(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from migrate_db import sql
+from migrate_db.errors import MigrationError
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.target import Target
+
+#: Sequences asked at once.
+_BATCH = 50
 
 
 @dataclass(frozen=True)
@@ -25,60 +30,100 @@ class Sequence:
 
 
 def advance(target: Target, plan: Plan) -> None:
-    """Move every sequence past max(column) and past SQLite's own memory; never back."""
-    for owned in _owned(target, plan):
-        if owned.next(target) > owned.used(target):
-            continue
+    """Move every sequence past max(column) and past SQLite's own memory; never back.
+
+    Raises:
+        MigrationError: a table of the app's own has no number left.
+    """
+    behind: dict[str, tuple[_Numbered, int]] = {}
+    for numbered, found in _read(target, plan):
+        if not found.sound:  # two tables may ask the same one
+            _, before = behind.get(numbered.sequence, (numbered, 0))
+            behind[numbered.sequence] = (numbered, max(found.highest, before))
+    for numbered, highest in behind.values():
+        if highest >= numbered.last:
+            column = f"{sql.name(numbered.plan.target)} ALTER COLUMN {sql.name(numbered.column)}"
+            raise MigrationError(
+                f"{numbered.plan.target}.{numbered.column}: {highest} is in use, and its sequence"
+                f" ends at {numbered.last}: a new row would get no number",
+                where=str(target),
+                next=f"ALTER TABLE {column} TYPE bigint; ALTER SEQUENCE {numbered.sequence} AS bigint;"
+                " then run again",
+            )
         # RESTART is undone with the transaction, setval() is not
-        restart = f"RESTART WITH {owned.used(target) + 1}"
-        if owned.identity:
-            target.execute(f"ALTER TABLE {owned.place} ALTER COLUMN {owned.name} {restart}")
-        else:
-            target.execute(f"ALTER SEQUENCE {owned.sequence} {restart}")
+        target.execute(f"ALTER SEQUENCE {numbered.sequence} RESTART WITH {highest + 1}")
 
 
 def read(target: Target, plan: Plan) -> list[Sequence]:
     """Where every sequence stands; changes nothing."""
-    return [
-        Sequence(owned.plan.table.name, owned.column, owned.next(target), owned.used(target))
-        for owned in _owned(target, plan)
-    ]
+    return [found for _, found in _read(target, plan)]
 
 
 @dataclass(frozen=True)
-class _Owned:
-    """A column and the sequence that belongs to it."""
+class _Numbered:
+    """A column and the sequence that its new rows ask."""
 
     plan: TablePlan
-    place: str  #: quoted table in the target
     column: str
     sequence: str  #: quoted, with its schema
-    identity: bool
+    step: int
+    last: int  #: the sequence ends here
 
-    @property
-    def name(self) -> str:
-        return sql.name(self.column)
+    def query(self, number: int, schema: str) -> str:
+        """One row: the given number, where the sequence stands, the highest in the column."""
+        place, column = sql.qualified(schema, self.plan.target), sql.name(self.column)
+        return (
+            f"SELECT {number}, CASE WHEN is_called THEN last_value + {self.step}"
+            f" ELSE last_value END, (SELECT coalesce(max({column}), 0) FROM {place})"
+            f" FROM {self.sequence}"
+        )
 
-    def next(self, target: Target) -> int:
-        following = "CASE WHEN is_called THEN last_value + 1 ELSE last_value END"
-        return int(str(target.value(f"SELECT {following} FROM {self.sequence}")))
-
-    def used(self, target: Target) -> int:
-        highest = int(str(target.value(f"SELECT coalesce(max({self.name}), 0) FROM {self.place}")))
+    def remembered(self) -> int:
+        """The highest number that SQLite knows of, rows that are gone included."""
         alias = self.plan.table.rowid_alias
         ours = any((c.source, c.target) == (alias, self.column) for c in self.plan.columns)
-        return max(highest, self.plan.highest) if ours else highest
+        return self.plan.highest if ours else 0
 
 
-def _owned(target: Target, plan: Plan) -> list[_Owned]:
-    found = []
-    for table in plan.tables:
-        place = sql.qualified(target.schema, table.target)
-        rows = target.connection.execute(
-            "SELECT attname, pg_get_serial_sequence(%s, attname), attidentity <> ''"
-            " FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
-            " AND NOT attisdropped ORDER BY attnum",
-            (place, place),
-        ).fetchall()
-        found += [_Owned(table, place, *row) for row in rows if row[1] is not None]
-    return found
+def _read(target: Target, plan: Plan) -> Iterator[tuple[_Numbered, Sequence]]:
+    columns = _numbered(target, plan)
+    for begin in range(0, len(columns), _BATCH):
+        batch = columns[begin : begin + _BATCH]
+        queries = (numbered.query(i, target.schema) for i, numbered in enumerate(batch))
+        rows = target.execute(" UNION ALL ".join(queries)).fetchall()
+        for i, following, highest in sorted(rows):
+            numbered = batch[i]
+            used = max(int(highest), numbered.remembered())
+            table = numbered.plan.table.name
+            yield numbered, Sequence(table, numbered.column, int(following), used)
+
+
+def _numbered(target: Target, plan: Plan) -> list[_Numbered]:
+    """Columns whose identity or default asks a sequence, whoever owns it."""
+    rows = target.connection.execute(
+        """
+        SELECT DISTINCT c.relname, a.attname, a.attnum,
+               format('%%I.%%I', n.nspname, s.relname), q.seqincrement, q.seqmax
+        FROM pg_class c
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
+        JOIN pg_depend d ON (d.deptype = 'i' AND d.classid = 'pg_class'::regclass
+                             AND d.refclassid = 'pg_class'::regclass
+                             AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)
+                         OR (d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+                             AND d.refclassid = 'pg_class'::regclass)
+        JOIN pg_class s ON s.relkind = 'S'
+             AND s.oid = CASE WHEN d.deptype = 'i' THEN d.objid ELSE d.refobjid END
+        JOIN pg_namespace n ON n.oid = s.relnamespace
+        JOIN pg_sequence q ON q.seqrelid = s.oid
+        WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)
+          AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+        ORDER BY c.relname, a.attnum
+        """,
+        (sql.name(target.schema), [table.target for table in plan.tables]),
+    ).fetchall()
+    tables = {table.target: table for table in plan.tables}
+    return [
+        _Numbered(tables[table], column, sequence, int(step), int(last))
+        for table, column, _, sequence, step, last in rows
+    ]

@@ -184,7 +184,8 @@ def test_defaults_of_every_kind(program: Program, tmp_path: Path) -> None:
             off BOOLEAN DEFAULT '0', nil TEXT DEFAULT NULL, dec NUMERIC(10,2) DEFAULT 9.5,
             day DATE DEFAULT CURRENT_DATE, clock TIME DEFAULT CURRENT_TIME, at DATETIME DEFAULT (datetime('now')),
             at2 TEXT DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')), unix INTEGER DEFAULT (strftime('%s', 'now')),
-            unix2 INTEGER DEFAULT (unixepoch()), j JSON DEFAULT '{}', tday TEXT DEFAULT CURRENT_DATE,
+            unix2 INTEGER DEFAULT (unixepoch()), ms BIGINT DEFAULT (strftime('%s', 'now') * 1000),
+            j JSON DEFAULT '{}', tday TEXT DEFAULT CURRENT_DATE,
             past DATETIME DEFAULT '2024-01-01 00:00:00', past_day DATE DEFAULT '1970-01-01',
             uid TEXT DEFAULT (lower(hex(randomblob(16)))), loc TEXT DEFAULT (datetime('now', 'localtime')),
             wrong INTEGER DEFAULT 'none');
@@ -195,11 +196,12 @@ def test_defaults_of_every_kind(program: Program, tmp_path: Path) -> None:
     (row,) = ask(program.url, "INSERT INTO t (id) VALUES (9) RETURNING hex, sum, neg, e, txt, n, dq, word, bl,"
                  " yes, off, nil, dec::text, j::text, past::text, past_day::text,"
                  " day = timezone('utc', now())::date, clock = date_trunc('second', timezone('utc', now()))::time,"
-                 " at = timezone('utc', now()), at2, unix, unix2, tday")  # fmt: skip
+                 " at = timezone('utc', now()), at2, unix, unix2, tday, ms")  # fmt: skip
     assert row[:19] == (31, 3, -1.5, 1000.0, "ab", "5", "d'q", "bare", b"\x00\xff", True, False, None,
                         "9.50", "{}", "2024-01-01 00:00:00", "1970-01-01", True, True, True)  # fmt: skip
     assert row[19][10] == "T" and row[19][-1] == "Z" and row[22] == row[19][:10]
     assert abs(row[20] - row[21]) < 2 and row[20] > 1_700_000_000
+    assert abs(row[23] / 1000 - row[20]) < 2
 
 
 def test_conflict_clauses_are_named(program: Program, tmp_path: Path) -> None:
@@ -315,3 +317,43 @@ def _with_a_broken_check(path: Path) -> Path:
         CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END;
         """,
     )
+
+
+def test_numbers_from_any_sequence(program: Program, tmp_path: Path) -> None:
+    """One that two tables share, one with steps of its own, one that has come to its end."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, x); CREATE TABLE b (id INTEGER PRIMARY KEY, x);"
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, x); INSERT INTO a VALUES (5, 1);"
+        "INSERT INTO b VALUES (70, 1); INSERT INTO c VALUES (9, 1)",
+    )
+    for statement in (
+        "CREATE SEQUENCE shared", "CREATE TABLE a (id int PRIMARY KEY DEFAULT nextval('shared'), x int)",
+        "CREATE TABLE b (id bigint PRIMARY KEY DEFAULT nextval('shared'), x int)",
+        "CREATE TABLE c (id int GENERATED ALWAYS AS IDENTITY (INCREMENT BY 10) PRIMARY KEY, x int)",
+    ):  # fmt: skip
+        ask(program.url, statement)
+    assert program.run(source).code == 0
+    for table, number in (("a", 71), ("b", 72), ("c", 10), ("c", 20)):
+        assert ask(program.url, f"INSERT INTO {table} (x) VALUES (2) RETURNING id") == [(number,)]
+    ask(
+        program.url,
+        "DELETE FROM a WHERE x = 2; DELETE FROM b WHERE x = 2; DELETE FROM c WHERE x = 2",
+    )
+    ask(program.url, "ALTER SEQUENCE shared RESTART WITH 6")
+    verified = program.verify(source)
+    assert verified.code == 3 and "sequence of b.id: the next number 6 is in use" in verified.text
+    ask(program.url, "TRUNCATE a, b, c; ALTER SEQUENCE shared AS int")
+    sqlite(source, "UPDATE a SET id = 2147483647")
+    refused_run = program.run(source)
+    assert refused_run.code == 1 and "ends at 2147483647" in refused_run.error
+    assert ask(program.url, "SELECT count(*) FROM a") == [(0,)]
+
+
+def test_names_that_are_empty(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program, tmp_path,
+        'CREATE TABLE "" ("" INTEGER, unnamed TEXT, " " TEXT UNIQUE); INSERT INTO "" VALUES (1, 2, 3);',
+    )  # fmt: skip
+    assert uncarried(result) == []
+    assert sum("empty, it becomes" in note for note in result.report["notes"]) == 2
