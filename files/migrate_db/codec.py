@@ -391,6 +391,11 @@ _INTEGERS = (integer("smallint"), integer("integer"), integer("bigint"))
 _WORDS = (("false", "true"), ("False", "True"), ("f", "t"), ("no", "yes"))
 _BOOLEANS = (BOOLEAN, *(boolean_words(*pair) for pair in _WORDS))
 _REST = (text(), TEXT_OR_NUMBER, BYTEA)
+#: The longest that varchar(n) may be; MySQL's and SQL Server's types go beyond.
+_LONGEST = 10_485_760
+#: Names that mean nothing to SQLite, and mean numbers or bytes to those who wrote them.
+_COUNTS = re.compile(r"(?<!E)NUM|BIT|YEAR|MONEY|CURRENCY|SERIAL|LONG|FIXED|EPOCH|SECONDS|COUNT|\bID\b")
+_BYTES = re.compile(r"BINARY|BYTE|IMAGE|RAW")
 
 
 def family(type_name: str) -> str:
@@ -413,37 +418,47 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
     size = [int(n) for n in re.findall(r"\d+", words.partition("(")[2])]
     if "BOOL" in bare:
         return (*_BOOLEANS, *_INTEGERS, numeric(), *_REST)
-    if bare in ("DATETIME", "TIMESTAMP") or bare.startswith("TIMESTAMP "):
-        return (TIMESTAMP, TIMESTAMP_ANY, TIMESTAMPTZ, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
-    if bare in ("TIMESTAMPTZ", "DATETIMETZ"):
+    if bare in ("TIMESTAMPTZ", "DATETIMETZ", "DATETIMEOFFSET", "TIMESTAMP WITH TIME ZONE"):
         return (TIMESTAMPTZ, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), *_REST)
+    if "DATETIME" in bare or bare == "TIMESTAMP" or bare.startswith("TIMESTAMP "):
+        return (TIMESTAMP, TIMESTAMP_ANY, TIMESTAMPTZ, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
     if bare == "DATE":
         return (DATE, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
-    if bare == "TIME":
+    if bare == "TIME" or bare.startswith("TIME "):
         return (TIME, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
     if bare in ("JSON", "JSONB"):
         return (JSON, *_REST)
     if bare == "UUID":
         return (UUID, UUID_PLAIN, UUID_BLOB, *_REST)
     if bare in ("NUMERIC", "DECIMAL", "DEC"):
-        exact = (numeric(size[0], size[1] if len(size) > 1 else 0),) if size else ()
+        precision, scale = [*size, 0, 0][:2]
+        sound = 0 < precision <= 1000 and scale <= precision and "-" not in words
+        exact = (numeric(precision, scale),) if sound else ()
         return (*exact, numeric(), *_REST)
     if column.affinity == "INTEGER":
+        if re.search(r"FLOA|DOUB|REAL", bare):  # FLOATING POINT has an INT in it
+            return (DOUBLE, DOUBLE_OR_INTEGER, numeric(), *_REST)
         small = bare in ("SMALLINT", "TINYINT", "INT2")
         start = 2 if "BIG" in bare or "INT8" in bare else 0 if small else 1
         return (*_INTEGERS[start:], numeric(), *_REST)
     if column.affinity == "REAL":
         return (DOUBLE, DOUBLE_OR_INTEGER, *_REST)
     if column.affinity == "TEXT":
-        limited = (text("varchar", size[0]),) if size and "CHAR" in bare and size[0] else ()
+        counted = size and "CHAR" in bare and 0 < size[0] <= _LONGEST
+        limited = (text("varchar", size[0]),) if counted else ()
         return (*limited, *_REST)
     if bare == "BLOB" or "BLOB" in bare:
         return (BYTEA, text(), integer("bigint"), DOUBLE, numeric(), TEXT_OR_NUMBER)
     # no type, or a name that means nothing to SQLite: the values decide
     if column.affinity == "BLOB":  # SQLite itself keeps 1 and 1.0 apart here
         alike = replace(DOUBLE_OR_INTEGER, says="1 and 1.0 become the same number")
-        return (integer("bigint"), DOUBLE, alike, numeric(), *_REST)
-    return (integer("bigint"), DOUBLE_OR_INTEGER, numeric(), *_REST)
+        return (text(), integer("bigint"), DOUBLE, alike, numeric(), TEXT_OR_NUMBER, BYTEA)
+    numbers = (integer("bigint"), DOUBLE_OR_INTEGER, numeric())
+    if _COUNTS.search(bare):
+        return (*numbers, *_REST)
+    bytes_first = (BYTEA,) if _BYTES.search(bare) else ()
+    # text first: it takes texts alone, and nobody knows what an empty column is for
+    return (*bytes_first, text(), *numbers, TEXT_OR_NUMBER, BYTEA)
 
 
 #: Types that a mapping may ask for, as ``for_existing`` knows them by another name.

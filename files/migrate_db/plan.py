@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from migrate_db import codec, conversion, inspection, names, sql
+from migrate_db import codec, conversion, epochs, inspection, names, sql
 from migrate_db.codec import Codec
 from migrate_db.errors import Exit, MigrationError, Untranslated
 from migrate_db.finding import Finding, Findings
@@ -168,6 +168,7 @@ def make(
     tables = []
     for draft in drafts.values():
         notes += _notes(draft)
+        notes += _epochs(connection, draft)
         tables.append(_planned(draft, drafts, quarantine))
     if quarantine is not None:
         connection.commit()
@@ -581,6 +582,20 @@ def _notes(draft: _Draft) -> list[str]:
             notes.append(f"{place}: {found.codec.says}")
         notes += [f"{place}: {said}" for said in conversion.says(wish)]
     return notes
+
+
+def _epochs(connection: sqlite3.Connection, draft: _Draft) -> Iterator[str]:
+    for found in draft.profile.columns:
+        column = draft.table.column(found.column)
+        if column is None or draft.wish.column(column.name).epoch or not draft.profile.rows:
+            continue
+        seen = epochs.guess(connection, draft.table, column, found.codec, draft.profile.relation)
+        if seen:
+            unit, _, span = seen.partition(" ")
+            yield (
+                f"{draft.table.name}.{column.name}: numbers that seem to count moments"
+                f" {span}; they stay numbers, unless a mapping says `epoch: {unit}`"
+            )
 
 
 def _key(table: Table) -> tuple[str, ...]:

@@ -187,6 +187,12 @@ def _column(proposal: Proposal, plan: TablePlan, name: str, declared: str) -> li
     shown = ", ".join(f"{key}: {_scalar(word)}" for key, word in words.items())
     said = " ".join(declared.split())
     why = [f"      # {text}" for text in proposal.why.get((plan.table.name, name), [])]
+    place = f"{plan.table.name}.{name}: "
+    why += [
+        f"      # {note.removeprefix(place)}"
+        for note in proposal.plan.notes
+        if note.startswith(place + "numbers that seem")
+    ]
     return [*why, f"      {_scalar(name)}: {{{shown}}}" + (f"  # declared {said}" if said else "")]
 
 

@@ -67,3 +67,10 @@ def test_any_table(
     else:
         assert result.code == 1 and result.findings, result.out
         assert ask(program.url, "SELECT to_regclass('t')") == [(None,)]
+        # one mapping that the program proposes, unchanged, lets every row be carried
+        wishes = tmp_path / "wishes.yml"
+        program("plan", source, "--write-mapping", wishes, url="none")
+        result = program.run(source, "--mapping", wishes)
+        assert result.code == 0, wishes.read_text() + result.out
+        assert ask(program.url, "SELECT count(*) FROM t") == fetch(source, "SELECT count(*) FROM t")
+        assert program.verify(source).verdict == "equal"
