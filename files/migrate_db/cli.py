@@ -29,12 +29,17 @@ examples:
       The same, taken back at the end. Shows how long it takes.
   migrate_db verify --source brainer.db --target …
       Compare both sides, row by row. Changes nothing.
+  migrate_db plan --source app.db --write-mapping app.yml
+      Propose what becomes of values that PostgreSQL can't hold; then run --mapping app.yml.
+  migrate_db run … --on-finding quarantine
+      Put rows with such values into a file, migrate and prove the rest.
 
 The password is best kept in DATABASE_URL or a passfile, not in --target: arguments can be
 seen by everybody on the machine. The source is never written to.
 
 exit codes: 0 done or already so, 1 refused or failed with nothing changed, 2 usage,
-            3 the sides differ, 4 another run holds the lock, 5 failed after a change
+            3 the sides differ or rows were quarantined, 4 another run holds the lock,
+            5 failed after a change
 """
 
 

@@ -394,7 +394,9 @@ _REST = (text(), TEXT_OR_NUMBER, BYTEA)
 #: The longest that varchar(n) may be; MySQL's and SQL Server's types go beyond.
 _LONGEST = 10_485_760
 #: Names that mean nothing to SQLite, and mean numbers or bytes to those who wrote them.
-_COUNTS = re.compile(r"(?<!E)NUM|BIT|YEAR|MONEY|CURRENCY|SERIAL|LONG|FIXED|EPOCH|SECONDS|COUNT|\bID\b")
+_COUNTS = re.compile(
+    r"(?<!E)NUM|BIT|YEAR|MONEY|CURRENCY|SERIAL|LONG|FIXED|EPOCH|SECONDS|COUNT|\bID\b"
+)
 _BYTES = re.compile(r"BINARY|BYTE|IMAGE|RAW")
 
 

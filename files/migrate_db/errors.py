@@ -12,7 +12,7 @@ class Exit(IntEnum):
     DONE = 0  #: done, or already so
     REFUSED = 1  #: refused or failed, nothing changed
     USAGE = 2  #: the command line is wrong
-    DIFFERENT = 3  #: both sides were read and they differ
+    DIFFERENT = 3  #: both sides were read and they differ, or rows were quarantined
     LOCKED = 4  #: another run holds the lock
     CHANGED = 5  #: failed after a change; the message says how to get back
 
