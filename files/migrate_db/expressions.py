@@ -79,7 +79,7 @@ def kind_of(found: Codec) -> str:
         exact = codec.integer(found.type)
         return "int" if found.misfit == exact.misfit else "other"
     if found.type.startswith("numeric"):
-        return "mixed"
+        return "mixed" if found.misfit.startswith(codec.numeric().misfit) else "other"
     plain = {
         codec.BOOLEAN.misfit: "bool",
         codec.DOUBLE.misfit: "real",

@@ -35,6 +35,14 @@ def _generated(table: TablePlan, notes: list[str]) -> Iterator[ColumnPlan]:
         place = f"{table.table.name}.{planned.source}"
         try:
             text = expressions.generated(table, planned.source)
+            read = expressions.columns_in(column.expression) | {planned.source.lower()}
+            changed = [
+                c.source
+                for c in table.columns
+                if c.source.lower() in read and c.cell != sql.name(c.source)
+            ]
+            if changed:
+                raise Untranslated(f"values of {', '.join(changed)} are converted")
         except Untranslated as reason:
             notes.append(
                 f"{place}: a generated column, carried as plain values"

@@ -357,3 +357,33 @@ def test_names_that_are_empty(program: Program, tmp_path: Path) -> None:
     )  # fmt: skip
     assert uncarried(result) == []
     assert sum("empty, it becomes" in note for note in result.report["notes"]) == 2
+
+
+def test_a_mapping_changes_what_a_schema_can_mean(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        """
+        CREATE TABLE p (id INTEGER PRIMARY KEY, code TEXT UNIQUE, gone TEXT CHECK (gone <> ''));
+        CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, code TEXT REFERENCES p (code), at INTEGER,
+            size INTEGER AS (length(n)), later INTEGER AS (at + 1), CHECK (at > 0));
+        CREATE INDEX by_gone ON p (gone); CREATE UNIQUE INDEX by_n ON t (lower(n), at);
+        CREATE VIEW v AS SELECT id, gone FROM p; CREATE VIEW w AS SELECT id, n, code FROM t;
+        INSERT INTO p VALUES (1, 'a', 'x'); INSERT INTO t (id, n, code, at) VALUES (1, '', 'a', 86400);
+        """,
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text(
+        "tables:\n  p: {columns: {gone: {exclude: true}}}\n"
+        "  t: {columns: {id: {type: text}, n: {empty: 'null', rename: name}, at: {epoch: s}}}\n"
+    )
+    words = ("--mapping", mapping)
+    result = program.run(source, *words)
+    assert result.code == 0, result.out
+    assert program.verify(source, *words).verdict == "equal"
+    assert sorted(uncarried(result)) == [
+        ("check", "p.CHECK"), ("check", "t.CHECK"), ("column", "p.gone"), ("index", "p.by_gone"),
+        ("numbering", "t.id"), ("view", "v"),
+    ]  # fmt: skip
+    for column, why in (("size", "values of n are converted"), ("later", "at + 1")):
+        assert any(f"t.{column}: " in note and why in note for note in result.report["notes"])
+    assert any("view w: its rows were not compared" in note for note in result.report["notes"])
