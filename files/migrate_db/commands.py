@@ -7,7 +7,7 @@ from dataclasses import asdict
 from migrate_db import stations
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
-from migrate_db.journey import Journey
+from migrate_db.journey import Journey, Misassumed
 from migrate_db.options import Options
 from migrate_db.plan import Plan
 from migrate_db.report import Report
@@ -21,8 +21,8 @@ def check(options: Options, events: Events, report: Report) -> None:
 
     stations.demand_room(options)
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
-        with stations.snapshot(options, events, report, directory) as connection:
-            found = stations.planned(options, connection, target, events, report, directory)
+        with stations.snapshot(options, events, report, directory) as copy:
+            found = stations.planned(options, copy, target, events, report, directory)
             statements = ddl.make(found, options.schema, relation_names(target) if target else ())
     report.uncarried += statements.uncarried
     report.notes += statements.notes
@@ -36,8 +36,8 @@ def plan_(options: Options, events: Events, report: Report) -> None:
 
     stations.demand_room(options)
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
-        with stations.snapshot(options, events, report, directory) as connection:
-            found = stations.planned(options, connection, target, events, report, directory)
+        with stations.snapshot(options, events, report, directory) as copy:
+            found = stations.planned(options, copy, target, events, report, directory)
             statements = ddl.make(found, options.schema, relation_names(target) if target else ())
     report.uncarried += statements.uncarried
     report.notes += statements.notes
@@ -55,10 +55,10 @@ def verify(options: Options, events: Events, report: Report) -> None:
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         assert target is not None
-        with stations.snapshot(options, events, report, directory) as connection:
+        with stations.snapshot(options, events, report, directory) as copy:
             known = state.read(target)
             found = stations.planned(
-                options, connection, target, events, report, directory,
+                options, copy, target, events, report, directory,
                 remembered=known.mapping if known is not None else "",
             )  # fmt: skip
             absent = [table.target for table in found.tables if not table.exists]
@@ -79,7 +79,7 @@ def verify(options: Options, events: Events, report: Report) -> None:
                 )
             with events.phase("prove") as phase, target.one_moment():
                 before = structure.recorded(target)
-                report.proof = prove(connection, target, found, events.progress, before)
+                report.proof = prove(copy.connection, target, found, events.progress, before)
                 lacks = structure.lacking(target, found)
                 report.notes += [structure.told(lack) for _, lack in lacks]
                 phase.note = stations.proved(report)
@@ -98,11 +98,12 @@ def run(options: Options, events: Events, report: Report) -> None:
         assert target is not None
         lock(target)
         stations.demand_room(options)
-        with stations.snapshot(options, events, report, directory) as connection:
+        with stations.snapshot(options, events, report, directory) as copy:
             known = state.read(target)
             found = stations.planned(
-                options, connection, target, events, report, directory,
+                options, copy, target, events, report, directory,
                 remembered=known.mapping if known is not None and not options.replace else "",
+                quick=known is None and not options.catch_up,
             )  # fmt: skip
             if not any(table.rows for table in found.tables) and not options.allow_empty:
                 raise MigrationError(
@@ -111,7 +112,7 @@ def run(options: Options, events: Events, report: Report) -> None:
                     next="if it is, pass --allow-empty",
                 )
             full = [table for table in found.tables if table.target_rows]
-            journey = Journey(options, events, report, connection, target, found)
+            journey = Journey(options, events, report, copy, target, found)
             if (full or known) and not report.blocking and journey.is_equal():
                 verdict = "equal" if options.catch_up else "already migrated"
                 stations.conclude(report, verdict)
@@ -149,7 +150,12 @@ def run(options: Options, events: Events, report: Report) -> None:
                 )
             else:
                 stations.demand_no_findings(report)
-                journey.load(replace=bool(full))
+                try:
+                    journey.load(replace=bool(full))
+                except Misassumed:
+                    found = stations.planned(options, copy, target, events, report, directory)
+                    stations.demand_no_findings(report)
+                    Journey(options, events, report, copy, target, found).load(replace=False)
             stations.keep_snapshot(options, report, directory)
 
 

@@ -15,6 +15,11 @@ def is_about_the_statement(error: Exception) -> bool:
     return bool(state) and state[:2] in ("0A", "22", "23", "42", "54") and state != "23503"
 
 
+def is_about_the_data(error: Exception) -> bool:
+    """Whether PostgreSQL met a value that it doesn't take, or a rule that rows break."""
+    return (getattr(error, "sqlstate", None) or "")[:2] in ("22", "23")
+
+
 def explained(error: Exception, place: str) -> MigrationError | None:
     """A failure that needs no traceback, as one screen; None for a mistake of ours."""
     if isinstance(error, MigrationError):

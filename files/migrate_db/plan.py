@@ -11,7 +11,7 @@ from migrate_db.codec import Codec
 from migrate_db.errors import Exit, MigrationError, Untranslated
 from migrate_db.finding import Finding, Findings
 from migrate_db.mapping import Mapping, TableWish
-from migrate_db.profile import ColumnProfile, TableProfile, scan
+from migrate_db.profile import ColumnProfile, TableProfile, assume, scan
 from migrate_db.quarantine import Quarantine
 from migrate_db.reading import Reading, all_rows
 from migrate_db.schema import Column, ForeignKey, Schema, Table, Uncarried
@@ -85,6 +85,8 @@ class Plan:
     blocking: int = 0  #: findings that nothing resolves yet
     quarantine: Quarantine | None = None  #: the rows that stay behind
     mapping: Mapping = field(default_factory=Mapping)
+    #: some values weren't looked at: the load or the proof finds what is not as declared
+    assumed: bool = False
 
     def table(self, source_name: str) -> TablePlan:
         """The plan of a table, by its name in the source."""
@@ -123,6 +125,7 @@ def make(
     mapping: Mapping,
     findings: Findings,
     quarantine: Quarantine | None = None,
+    quick: bool = False,
 ) -> Plan:
     """Scan every value and decide.
 
@@ -131,6 +134,7 @@ def make(
         existing: the target's tables, by name; they keep their own columns.
         findings: receives whatever stands against it.
         quarantine: receives the rows with findings; None: they stand in the way.
+        quick: take a large table as declared if a sample fits.
     """
     notes: list[str] = []
     uncarried = list(schema.uncarried)
@@ -151,7 +155,9 @@ def make(
         if wish.exclude:
             uncarried.append(Uncarried("table", table.name, "excluded, as you asked"))
             continue
-        drafts[table.name], problems = _draft(connection, schema, table, wish, existing, notes)
+        drafts[table.name], problems = _draft(
+            connection, schema, table, wish, existing, notes, quick
+        )
         if drafts[table.name].profile.rows or not drafts[table.name].profile.columns:
             for problem in problems:
                 found(problem)
@@ -173,7 +179,14 @@ def make(
     if quarantine is not None:
         connection.commit()
     return Plan(
-        schema, tuple(tables), tuple(notes), tuple(uncarried), blocking, quarantine, mapping
+        schema=schema,
+        tables=tuple(tables),
+        notes=tuple(notes),
+        uncarried=tuple(uncarried),
+        blocking=blocking,
+        quarantine=quarantine,
+        mapping=mapping,
+        assumed=any(draft.profile.assumed for draft in drafts.values()),
     )
 
 
@@ -184,6 +197,7 @@ def _draft(
     wish: TableWish,
     existing: dict[str, TargetTable],
     notes: list[str],
+    quick: bool,
 ) -> tuple[_Draft, list[Finding]]:
     """Choose names and codecs of a table, and say what doesn't line up."""
     target = wish.rename or target_name(table.name)
@@ -205,7 +219,11 @@ def _draft(
         and (cell := conversion.cell(column, wanted, types.get(names[column], "")))
     }
     reading = Reading(all_rows(table).relation, cells)
-    profile = scan(connection, table, candidates, reading)
+    # wishes are about values, so these must be looked at
+    taken = (
+        assume(connection, table, candidates, reading) if quick and wish == TableWish() else None
+    )
+    profile = taken or scan(connection, table, candidates, reading)
     columns = tuple(
         replace(column, misfits=0, cell=_fitting(column))
         if column.misfits and wish.column(column.column).misfit
@@ -227,7 +245,7 @@ def _fitting(column: ColumnProfile) -> str:
 def _objections(connection: sqlite3.Connection, draft: _Draft) -> Iterator[Finding]:
     """Everything within one table that PostgreSQL would not take."""
     table, profile = draft.table, draft.profile
-    if not profile.rows:
+    if not profile.rows or profile.assumed:
         return
     yield from inspection.misfits(connection, table, profile, draft.present is not None)
     yield from inspection.bad_text(connection, table, profile)

@@ -7,11 +7,15 @@ columns with misfits are asked again about wider codecs.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from migrate_db import sql
 from migrate_db.codec import Codec
 from migrate_db.reading import Reading
 from migrate_db.schema import Table
+
+#: Rows of a table whose scan takes long enough to be worth avoiding, and rows of a sample.
+LARGE, _SAMPLE = 20_000, 1_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class TableProfile:
     rows: int
     columns: tuple[ColumnProfile, ...]
     relation: str  #: SQL of the rows that are carried, after FROM
+    assumed: bool = False  #: only a sample was looked at
 
 
 def scan(
@@ -78,3 +83,28 @@ def scan(
         cell = reading.cell(column)
         chosen.append(ColumnProfile(column, codecs[best], misfitting, codecs[0], cell))
     return TableProfile(table.name, rows, tuple(chosen), reading.relation)
+
+
+def assume(
+    connection: sqlite3.Connection,
+    table: Table,
+    candidates: dict[str, tuple[Codec, ...]],
+    reading: Reading,
+) -> TableProfile | None:
+    """Take a large table for what it declares, if its first rows and its last ones fit.
+
+    Returns:
+        None: it must be scanned.
+    """
+    (rows,) = connection.execute(f"SELECT count(*) FROM {reading.relation}").fetchone()
+    if rows < LARGE or not candidates:
+        return None
+    ends = [f"SELECT * FROM {reading.relation} LIMIT {_SAMPLE}"]
+    if table.rowid_alias:
+        last_first = f"ORDER BY {sql.name(table.rowid_alias)} DESC"
+        ends.append(f"SELECT * FROM {reading.relation} {last_first} LIMIT {_SAMPLE}")
+    sample = " UNION ALL ".join(f"SELECT * FROM ({end})" for end in ends)
+    found = scan(connection, table, candidates, replace(reading, relation=f"({sample})"))
+    if any(column.misfits or column.codec is not column.declared for column in found.columns):
+        return None
+    return replace(found, rows=int(rows), relation=reading.relation, assumed=True)

@@ -6,14 +6,12 @@ The file that the app uses is never opened for writing, and no ``-wal`` or
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from migrate_db import collations, functions, sql
@@ -37,7 +35,6 @@ class Snapshot:
     path: Path
     source: Path
     size: int  #: bytes
-    sha256: str
     wal: str  #: what was beside the file: "none", "read" or "copied"
 
 
@@ -142,32 +139,7 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
             next="restore the file from a good copy, or save what is readable with"
             f" `sqlite3 {path} .recover`",
         ) from None
-    return Snapshot(target, path, target.stat().st_size, _digest(target), wal)
-
-
-def check_integrity(snapshot: Snapshot) -> None:
-    """Run ``PRAGMA integrity_check``.
-
-    Raises:
-        MigrationError: with SQLite's own findings.
-    """
-    connection = open_snapshot(snapshot)
-    try:
-        # an index in an order that only the app knows looks wrong in every row
-        found = (_text(row[0]) for row in connection.execute("PRAGMA integrity_check(1000000000)"))
-        rows = list(islice(collations.believed(connection, found), 20)) or ["ok"]
-    except sqlite3.Error as error:
-        rows = [str(error)]
-    finally:
-        connection.close()
-    if rows != ["ok"]:
-        raise MigrationError(
-            "the SQLite file is damaged (integrity_check)",
-            where=str(snapshot.source),
-            details=[line for row in rows for line in row.splitlines()][:20],
-            next="restore the file from a good copy, or save what is readable with"
-            f" `sqlite3 {snapshot.source} .recover`",
-        )
+    return Snapshot(target, path, target.stat().st_size, wal)
 
 
 def open_snapshot(snapshot: Snapshot) -> sqlite3.Connection:
@@ -179,7 +151,7 @@ def _open(path: Path) -> sqlite3.Connection:
     uri = f"file:{_escape(path)}?mode=ro&immutable=1"
     connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
     connection.text_factory = bytes
-    with suppress(sqlite3.DatabaseError):  # check_integrity says it better
+    with suppress(sqlite3.DatabaseError):  # soundness says it better
         collations.stand_in(connection)
         functions.register(connection)
     # sorting for tables without an integer key spills to disk, not to memory
@@ -190,17 +162,17 @@ def _open(path: Path) -> sqlite3.Connection:
 def twin(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Another connection to the same files, for another thread."""
     (_, _, main), *others = connection.execute("PRAGMA database_list").fetchall()
-    twin = _open(Path(_text(main)))
+    twin = _open(Path(text(main)))
     for _, name, path in others:
         if path:  # not the temporary one
-            twin.execute(f"ATTACH {sql.string(_text(path))} AS {sql.name(_text(name))}")
+            twin.execute(f"ATTACH {sql.string(text(path))} AS {sql.name(text(name))}")
     return twin
 
 
 def path_of(connection: sqlite3.Connection) -> Path:
     """The file that a connection reads."""
     rows = connection.execute("PRAGMA database_list").fetchall()
-    return Path(next(_text(row[2]) for row in rows if _text(row[1]) == "main"))
+    return Path(next(text(row[2]) for row in rows if text(row[1]) == "main"))
 
 
 def attach_quarantine(connection: sqlite3.Connection, directory: Path) -> None:
@@ -289,14 +261,6 @@ def _size(path: Path) -> int:
     return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _escape(path: Path) -> str:
     return str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
@@ -305,5 +269,5 @@ def _mb(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

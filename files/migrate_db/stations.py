@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from migrate_db.mapping import Mapping
 from migrate_db.options import Options
 from migrate_db.plan import Plan
 from migrate_db.report import Converted, Report, TableReport, publish
+from migrate_db.soundness import Soundness
 from migrate_db.source import Snapshot
 
 if TYPE_CHECKING:  # a preview on a bare host reads the source without psycopg
@@ -25,6 +26,14 @@ if TYPE_CHECKING:  # a preview on a bare host reads the source without psycopg
 
 #: What a target needs, as a multiple of the SQLite file: rows, indexes, WAL.
 _TARGET_SHARE = 2.5
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The snapshot, open, and what is found out about it meanwhile."""
+
+    connection: sqlite3.Connection
+    soundness: Soundness
 
 
 @contextmanager
@@ -50,51 +59,61 @@ def target(options: Options, report: Report) -> Iterator[Target | None]:
 
 
 @contextmanager
-def snapshot(
-    options: Options, events: Events, report: Report, directory: Path
-) -> Iterator[sqlite3.Connection]:
+def snapshot(options: Options, events: Events, report: Report, directory: Path) -> Iterator[Copy]:
     with events.phase("snapshot") as phase:
         taken = source.take_snapshot(options.source, directory)
         report.source = _described(taken)
-        phase.note = f"{taken.size / 1e6:,.1f} MB, sha256 {taken.sha256[:12]}…"
+        phase.note = f"{taken.size / 1e6:,.1f} MB"
         if taken.wal != "none":
             phase.note += ", with what was still in its -wal" if taken.wal == "read" else (
                 ", recovered from what a crash had left beside it"
             )  # fmt: skip
-    with events.phase("integrity") as phase:
-        source.check_integrity(taken)
-        phase.note = "every page is sound"
     connection = source.open_snapshot(taken)
     try:
-        yield connection
+        with Soundness(taken) as soundness:
+            try:
+                yield Copy(connection, soundness)
+            except (MigrationError, sqlite3.Error):
+                soundness.demand()  # a damaged file explains whatever else went wrong
+                raise
     finally:
         connection.close()
+
+
+def demand_soundness(copy: Copy, events: Events, report: Report) -> None:
+    """Refuse a damaged file before anything that was read from it is believed."""
+    with events.phase("integrity") as phase:
+        report.source["sha256"] = digest = copy.soundness.demand()
+        phase.note = f"every page is sound, sha256 {digest[:12]}…"
 
 
 def _described(taken: Snapshot) -> dict[str, object]:
     return {
         "path": str(taken.source),
         "bytes": taken.size,
-        "sha256": taken.sha256,
+        "sha256": "",
         "wal": taken.wal,
     }
 
 
 def planned(
     options: Options,
-    connection: sqlite3.Connection,
+    copy: Copy,
     target: Target | None,
     events: Events,
     report: Report,
     directory: Path,
     remembered: str = "",
+    quick: bool = False,
 ) -> Plan:
     """Decide everything, and tell it in the report.
 
     Args:
         directory: where the snapshot lies.
         remembered: the mapping that the target was loaded with, if none is given.
+        quick: large tables of a target without rows may be taken as they are declared.
     """
+    connection = copy.connection
     with events.phase("plan") as phase:
         read = schema.read(connection)
         if not read.tables:
@@ -104,6 +123,7 @@ def planned(
                 next="pass the file the app uses with --source",
             )
         wishes = _wishes(options, read, remembered)
+        report.notes = []
         if remembered and options.mapping is None and wishes != Mapping():
             report.notes.append("with the mapping that the target was loaded with")
         existing: dict[str, TargetTable] = {}
@@ -112,11 +132,19 @@ def planned(
 
             existing = tables(target, plan.target_names(read, wishes))
         aside = quarantine.Quarantine(connection, directory) if wishes.on_finding else None
-        report.findings.directory = report.conversions.directory = options.work_dir
-        found = meaning.decide(
-            plan.make(connection, read, existing, wishes, report.findings, aside)
-        )
+        quick = quick and aside is None and not any(table.rows for table in existing.values())
+
+        def decide(quick: bool) -> Plan:
+            report.findings = Findings(options.work_dir)
+            return meaning.decide(
+                plan.make(connection, read, existing, wishes, report.findings, aside, quick)
+            )
+
+        found = decide(quick)
+        if found.assumed and found.blocking:
+            found = decide(quick=False)  # what stands in the way is told at once
         report.blocking = found.blocking
+        report.converted, report.conversions = [], Findings(options.work_dir)
         _tell_conversions(connection, found, report)
         if options.write_mapping is not None:
             with events.phase("mapping") as writing:
@@ -132,11 +160,14 @@ def planned(
             for table in found.tables
         ]
         report.notes += found.notes
-        report.uncarried += found.uncarried
+        report.uncarried = list(found.uncarried)
         order = " -> ".join(table.table.name for table in found.tables[:8])
         more = f" and {len(found.tables) - 8} more" if len(found.tables) > 8 else ""
         rows = sum(table.rows for table in found.tables)
-        phase.note = f"{rows:,} rows scanned; {order}{more}"
+        done = "as declared; the proof will tell" if found.assumed else "scanned"
+        phase.note = f"{rows:,} rows {done}; {order}{more}"
+    if not found.assumed:
+        demand_soundness(copy, events, report)
     if options.findings is not None:
         report.findings.write(options.findings)
     return found
