@@ -214,7 +214,7 @@ def test_report_page_and_events(program: Program, brainer: Path, tmp_path: Path)
     ended = [event["phase"] for event in told if event["event"] == "end"]
     assert started == ended
     assert started == [
-        "snapshot", "integrity", "plan", "load", "index", "sequences", "prove", "publish",
+        "snapshot", "plan", "integrity", "load", "index", "sequences", "prove", "publish",
     ]  # fmt: skip
 
 

@@ -1,0 +1,115 @@
+"""A large table is loaded as it is declared; whatever in it isn't so ends as if it had been scanned."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from migrate_db import profile
+
+from .program import Program, image, sqlite
+
+TABLE = """
+CREATE TABLE parent (id INTEGER PRIMARY KEY);
+CREATE TABLE t (id INTEGER PRIMARY KEY, p INTEGER REFERENCES parent, i INTEGER, small SMALLINT,
+ b BOOLEAN, f FLOAT, n NUMERIC(10,2), t TEXT, v VARCHAR(3), c CHAR(3), j JSON, d DATE, dt DATETIME,
+ tz TIMESTAMPTZ, tm TIME, x BLOB, u UUID, plain);
+CREATE TABLE k (name TEXT PRIMARY KEY, note TEXT);
+CREATE TABLE loose (a INTEGER, b TEXT);
+"""
+FITTING = {
+    "p": 1, "i": 5, "small": 5, "b": 1, "f": 0.5, "n": 1.25, "t": "a", "v": "abc", "c": "abc",
+    "j": "{}", "d": "2024-02-29", "dt": "2024-02-29 12:00:00", "tz": "2024-02-29 12:00:00Z",
+    "tm": "12:00:00", "x": b"\x00", "u": "00112233-4455-6677-8899-aabbccddeeff", "plain": 1,
+}  # fmt: skip
+MISFITS: dict[str, list[Any]] = {
+    "p": [99, "x"],
+    "i": ["5\n6", b"1", "", "12a", 2**40, 1.5],
+    "small": [70_000],
+    "b": ["t", 2, "yes", 0.5],
+    "f": [b"1", "0x10", ""],
+    "n": [b"1", 1.255, 1e300, ""],
+    "t": [b"ab", "a\x00b", b"\xff"],
+    "v": ["abc  ", b"abc", "abcd"],
+    "c": ["ab ", "a\x00"],
+    "j": [b"{}", "{}\x00", "{", 5],
+    "d": ["infinity", "2024-02-30", "2024-2-9", "today", "", 20240229],
+    "dt": ["infinity", "2024-02-29 12:00:00\x00", "2024-02-29 12:00:00 +02:00", "now",
+           "2024-02-29 12:00:00+02:00", "2024-02-29", "2024-02-29 24:00:00", 1709208000, ""],
+    "tz": ["2024-02-29 12:00:00", "2024-02-29 12:00:00+02:00", "x"],
+    "tm": ["25:00", "12:00:00+02", "allballs"],
+    "x": ["ab", 5],
+    "u": ["00112233445566778899aabbccddeeff", "00112233-4455-6677-8899-AABBCCDDEEFF", "x"],
+    "plain": ["1", 1.0, b"1"],
+}  # fmt: skip
+
+
+def made(path: Path, column: str, value: object) -> Path:
+    rows = [dict(FITTING) for _ in range(9)]
+    rows[4][column] = value
+    columns = ", ".join(FITTING)
+    insert = f"INSERT INTO t ({columns}) VALUES ({', '.join('?' * len(FITTING))})"
+    as_text = isinstance(value, bytes) and value == b"\xff"
+    sqlite(path, TABLE, ("INSERT INTO parent VALUES (?)", [(1,), (2,)]),
+           (insert, [tuple(row.values()) for row in rows]),
+           ("INSERT INTO k VALUES (?, ?)", [(f"k{n}", "x") for n in range(9)]),
+           ("INSERT INTO loose VALUES (?, ?)", [(n, "x") for n in range(9)]))  # fmt: skip
+    if as_text:
+        sqlite(path, f"UPDATE t SET {column} = CAST({column} AS TEXT) WHERE id = 5")
+    return path
+
+
+def outcome(program: Program, source: Path) -> tuple[object, ...]:
+    """What a reader of the report learns."""
+    result = program.run(source, "--rehearse")
+    return (
+        result.code, result.verdict, result.findings, result.report["notes"],
+        result.report["uncarried"], [table["columns"] for table in result.report["tables"]],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        # the first ones are those that PostgreSQL itself would take for something else
+        pytest.param(column, value, marks=[pytest.mark.slow] if place > 1 else [])
+        for column, values in MISFITS.items()
+        for place, value in enumerate(values)
+    ],
+)
+def test_as_if_it_had_been_scanned(
+    program: Program, tmp_path: Path, column: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = made(tmp_path / "t.db", column, value)
+    scanned = outcome(program, source)
+    monkeypatch.setattr(profile, "LARGE", 9)
+    monkeypatch.setattr(profile, "_SAMPLE", 2)
+    assert outcome(program, source) == scanned
+    assert image(program.url)["objects"] == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "INSERT INTO k VALUES (NULL, 'no key')",
+        "UPDATE k SET name = CAST(X'6b33' AS BLOB) WHERE name = 'k4'",
+    ],
+)
+def test_keys(
+    program: Program, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = sqlite(made(tmp_path / "t.db", "i", 5), damage)
+    scanned = outcome(program, source)
+    monkeypatch.setattr(profile, "LARGE", 9)
+    monkeypatch.setattr(profile, "_SAMPLE", 2)
+    assert outcome(program, source) == scanned
+
+
+def test_what_fits_is_not_scanned(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = made(tmp_path / "t.db", "i", 5)
+    monkeypatch.setattr(profile, "LARGE", 9)
+    result = program.run(source)
+    assert result.verdict == "migrated"
+    assert "as declared" in next(p["note"] for p in result.report["phases"] if p["name"] == "plan")
+    assert program.verify(source).verdict == "equal"
