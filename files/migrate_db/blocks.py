@@ -22,7 +22,7 @@ from migrate_db.plan import TablePlan
 from migrate_db.target import Target
 
 #: Bytes that a block should have, and may have at most; one row may be larger than that.
-_GOAL, _MOST = 1 << 19, 1 << 24
+_GOAL, _MOST = 1 << 18, 1 << 24
 #: Rows of the first block and of the largest.
 _FIRST, _LARGEST = 64, 4096
 #: Without SQLite's own limit on a text's length (Python 3.10), fewer rows are a risk worth taking.

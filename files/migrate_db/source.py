@@ -163,6 +163,7 @@ def twin(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Another connection to the same files, for another thread."""
     (_, _, main), *others = connection.execute("PRAGMA database_list").fetchall()
     twin = _open(Path(text(main)))
+    twin.execute("PRAGMA cache_size = -256")  # KiB; rows are read once, in their order
     for _, name, path in others:
         if path:  # not the temporary one
             twin.execute(f"ATTACH {sql.string(text(path))} AS {sql.name(text(name))}")
