@@ -15,6 +15,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from migrate_db import line, source, sql
@@ -23,13 +24,15 @@ from migrate_db.target import Target
 
 #: Bytes that a block should have, and may have at most; one row may be larger than that.
 _GOAL, _MOST = 1 << 18, 1 << 24
+#: Blocks that are kept until somebody asks for them, and seconds between two looks at that.
+_AHEAD, _PATIENCE = 2000, 0.1
 #: Rows of the first block and of the largest.
 _FIRST, _LARGEST = 64, 4096
 #: Without SQLite's own limit on a text's length (Python 3.10), fewer rows are a risk worth taking.
 _LARGEST_WITHOUT_LIMIT = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Block:
     """Rows with ``after`` < key <= ``last``; None where a range has no end."""
 
@@ -56,13 +59,17 @@ def possible(plan: TablePlan) -> bool:
     )
 
 
+class _Stopped(Exception):
+    """Nobody waits for blocks any more."""
+
+
 class SourceBlocks:
     """The blocks of several tables, read ahead of who asks for them."""
 
     def __init__(self, snapshot: sqlite3.Connection, plans: Sequence[TablePlan]) -> None:
         self._plans = [plan for plan in plans if possible(plan)]
-        self._found: dict[str, queue.SimpleQueue[Block | BaseException | None]] = {
-            plan.table.name: queue.SimpleQueue() for plan in self._plans
+        self._found: dict[str, queue.Queue[Block | Exception | None]] = {
+            plan.table.name: queue.Queue(_AHEAD) for plan in self._plans
         }
         self._connection = source.twin(snapshot)
         self._stop = threading.Event()
@@ -82,7 +89,7 @@ class SourceBlocks:
         """The blocks of one table, in the order of its key."""
         found = self._found[plan.table.name]
         while (block := found.get()) is not None:
-            if isinstance(block, BaseException):
+            if isinstance(block, Exception):
                 raise block
             yield block
 
@@ -92,12 +99,23 @@ class SourceBlocks:
             found = self._found[plan.table.name]
             try:
                 for block in _read(self._connection, plan, largest):
-                    if self._stop.is_set():
-                        return
-                    found.put(block)
-                found.put(None)
+                    self._put(found, block)
+                self._put(found, None)
+            except _Stopped:
+                return
             except Exception as error:  # it belongs to who waits for the block
-                found.put(error)
+                with suppress(_Stopped):
+                    self._put(found, error)
+
+    def _put(
+        self, found: queue.Queue[Block | Exception | None], item: Block | Exception | None
+    ) -> None:
+        while not self._stop.is_set():
+            try:
+                return found.put(item, timeout=_PATIENCE)
+            except queue.Full:
+                continue
+        raise _Stopped
 
 
 def _read(connection: sqlite3.Connection, plan: TablePlan, largest: int) -> Iterator[Block]:
