@@ -250,10 +250,10 @@ def _objections(connection: sqlite3.Connection, draft: _Draft) -> Iterator[Findi
     yield from inspection.misfits(connection, table, profile, draft.present is not None)
     yield from inspection.bad_text(connection, table, profile)
     yield from inspection.nulls(connection, table, draft.reading, _required(draft))
-    for columns, kind in _uniques(draft):
+    for columns, kind, enforced in _uniques(draft):
         cells = [draft.cell(column) for column in columns]
         # SQLite itself sees to it, unless two of its values become one
-        if any(c.codec.merges or c.cell != sql.name(c.column) for c in cells):
+        if not enforced or any(c.codec.merges or c.cell != sql.name(c.column) for c in cells):
             canonical = [c.codec.stored_of(c.cell) for c in cells]
             found = inspection.duplicates(
                 connection, table, profile.relation, columns, canonical, kind
@@ -265,28 +265,48 @@ def _objections(connection: sqlite3.Connection, draft: _Draft) -> Iterator[Findi
                 yield from found
 
 
-def _uniques(draft: _Draft) -> list[tuple[tuple[str, ...], str]]:
-    """Columns that are to be unique in the target, with the kind of finding."""
-    table, wish = draft.table, draft.wish
-    found = []
-    if table.primary_key and wish.primary_key != "index":
-        found.append((table.primary_key, "duplicate key"))
+def _uniques(draft: _Draft) -> list[tuple[tuple[str, ...], str, bool]]:
+    """Columns that are to be unique in the target, the kind of finding, whether they are in SQLite."""
+    table, present = draft.table, draft.present
+    found: dict[frozenset[str], tuple[tuple[str, ...], str, bool]] = {}
+    if table.primary_key and draft.wish.primary_key != "index":
+        found[frozenset(table.primary_key)] = (table.primary_key, "duplicate key", True)
     for index in table.indexes:
         names = tuple(column.name or "" for column in index.columns)
         if index.unique and not index.partial and index.origin != "pk":
-            found.append((names, "duplicate"))
-    return [entry for entry in dict.fromkeys(found) if draft.has(entry[0])]
+            found.setdefault(frozenset(names), (names, "duplicate", True))
+    sources = {theirs: ours for ours, theirs in draft.names.items()}
+    for columns in present.uniques if present else ():
+        names = tuple(sources.get(column, "") for column in columns)
+        found.setdefault(frozenset(names), (names, "duplicate", False))
+    return [entry for entry in found.values() if draft.has(entry[0])]
+
+
+def _foreign_keys(draft: _Draft, drafts: dict[str, _Draft]) -> Iterator[ForeignKey]:
+    """The source's foreign keys, and those that only the target has."""
+    yield from draft.table.foreign_keys
+    known = {(frozenset(key.columns), key.parent) for key in draft.table.foreign_keys}
+    sources = {theirs: ours for ours, theirs in draft.names.items()}
+    parents = {other.target: other for other in drafts.values()}
+    for reference in draft.present.references if draft.present else ():
+        parent = parents.get(reference.parent)
+        ours = tuple(sources.get(column, "") for column in reference.columns)
+        if parent is None or (frozenset(ours), parent.table.name) in known:
+            continue
+        others = {theirs: name for name, theirs in parent.names.items()}
+        theirs = tuple(others.get(column, "") for column in reference.parent_columns)
+        yield ForeignKey(ours, parent.table.name, theirs, "NO ACTION", "NO ACTION")
 
 
 def _references(
     draft: _Draft, drafts: dict[str, _Draft]
 ) -> Iterator[tuple[ForeignKey, _Draft, tuple[ColumnProfile, ...], tuple[ColumnProfile, ...]]]:
     """Foreign keys that the target can have: parent, own columns, the parent's columns."""
-    for key in draft.table.foreign_keys:
+    for key in _foreign_keys(draft, drafts):
         parent = drafts.get(key.parent)
         if parent is None or not (draft.has(key.columns) and parent.has(key.parent_columns)):
             continue
-        unique = {frozenset(columns) for columns, _ in _uniques(parent)}
+        unique = {frozenset(columns) for columns, *_ in _uniques(parent)}
         unique -= {frozenset(columns) for columns in parent.contradicted}
         if len(key.columns) == len(key.parent_columns) and frozenset(key.parent_columns) in unique:
             ours = tuple(draft.cell(column) for column in key.columns)

@@ -45,12 +45,23 @@ class TargetColumn:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A validated foreign key of a table that the target already has."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class TargetTable:
     """A table that the target already has."""
 
     name: str
     columns: tuple[TargetColumn, ...]
     rows: int
+    uniques: tuple[tuple[str, ...], ...] = ()  #: columns of its keys and plain unique indexes
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -221,10 +232,63 @@ def tables(target: Target, wanted: set[str]) -> dict[str, TargetTable]:
         columns = found.setdefault(table, [])
         if column is not None:
             columns.append(TargetColumn(column, kind, not_null, has_default, generated))
+    uniques, references = _uniques(target, list(found)), _references(target, list(found))
     return {
-        table: TargetTable(table, tuple(columns), _count(target, table))
+        table: TargetTable(
+            table,
+            tuple(columns),
+            _count(target, table),
+            tuple(uniques.get(table, ())),
+            tuple(references.get(table, ())),
+        )
         for table, columns in found.items()
     }
+
+
+def _uniques(target: Target, tables: list[str]) -> dict[str, list[tuple[str, ...]]]:
+    rows = target.connection.execute(
+        """
+        SELECT c.relname, ARRAY(SELECT a.attname::text
+                                FROM unnest(i.indkey) WITH ORDINALITY o(num, n)
+                                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = o.num
+                                WHERE o.n <= i.indnkeyatts ORDER BY o.n)
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = %s AND c.relname = ANY(%s) AND i.indisunique
+          AND i.indpred IS NULL AND i.indexprs IS NULL
+        ORDER BY 1, 2
+        """,
+        (target.schema, tables),
+    ).fetchall()
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for table, columns in rows:
+        found.setdefault(table, []).append(tuple(columns))
+    return found
+
+
+def _references(target: Target, tables: list[str]) -> dict[str, list[Reference]]:
+    rows = target.connection.execute(
+        """
+        SELECT c.relname,
+               ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY o(num, n)
+                     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.num
+                     ORDER BY o.n),
+               p.relname,
+               ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY o(num, n)
+                     JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.num
+                     ORDER BY o.n)
+        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+        JOIN pg_class p ON p.oid = k.confrelid AND p.relnamespace = c.relnamespace
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = %s AND c.relname = ANY(%s) AND k.contype = 'f' AND k.convalidated
+        ORDER BY 1, k.conname
+        """,
+        (target.schema, tables),
+    ).fetchall()
+    found: dict[str, list[Reference]] = {}
+    for table, columns, parent, others in rows:
+        found.setdefault(table, []).append(Reference(tuple(columns), parent, tuple(others)))
+    return found
 
 
 def relation_names(target: Target) -> set[str]:

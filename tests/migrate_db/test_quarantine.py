@@ -115,3 +115,29 @@ def test_check_lists_them_all(program: Program, tmp_path: Path) -> None:
     assert "19,995 more like this" in result.text and len(result.told) < 20
     result = program.check(source, "--on-finding", "quarantine")
     assert (result.code, result.verdict) == (3, "ready, 20,000 rows quarantined")
+
+
+def test_what_only_the_target_demands(program: Program, tmp_path: Path) -> None:
+    """Uniques and keys of the app's models that SQLite was never told of."""
+    source = sqlite(
+        tmp_path / "t.db",
+        "CREATE TABLE p (id INT); CREATE TABLE c (id INTEGER PRIMARY KEY, p INT, email TEXT);"
+        "INSERT INTO p VALUES (1), (2), (2);"
+        "INSERT INTO c VALUES (1, 1, 'a'), (2, 7, 'b'), (3, NULL, 'a'), (4, 2, NULL), (5, 2, NULL)",
+    )
+    ask(program.url, "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY,"
+                     " p int REFERENCES p, email text UNIQUE)")  # fmt: skip
+    result = program.run(source)
+    assert result.code == 1
+    kinds = {(f["table"], f["key"], f["kind"]) for f in result.report["findings"]}
+    assert kinds == {
+        ("p", "rowid=3", "duplicate"),
+        ("c", "id=2", "orphan"),
+        ("c", "id=3", "duplicate"),
+    }
+    result = program.run(
+        source, "--on-finding", "quarantine", "--quarantine-file", tmp_path / "q.db"
+    )
+    assert result.verdict == "migrated, 3 rows quarantined", result.out
+    assert ask(program.url, "SELECT id FROM c ORDER BY id") == [(1,), (4,), (5,)]
+    assert program.verify(source).code == 3
