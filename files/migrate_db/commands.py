@@ -105,7 +105,8 @@ def run(options: Options, events: Events, report: Report) -> None:
                 remembered=known.mapping if known is not None and not options.replace else "",
                 quick=known is None and not options.catch_up,
             )  # fmt: skip
-            if not any(table.rows for table in found.tables) and not options.allow_empty:
+            some = any(table.rows for table in found.tables) or report.quarantined_rows
+            if not some and not options.allow_empty:
                 raise MigrationError(
                     "the source has no rows at all; is it the right file?",
                     where=str(options.source),

@@ -17,6 +17,8 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
     """
     stored = sql.name(column)
     ways = [wish.invalid_utf8, "nul" if wish.nul else "", "empty" if wish.empty else ""]
+    if wish.mixed == "bytes":  # they hold anything
+        ways = ways[2:]
     text = " ".join(way for way in ways if way)
     branches = []
     if text == "empty":

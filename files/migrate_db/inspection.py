@@ -42,7 +42,8 @@ def misfits(
 
 def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) -> str:
     """What sort of misfit it is, by what would resolve it."""
-    if storage == "text" and nul and chosen.carries_text:
+    # in a table that is yet to be made, the column becomes a text once that is gone
+    if storage == "text" and nul and (chosen.carries_text or not exists):
         return "nul"
     if not exists and (storage == "blob" or chosen.type == "bytea"):
         return "mixed"

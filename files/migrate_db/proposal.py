@@ -19,7 +19,7 @@ _ROUNDS = 4
 _MEANS = {
     "nul": "{n} values hold a NUL character, which is taken out",
     "utf8": "{n} texts are not UTF-8; they are read as Latin-1 (or: cp1252, replace)",
-    "mixed": "{n} values are of another kind than the rest",
+    "mixed": "{n} values are of another kind than the rest; all are kept as bytes, or as texts",
     "misfit": "{n} values don't fit the type; they become NULL",
     "empty": "{n} values are ''; they become NULL",
     "zone": "{n} times are taken for UTC",
@@ -108,6 +108,15 @@ def _resolve(
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
         )
         proposal.say(table, "", meaning.format(n=f"{count:,}"))
+    elif own.mixed == "bytes" and key in ("nul", "invalid_utf8"):
+        pass  # bytes hold anything
+    elif key == "mixed" and word == "bytes" and not own.mixed:
+        columns = {
+            **wish.columns,
+            column: replace(own, mixed=word, nul="", invalid_utf8="", type=""),
+        }
+        wish = replace(wish, columns=columns)
+        proposal.why[table, column] = [meaning.format(n=f"{count:,}")]
     elif key and key not in ("primary_key", "unique") and not getattr(own, key):
         columns = {**wish.columns, column: replace(own, **{key: word})}
         wish = replace(wish, columns=columns)
