@@ -190,8 +190,8 @@ class _Writer:
             self.own_names.taken.add(given)
             named = f"CONSTRAINT {sql.name(given)} "
         statement = f"ALTER TABLE {self.place} ADD {named}{words} ({listed})"
-        label = self.table.target if kind == "primary key" else shown
-        self.made.keys.append(Statement(kind, label, statement, kind != "primary key"))
+        label = shown or self.table.table.name
+        self.made.keys.append(Statement(kind, label, statement, optional=True))
 
     def _index(self, index: Index, wanted: str) -> None:
         parts = []

@@ -20,6 +20,8 @@ from migrate_db.views import Translated
 
 #: Seconds that one side gets; a view that takes longer is not compared.
 PATIENCE = 20.0
+#: Seconds for all views; the others are made, but not compared.
+PATIENCE_IN_ALL = 120.0
 _SIZE = 16
 
 

@@ -155,7 +155,7 @@ def _lacks(
     for index in table.table.indexes:
         if index.origin == "pk" and table.wish.primary_key:
             continue
-        if index.unique and not _holds_unique(index, names, held):
+        if index.unique and index.origin != "pk" and not _holds_unique(index, names, held):
             columns = ", ".join(names.get(c.name or "", c.expression) for c in index.columns)
             label = place + "." + index.name
             yield Uncarried("unique", label, f"UNIQUE ({columns})")

@@ -236,6 +236,16 @@ def test_an_index_that_postgresql_would_not_make(program: Program, tmp_path: Pat
     assert ("index", "long") in uncarried(result)
 
 
+def test_a_key_that_postgresql_would_not_make(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program, tmp_path,
+        'CREATE TABLE "a.b" (k TEXT PRIMARY KEY, u TEXT UNIQUE); CREATE TABLE c (k REFERENCES "a.b");'
+        'INSERT INTO "a.b" VALUES (hex(randomblob(9000)), hex(randomblob(9000)))',
+    )  # fmt: skip
+    kinds = [u["kind"] for u in result.report["uncarried"]]
+    assert sorted(kinds) == ["foreign key", "primary key", "unique"], result.report["uncarried"]
+
+
 def test_numbers_go_on_past_the_highest(program: Program, tmp_path: Path) -> None:
     arrives(
         program,
