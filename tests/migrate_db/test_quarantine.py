@@ -141,3 +141,19 @@ def test_what_only_the_target_demands(program: Program, tmp_path: Path) -> None:
     assert result.verdict == "migrated, 3 rows quarantined", result.out
     assert ask(program.url, "SELECT id FROM c ORDER BY id") == [(1,), (4,), (5,)]
     assert program.verify(source).code == 3
+
+
+def test_the_page_tells(program: Program, source: Path, tmp_path: Path) -> None:
+    sqlite(source, "INSERT INTO b VALUES (6, 3, NULL)")
+    wishes, page = tmp_path / "m.yml", tmp_path / "page.html"
+    wishes.write_text(
+        "tables: {a: {columns: {name: {nul: strip}}}, b: {columns: {boss: {orphans: keep}}}}"
+    )
+    words = ("--on-finding", "quarantine", "--quarantine-file", tmp_path / "q.db")
+    result = program.run(source, "--mapping", wishes, *words, "--html", page)
+    assert result.code == 3, result.out
+    text = page.read_text()
+    assert "<h1 class=bad>Migrated, 5 rows quarantined</h1>" in text
+    for said in (str(tmp_path / "q.db"), "NUL\\x00 becomes NUL", "is quarantined, too"):
+        assert said in text and said in result.text, said
+    assert "a.name: 1 values" in text and "Quarantined</th>" in text
