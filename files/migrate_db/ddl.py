@@ -125,7 +125,7 @@ class _Writer:
                 if index.origin == "c":
                     self._index(index, index.name)
                 elif not folded:
-                    columns = tuple(c.name for c in index.columns if c.name)
+                    columns = tuple(c.name for c in index.columns if c.name is not None)
                     self._add_key("unique", "UNIQUE", columns, index.constraint, index.name)
                 else:
                     self._folded(index)
@@ -161,7 +161,7 @@ class _Writer:
 
     def _folded(self, index: Index) -> None:
         """A key or UNIQUE that takes A and a, or trailing spaces, for the same."""
-        columns = tuple(c.name for c in index.columns if c.name)
+        columns = tuple(c.name for c in index.columns if c.name is not None)
         parts = [expressions.index_part(self.table, index, i) for i in range(len(index.columns))]
         if all(part.startswith('"') for part in parts):  # no text in it: nothing to fold
             if index.origin == "u":

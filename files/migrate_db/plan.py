@@ -600,6 +600,12 @@ def _notes(draft: _Draft) -> list[str]:
         why = "the name is too long" if table.name else "the name is empty"
         why = "renamed" if draft.wish.rename else why
         notes.append(f"table {table.name}: {why}, it becomes {draft.target}")
+    notes += [
+        f"foreign key of {table.name} ({', '.join(key.columns)}): not validated, because rows"
+        f" without a {key.parent} stay, as you asked; it holds for new rows"
+        for key in table.foreign_keys
+        if any(draft.wish.column(column).orphans == "keep" for column in key.columns)
+    ]
     for found in scanned.columns:
         column = table.column(found.column)
         wish = draft.wish.column(found.column)

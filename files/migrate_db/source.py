@@ -110,6 +110,8 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
                 # a copy that a crash tears is thrown away with its directory
                 copy.execute("PRAGMA synchronous = OFF")
                 connection.backup(copy)
+                if wal == "none":
+                    _demand_whole(path, target)
                 # the copy is read by several connections; none of them may need a -wal
                 copy.execute("PRAGMA journal_mode = DELETE")
             finally:
@@ -121,7 +123,8 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
             next="free some space, or pass --work-dir on a larger disk",
         ) from None
     except sqlite3.Error as error:
-        if "disk" in str(error):  # "database or disk is full", "disk I/O error"
+        # "database or disk is full", "disk I/O error", but not "disk image is malformed"
+        if "disk" in str(error) and "malformed" not in str(error):
             raise MigrationError(
                 f"no room for the snapshot: {error}",
                 where=str(directory),
@@ -140,6 +143,18 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
             f" `sqlite3 {path} .recover`",
         ) from None
     return Snapshot(target, path, target.stat().st_size, wal)
+
+
+def _demand_whole(path: Path, copy: Path) -> None:
+    """SQLite reads zeros where a last page is cut off, and finds nothing wrong with them."""
+    there, wanted = path.stat().st_size, copy.stat().st_size
+    if there < wanted:
+        raise MigrationError(
+            f"the SQLite file is cut off: {there:,} bytes of {wanted:,} are there",
+            where=str(path),
+            next="restore the file from a good copy, or save what is readable with"
+            f" `sqlite3 {path} .recover`",
+        )
 
 
 def open_snapshot(snapshot: Snapshot) -> sqlite3.Connection:
