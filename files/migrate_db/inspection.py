@@ -17,6 +17,7 @@ from migrate_db.schema import Table
 _decoder = codecs.getincrementaldecoder("utf-8")
 #: Bytes of text that are decoded at once to see whether they are UTF-8.
 _BLOCK = 1 << 18
+_PIECE = 1 << 19
 
 
 def misfits(
@@ -274,8 +275,12 @@ _RESOLVE = {
 
 
 def _is_utf8(text: bytes) -> bool:
+    # in pieces: a large text would take four times its size
+    decoder, pieces = _decoder(), memoryview(text)
     try:
-        text.decode("utf-8")
+        for start in range(0, len(text), _PIECE):
+            decoder.decode(pieces[start : start + _PIECE])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True

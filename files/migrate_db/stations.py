@@ -123,6 +123,13 @@ def planned(
                 next="pass the file the app uses with --source",
             )
         wishes = _wishes(options, read, remembered)
+        if all(wishes.table(table.name).exclude for table in read.tables):
+            raise MigrationError(
+                "every table is left out",
+                where="--include, --exclude and --mapping",
+                next="include some; the source has " + ", ".join(t.name for t in read.tables[:20]),
+                code=Exit.USAGE,
+            )
         report.notes = []
         if remembered and options.mapping is None and wishes != Mapping():
             report.notes.append("with the mapping that the target was loaded with")
@@ -179,6 +186,9 @@ def _wishes(options: Options, read: schema.Schema, remembered: str) -> Mapping:
         wishes = mapping.read(options.mapping, read)
     elif remembered:
         wishes = mapping.remembered(remembered, read)
+        if options.include or options.exclude:  # other tables may come at another time
+            kept = {name: replace(table, exclude="") for name, table in wishes.tables.items()}
+            wishes = replace(wishes, tables=kept)
     wishes = mapping.chosen(wishes, read, list(options.include), list(options.exclude))
     if options.on_finding:
         asked = "" if options.on_finding == "refuse" else options.on_finding

@@ -196,6 +196,9 @@ def test_some_tables(program: Program, dirty: Path) -> None:
     assert result.code == 0, result.out
     assert [t["name"] for t in result.report["tables"]] == ["parents"]
     assert program.verify(dirty).verdict == "equal", "it is remembered"
+    assert program.run(dirty, "--include", "keys", "--on-finding", "quarantine").code == 3
+    assert ask(program.url, "SELECT k FROM keys") == [("a",)], "others may come later"
+    assert program.run(dirty, "--include", "keys", "--exclude", "k*").code == 2
     result = program.check(dirty, "--include", "t")
     assert ("foreign key", "table parents is left out") not in result.report["uncarried"]
     planned = program("plan", dirty, "--include", "t", url="none")
