@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Callable
@@ -211,6 +210,9 @@ def _words(wish: TableWish | ColumnWish) -> list[tuple[str, str]]:
 
 
 def _scalar(text: str) -> str:
-    """A YAML scalar; JSON's strings are YAML's, too."""
+    """A YAML scalar, in quotes where it needs them."""
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\([0-9,]+\))?|[A-Za-z][a-z ]*[a-z]", text)
-    return text if plain and "," not in text else json.dumps(text)
+    if plain and "," not in text:
+        return text
+    escaped = (c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
+    return '"' + "".join(escaped) + '"'

@@ -127,6 +127,36 @@ def test_the_written_mapping_lets_everything_be_carried(
     assert program("plan", dirty, "--mapping", proposed, url="none").code == 0
 
 
+def test_names_of_every_sort_survive_the_file(program: Program, tmp_path: Path) -> None:
+    names = [
+        "null",
+        "yes",
+        "1",
+        "a: b",
+        "#c",
+        "a,b",
+        '"',
+        "\\",
+        "{x}",
+        "🧠",
+        "é",
+        "\n",
+        "\x85",
+        " ",
+        "- a",
+    ]
+    columns = ", ".join('"' + name.replace('"', '""') + '" TEXT' for name in names)
+    source = sqlite(tmp_path / "t.db", f'CREATE TABLE "true: #" ({columns})',
+                    (f"INSERT INTO \"true: #\" VALUES ({', '.join('?' * len(names))})",
+                     [("a\0",) * len(names)]))  # fmt: skip
+    proposed = tmp_path / "proposed.yml"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    result = program.run(source, "--mapping", proposed)
+    assert result.code == 0, proposed.read_text() + result.out
+    assert {c["column"] for c in result.report["converted"]} == set(names)
+    assert program.verify(source).verdict == "equal"
+
+
 def test_a_clean_source_gets_a_mapping_that_changes_nothing(
     program: Program, brainer: Path, tmp_path: Path
 ) -> None:
