@@ -691,7 +691,11 @@ def generated(plan: TablePlan, source: str) -> str:
     planned, declared = plan.column(source), plan.table.column(source)
     if declared is None or not declared.expression:
         raise Untranslated("its expression can't be found")
-    value = of_table(plan).part(parse(declared.expression))
+    node = parse(declared.expression)
+    if any(_is_worked_out(part) for part in node.walk()):
+        # PostgreSQL does so while it makes the table, and stumbles over collations
+        raise Untranslated("a part of it has no column")
+    value = of_table(plan).part(node)
     wanted = kind_of(planned.codec)
     if " IS JSON)" in value.sql:
         raise Untranslated("PostgreSQL has no json_valid() before 16")
@@ -752,6 +756,13 @@ def _binds_otherwise(node: exp.Expr) -> bool:
         others = (exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseLeftShift, exp.BitwiseRightShift)
         return any(isinstance(c, others) and type(c) is not type(node) for c in inner)
     return False
+
+
+def _is_worked_out(node: exp.Expr) -> bool:
+    """Whether a part could be replaced by its value."""
+    computes = isinstance(node, (exp.Func, exp.Binary, exp.Unary, exp.Predicate))
+    plain = isinstance(node, (exp.Neg, exp.Paren, exp.Collate)) or node.find(exp.Column)
+    return computes and not plain
 
 
 def unsure(node: exp.Expr) -> Untranslated:

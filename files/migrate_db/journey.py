@@ -29,6 +29,10 @@ class Misassumed(Exception):
     """Values that were taken for what they are declared aren't; nothing was changed."""
 
 
+class _Miscomputed(Exception):
+    """PostgreSQL doesn't compute a generated column, or not the same; nothing was changed."""
+
+
 @dataclass
 class Journey:
     """One run's way into the target."""
@@ -74,10 +78,7 @@ class Journey:
             )
 
     def load(self, replace: bool) -> None:
-        from migrate_db import ddl, dump, load, sequences, sql, structure
-        from migrate_db.blocks import SourceBlocks
-        from migrate_db.proof import prove
-        from migrate_db.target import relation_names
+        from migrate_db import dump, meaning
 
         if replace:
             with self.events.phase("keep") as phase:
@@ -88,6 +89,29 @@ class Journey:
                     list(self.options.server_tools),
                 )
                 self.report.kept_dump = phase.note = str(kept)
+        before = list(self.report.notes), list(self.report.uncarried)
+        try:
+            self._fill(replace)
+        except _Miscomputed:
+            computed = meaning.computes(self.plan)
+            self.plan = meaning.without_generated(self.plan)
+            self.report.proof = None
+            told, self.report.uncarried = before
+            self.report.notes = [
+                note for note in told if not note.startswith(tuple(f"{c}: a gen" for c in computed))
+            ] + [
+                f"{column}: a generated column, carried as plain values, because PostgreSQL"
+                " does not compute it, or another one, as SQLite does"
+                for column in computed
+            ]
+            self._fill(replace)
+
+    def _fill(self, replace: bool) -> None:
+        from migrate_db import ddl, load, sequences, sql, structure
+        from migrate_db.blocks import SourceBlocks
+        from migrate_db.proof import prove
+        from migrate_db.target import relation_names
+
         quoted = sql.name(self.target.schema)
         statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))
         self.report.uncarried += statements.uncarried
@@ -176,6 +200,8 @@ class Journey:
         """One transaction: whatever happens inside, the target is as before."""
         import psycopg
 
+        from migrate_db import meaning
+
         committing = False
         written: Path | None = None
         try:
@@ -192,6 +218,8 @@ class Journey:
                 written.unlink(missing_ok=True)  # nothing was carried, so nothing stayed behind
             if self.plan.assumed and is_about_the_data(error):
                 raise Misassumed from None
+            if is_about_the_statement(error) and meaning.computes(self.plan):
+                raise _Miscomputed from None
             raise server_said(error, str(self.target), committing) from None
         except KeyboardInterrupt:
             if not committing:
@@ -291,10 +319,14 @@ class Journey:
                 self.report.proof.unsound.append(structure.told(lack))
 
     def _demand_proof(self) -> None:
+        from migrate_db import meaning
+
         if self.report.proof is None or not self.report.proof.holds:
             if self.plan.assumed:
                 self.report.proof = None
                 raise Misassumed
+            if meaning.computes(self.plan):
+                raise _Miscomputed
             raise MigrationError(
                 "what arrived is not equal to the source; all of it was taken back",
                 where=str(self.target),

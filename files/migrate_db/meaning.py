@@ -26,6 +26,25 @@ def decide(plan: Plan) -> Plan:
     return replace(plan, tables=tuple(tables), notes=tuple(notes))
 
 
+def without_generated(plan: Plan) -> Plan:
+    """The same plan, with plain values where PostgreSQL would compute a new table's column."""
+    tables = [
+        t if t.exists else replace(t, columns=tuple(replace(c, computed="") for c in t.columns))
+        for t in plan.tables
+    ]
+    return replace(plan, tables=tuple(tables))
+
+
+def computes(plan: Plan) -> list[str]:
+    """Columns of new tables that PostgreSQL computes."""
+    return [
+        f"{table.table.name}.{column.source}"
+        for table in plan.tables
+        for column in table.columns
+        if column.computed and not table.exists
+    ]
+
+
 def _generated(table: TablePlan, notes: list[str]) -> Iterator[ColumnPlan]:
     for planned in table.columns:
         column = table.table.column(planned.source)

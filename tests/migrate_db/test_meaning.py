@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from migrate_db import expressions
 
 from .program import Program, Result, ask, sqlite
 from .test_shapes import arrives, uncarried
@@ -106,6 +107,30 @@ def test_generated_columns(program: Program, tmp_path: Path) -> None:
     ask(program.url, "UPDATE t SET a = 8 WHERE id = 5")
     verified = program.verify(source)
     assert verified.code == 3 and "product" in verified.out
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["upper('x') || a", "a * 3 / 1", "printf('%d', a) + 0"],
+    ids=["refused", "wrong", "plain"],
+)
+def test_what_postgresql_does_not_compute_the_same_is_carried_as_it_is(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expression: str
+) -> None:
+    right = expressions.generated
+    monkeypatch.setattr(
+        expressions,
+        "generated",
+        lambda *a: right(*a).replace("'refused'", "now()").replace("* 3", "* 4"),
+    )
+    result = arrives(
+        program, tmp_path,
+        f"CREATE TABLE t (a INTEGER, g AS ({expression}), h INTEGER AS (a + 1)); INSERT INTO t (a) VALUES (5)",
+    )  # fmt: skip
+    assert any(
+        "t.g: a generated column, carried as plain values" in n for n in result.report["notes"]
+    )
+    assert len([n for n in result.report["notes"] if "t.h: a generated" in n]) == 1
 
 
 def test_indexes_on_expressions(program: Program, tmp_path: Path) -> None:
