@@ -214,8 +214,8 @@ class Journey:
                     self.record()
                 committing = not self.options.rehearse
         except psycopg.Error as error:
-            if written is not None and not committing:
-                written.unlink(missing_ok=True)  # nothing was carried, so nothing stayed behind
+            if error.sqlstate or not committing:
+                self._take_back(written)
             if self.plan.assumed and is_about_the_data(error):
                 raise Misassumed from None
             if is_about_the_statement(error) and meaning.computes(self.plan):
@@ -223,9 +223,16 @@ class Journey:
             raise server_said(error, str(self.target), committing) from None
         except KeyboardInterrupt:
             if not committing:
+                self._take_back(written)
                 raise
             raise unknown(str(self.target), ["interrupted"]) from None
         self.report.changed = not self.options.rehearse
+
+    def _take_back(self, written: Path | None) -> None:
+        """Nothing was carried, so nothing stayed behind."""
+        if written is not None:
+            written.unlink(missing_ok=True)
+            self.report.quarantine_file = ""
 
     def _load_table(self, table: TablePlan, told: TableReport) -> None:
         from migrate_db import load
