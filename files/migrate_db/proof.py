@@ -48,6 +48,8 @@ class Proof:
     #: foreign keys and checks that the server holds but hasn't validated, broken indexes,
     #: and what is gone since the load
     unsound: list[str] = field(default_factory=list)
+    #: keys, constraints, indexes, defaults and the like of the load that were looked for
+    structure: int = 0
 
     @property
     def holds(self) -> bool:
@@ -102,6 +104,7 @@ def prove(
             proof.tables.append(_table(snapshot, target, table, progress, ahead))
     proof.sequences = sequences.read(target, plan)
     proof.unsound = _unsound(target, plan) + structure.gone(target, plan, before or {})
+    proof.structure = sum(len((before or {}).get(table.target, ())) for table in plan.tables)
     return proof
 
 

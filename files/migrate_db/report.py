@@ -245,9 +245,14 @@ def _proof(proof: Proof) -> list[str]:
         return ["Not equal:", *(f"  {line}" for line in proof.failures)]
     rows = sum(table.equal for table in proof.tables)
     values = sum(table.values for table in proof.tables)
+    since = (
+        f" and all {proof.structure:,} keys, constraints, indexes and defaults of the load are there"
+        if proof.structure
+        else ""
+    )
     return [
         f"Proof: {values:,} values in {rows:,} rows of {len(proof.tables)} tables were read back"
         " and compared, and count(*) agrees on both sides;",
         f"       {len(proof.sequences)} sequences number past the highest row;"
-        " constraints and indexes are valid.",
+        f" constraints and indexes are valid{since}.",
     ]
