@@ -73,7 +73,7 @@ def apply(
     return done
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Changed:
     """A changed row's key on the sides that have it; the values would fill the memory."""
 
@@ -104,7 +104,10 @@ def _changes(
         for change in changes:
             total += 1
             if total <= room:
-                kept.append(_Changed(change.kind, key(change.source), key(change.target)))
+                ours, theirs = key(change.source), key(change.target)
+                # most rows have one key on both sides; it is kept once
+                same = ours if ours == theirs else theirs
+                kept.append(_Changed(change.kind, ours, same))
     return kept, total
 
 
