@@ -179,7 +179,31 @@ def _demand(program: Program, example: Example, tmp_path: Path) -> Result | None
         assert result.report["findings"], result.out
         assert all(f["reason"] for f in result.report["findings"])
         assert _untouched(program.url)
+        _demand_mapping(program, source, tmp_path / "mapping.yml")
+        _fresh(program.url)
+        _demand_quarantine(program, source, tmp_path / "aside.db")
+    assert source.read_bytes() == before
     return result
+
+
+def _demand_mapping(program: Program, source: Path, mapping: Path) -> None:
+    """What is proposed carries every row, unedited."""
+    program("plan", source, "--write-mapping", mapping, url="none")
+    note(mapping.read_text())
+    done = program.run(source, "--allow-empty", "--mapping", mapping)
+    mapping.unlink()
+    assert done.code == 0, done.out
+    assert judge(source, program.url, done.report) == [], "with the proposed mapping"
+
+
+def _demand_quarantine(program: Program, source: Path, aside: Path) -> None:
+    """What fits arrives, the rest is kept, and both together are all."""
+    words = ("--allow-empty", "--on-finding", "quarantine", "--quarantine-file", aside)
+    done = program.run(source, *words)
+    aside.unlink(missing_ok=True)
+    assert done.code in (0, 3), done.out
+    assert (done.code == 3) == bool(done.report["quarantined_rows"])
+    assert judge(source, program.url, done.report) == [], "with quarantine"
 
 
 _SETTINGS = {
