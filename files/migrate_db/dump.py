@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO
 
-from psycopg.conninfo import conninfo_to_dict
+from pg_tools import libpq
+from pg_tools.files import private, sync
 
 from migrate_db.errors import MigrationError
 from migrate_db.target import Target
@@ -29,9 +30,9 @@ def keep(target: Target, url: str, directory: Path, tools: list[str]) -> Path:
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     final = directory / f"{target.database}-before-{stamp}.dump"
     aside = final.with_suffix(".partial")
-    environment = os.environ | _environment(url)
+    environment = os.environ | libpq.environment(url)
     try:
-        with open(aside, "xb", opener=_private) as file:
+        with open(aside, "xb", opener=private) as file:
             _run([*tools, "pg_dump", "--format=custom"], environment, stdout=file)
             os.fsync(file.fileno())
         with aside.open("rb") as file:
@@ -47,7 +48,7 @@ def keep(target: Target, url: str, directory: Path, tools: list[str]) -> Path:
         aside.unlink(missing_ok=True)
         raise
     aside.rename(final)
-    _sync(directory)
+    sync(directory)
     return final
 
 
@@ -77,30 +78,3 @@ def _run(
             details=done.stderr.decode("utf-8", "replace").splitlines()[-8:],
             next="see the message above; nothing was changed",
         )
-
-
-def _environment(url: str) -> dict[str, str]:
-    """The URL as libpq's environment: never on a command line."""
-    words = conninfo_to_dict(url)
-    names = {
-        "host": "PGHOST",
-        "port": "PGPORT",
-        "user": "PGUSER",
-        "dbname": "PGDATABASE",
-        "password": "PGPASSWORD",
-        "passfile": "PGPASSFILE",
-        "sslmode": "PGSSLMODE",
-    }
-    return {names[key]: str(value) for key, value in words.items() if key in names and value}
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,7 +20,9 @@ short_description: Packs Python packages of the controller into one deterministi
 description:
   - The archive lies in Ansible's own temporary directory, which goes away with the play.
 options:
-  _terms: {required: true, description: The directory that holds the packages, and the list of their names.}
+  _terms:
+    required: true
+    description: The directory that holds the packages, the names of the programs, and of what these import.
 """
 
 RETURN = r"""
@@ -56,12 +58,13 @@ class LookupModule(LookupBase):
         self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any
     ) -> list[dict[str, str]]:
         source, names = Path(terms[0]).resolve(), [str(name) for name in terms[1]]
+        libraries = [str(name) for name in terms[2]]
         missing = [name for name in names if not (source / name / "__main__.py").is_file()]
         if missing or not names:
             raise AnsibleError(
                 f"toolkit_programs: {', '.join(missing) or 'empty'}; no such program in {source}."
             )
-        content = pack(source, names)
+        content = pack(source, names + libraries)
         digest = hashlib.sha256(content).hexdigest()[:12]
         path = Path(constants.DEFAULT_LOCAL_TMP) / f"toolkit-{digest}.tar.gz"
         if not path.exists():

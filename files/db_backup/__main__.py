@@ -1,0 +1,7 @@
+"""``python3 -m db_backup``."""
+
+import sys
+
+from db_backup.cli import main
+
+sys.exit(main())

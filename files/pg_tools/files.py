@@ -1,0 +1,34 @@
+"""Files that only we read, and that are there, whole, after a power cut."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for ``open``: mode 0600 from the first byte on."""
+    return os.open(path, flags, 0o600)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a directory, down to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def publish(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file aside, bring it to the disk, then rename it into place."""
+    aside = path.with_name(f"{path.name}.partial")
+    aside.unlink(missing_ok=True)
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with open(handle, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+    sync(path.parent)
