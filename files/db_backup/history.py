@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from db_backup import manifest
 from pg_tools.files import publish
+
+from db_backup import manifest
 
 _KEEP = 1000
 

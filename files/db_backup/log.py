@@ -22,9 +22,13 @@ class Log:
 
     def say(self, text: str) -> None:
         """One line."""
-        self._tail.append(text)
+        self.remember(text)
         if not self._quiet:
             print(text, file=sys.stderr, flush=True)
+
+    def remember(self, text: str) -> None:
+        """For an alarm only; the result shows it anyway."""
+        self._tail.append(text)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

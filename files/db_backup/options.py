@@ -30,6 +30,10 @@ class Options:
     timeout: int = 14400  #: a whole run
     compress: str = "auto"
 
+    server_disk: str = (
+        ""  #: a directory on the server's disk, to see its free space before a restore
+    )
+
     drill_memory_mb: int = 384
     drill_cpu_shares: int = 128  #: an app without a limit has 1024
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 #: A clock may be this far off before a set counts as one of the future.
-_SKEW = timedelta(minutes=5)
+SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def decide(taken: Sequence[datetime], now: datetime, rule: Rule) -> list[Decisio
             never stands in for one of the ``least``.
     """
     ordered = sorted(taken)
-    past = [at for at in ordered if at <= now + _SKEW]
+    past = [at for at in ordered if at <= now + SKEW]
     reasons: dict[datetime, list[str]] = {at: [] for at in ordered}
     for at in ordered:
-        if at > now + _SKEW:
+        if at > now + SKEW:
             reasons[at].append("newer than the clock")
         elif at > now - timedelta(days=rule.days):
             reasons[at].append(f"of the last {rule.days} days")

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pg_tools.files import publish, sync
+
 from db_backup import manifest
 from db_backup.errors import BackupError, Exit
 from db_backup.manifest import DUMP, GLOBALS, MANIFEST, SUMS, Manifest
-from pg_tools.files import publish, sync
+from db_backup.retention import SKEW
 
 _NAME = re.compile(r"(?P<prefix>[A-Za-z0-9_.]+)-(?P<at>\d{8}T\d{6}Z)")
 _BLOCK = 1024 * 1024
@@ -57,6 +59,11 @@ class Set:
         if self.manifest is None:
             raise damaged(self, [self.problem])
         return self.manifest
+
+
+def future(at: datetime) -> bool:
+    """Whether the clock was ahead when a set was taken, or is behind now."""
+    return at > manifest.now() + SKEW
 
 
 def damaged(found: Set, problems: list[str]) -> BackupError:
@@ -150,6 +157,8 @@ class Store:
         sets = self.sets(prefix)
         if name == "latest":
             sets = [one for one in sets if one.manifest is not None]
+            # one that a wrong clock made must not be the latest for ever
+            sets = [one for one in sets if not future(one.at)] or sets
         else:
             sets = [one for one in sets if one.name == name]
         if not sets:
@@ -199,8 +208,12 @@ class Store:
 
     def free_name(self, database: str, at: datetime) -> str:
         """A name for a set that is taken now."""
-        prefix = re.sub(r"[^A-Za-z0-9_.]", "_", database)
-        return f"{prefix}-{manifest.stamp(at)}"
+        return f"{self.prefix(database)}-{manifest.stamp(at)}"
+
+    @staticmethod
+    def prefix(database: str) -> str:
+        """How the names of a database's sets begin."""
+        return re.sub(r"[^A-Za-z0-9_.]", "_", database)
 
     def publish(self, unfinished: Path, found: Manifest) -> Set:
         """Give a set its final name; from here on it counts.
@@ -209,7 +222,9 @@ class Store:
             BackupError: the name is taken.
         """
         publish(unfinished / MANIFEST, found.text())
-        publish(unfinished / SUMS, sums(unfinished))
+        digests = {name: file.sha256 for name, file in found.files.items()}
+        digests[MANIFEST] = sha256(unfinished / MANIFEST)
+        publish(unfinished / SUMS, sums(digests))
         final = self.directory / found.name
         if os.path.lexists(final):
             raise BackupError(
@@ -232,9 +247,9 @@ class Store:
         shutil.rmtree(away)
 
 
-def sums(directory: Path) -> str:
+def sums(digests: dict[str, str]) -> str:
     """What SHA256SUMS must say, byte for byte; ``sha256sum --check`` reads it, too."""
-    return "".join(f"{sha256(directory / name)}  {name}\n" for name in (DUMP, GLOBALS, MANIFEST))
+    return "".join(f"{digests[name]}  {name}\n" for name in (DUMP, GLOBALS, MANIFEST))
 
 
 def check(found: Set) -> list[str]:
@@ -248,7 +263,7 @@ def check(found: Set) -> list[str]:
         return problems
     try:
         said = (found.path / SUMS).read_bytes().decode("ascii", "replace")
-        true = sums(found.path)
+        true = sums({name: sha256(found.path / name) for name in (DUMP, GLOBALS, MANIFEST)})
     except OSError as error:
         return [*problems, f"can't be read: {error}"]
     if said != true:

@@ -38,7 +38,13 @@ class Tools:
     environment: dict[str, str]
 
     def dump(
-        self, conninfo: str, snapshot: str, compress: str, out: IO[bytes], watch: Watch
+        self,
+        conninfo: str,
+        snapshot: str,
+        compress: str,
+        out: IO[bytes],
+        watch: Watch,
+        lock_timeout: int,
     ) -> None:
         """``pg_dump -Fc`` of what ``snapshot`` sees, into a file.
 
@@ -47,6 +53,7 @@ class Tools:
             compress: ``auto`` takes zstd where the server's tools have it.
         """
         command = ["pg_dump", "--format=custom", f"--snapshot={snapshot}", f"--dbname={conninfo}"]
+        command.append(f"--lock-wait-timeout={lock_timeout}s")
         if compress != "auto":
             self.run([*command, f"--compress={compress}"], watch, stdout=out, gently=True)
             return
@@ -114,6 +121,7 @@ def execute(
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: IO[bytes] | None = None,
     name: str = "",
+    cwd: Path | None = None,
 ) -> None:
     """Run any command to its end, or kill it when a limit is reached."""
     name = name or command[0]
@@ -125,6 +133,7 @@ def execute(
                 stdin=stdin,
                 stdout=subprocess.DEVNULL if stdout is None else stdout,
                 stderr=said,
+                cwd=cwd,
             )
         except FileNotFoundError:
             raise BackupError(

@@ -19,6 +19,7 @@ class Watch:
     seconds: float
     directory: Path
     floor: int  #: bytes
+    trouble: list[BaseException] = field(default_factory=list)  #: what went wrong in another thread
     _begun: float = field(default_factory=time.monotonic)
 
     def check(self, need: int = 0) -> None:
@@ -27,6 +28,8 @@ class Watch:
         Raises:
             BackupError: a limit is reached.
         """
+        if self.trouble:
+            raise self.trouble[0]
         if self.left <= 0:
             raise BackupError(
                 f"it took longer than {self.seconds:.0f} s",

@@ -1,0 +1,214 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import traceback
+from pathlib import Path
+from typing import Any
+
+from db_backup import __version__, options, run, server, status
+from db_backup.alarm import Alarm
+from db_backup.commands import COMMANDS, Report
+from db_backup.errors import BackupError, Exit
+from db_backup.log import Log
+from db_backup.options import Options
+
+_EPILOG = """
+examples:
+  db_backup backup --config /opt/brainer-db/backup/config.json
+      One set now: dumped, read back, with the digest of every table.
+  db_backup drill …       Restore the newest set into a throw-away server and compare it.
+  db_backup restore …     Restore beside the live database, compare, then swap; --undo goes back.
+  db_backup status …      Is the newest backup young enough, was it tried, is it off-site?
+
+Settings come from --config, and options win over it. The password is best kept in a passfile.
+
+exit codes: 0 done or already so, 1 refused or failed with nothing changed (status: a limit is broken),
+            2 usage, 3 a set or what came out of it is not what it was, 4 another run holds the lock,
+            5 failed after a change
+"""
+
+#: Settings that are an option, too, and what it says.
+_OPTIONS = {
+    "dir": "where the sets are",
+    "container": "the server's container, whose own pg_dump is used",
+    "server_tools": "words before pg_dump instead: 'docker exec -i -e PGUSER NAME'",
+    "image": "image of the throw-away server of a drill (default: the one of the backup)",
+    "keep_days": "days of which every set stays",
+    "keep_weeks": "weeks of which the last set stays",
+    "keep_months": "months of which the last set stays",
+    "keep_least": "sets that stay whatever their age",
+    "floor_mb": "free space, in MiB, that is left for the database",
+    "lock_timeout": "seconds to wait for a table that somebody locks",
+    "timeout": "seconds that a run may take",
+    "compress": "pg_dump's --compress (default: zstd if it can)",
+    "server_disk": "a directory on the server's disk, to see its free space before a restore",
+    "drill_memory_mb": "memory of the throw-away server, in MiB",
+    "offsite_repository": "restic's repository",
+    "offsite_password_file": "restic's password file",
+    "offsite_env_file": "KEY=value lines for restic's backend",
+    "offsite_timeout": "seconds that restic may take",
+    "max_age_hours": "status: age of the newest set",
+    "max_drill_age_days": "status: age of the last drill; 0: none is expected",
+    "max_offsite_age_hours": "status: age of the newest set off-site",
+    "metrics": "file for Prometheus' textfile collector",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        the exit code, see ``errors.Exit``.
+    """
+    os.umask(0o077)
+    words = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    log = Log(quiet=words.quiet)
+    report = Report(words.command)
+    try:
+        chosen = _options(words)
+    except BackupError as error:
+        chosen = None
+        _failed(report, error, log)
+    if chosen is not None:
+        alarm = Alarm(chosen, words.command, log) if words.alarm else None
+        _perform(chosen, words, report, log, alarm)
+    if words.json:
+        print(json.dumps(report.as_dict(), ensure_ascii=False))
+    else:
+        print("\n".join([*report.lines, *report.error]))
+    return int(report.exit_code)
+
+
+def _perform(
+    chosen: Options, words: argparse.Namespace, report: Report, log: Log, alarm: Alarm | None
+) -> None:
+    if alarm is not None:
+        alarm.started()
+    this = run.start(chosen, log)
+    try:
+        COMMANDS[words.command](this, words, report)
+        if words.command in ("backup", "nightly", "drill"):
+            status.write_metrics(this)
+    except KeyboardInterrupt:
+        _failed(report, BackupError("interrupted", next="run it again"), log)
+    except BackupError as error:
+        _failed(report, error, log)
+    except OSError as error:
+        where = str(error.filename or "")
+        what = f"a file can't be used: {error.strerror or error}"
+        _failed(
+            report,
+            BackupError(what, where=where, next="see that there is room, and run it again"),
+            log,
+        )
+    except Exception as error:
+        # a mistake of ours must ring as loud as any other
+        log.say(traceback.format_exc())
+        _failed(report, BackupError(f"an unexpected error: {error!r}", next="report it"), log)
+    if alarm is None:
+        return
+    if report.exit_code == Exit.DONE:
+        log.say("\n".join(report.lines))
+        alarm.succeeded()
+    else:
+        alarm.failed(int(report.exit_code))
+
+
+def _failed(report: Report, error: BackupError, log: Log) -> None:
+    changed = report.changed and error.code == Exit.REFUSED
+    report.exit_code = Exit.CHANGED if changed else error.code
+    report.error = error.lines()
+    names = {Exit.DIFFERENT: "different", Exit.LOCKED: "locked", Exit.CHANGED: "unfinished"}
+    report.verdict = names.get(Exit(report.exit_code), "failed")
+    for line in report.error:
+        log.remember(line)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="db_backup",
+        description="Back up a PostgreSQL database, prove it, keep it, and bring it back.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"db_backup {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    made = {}
+    for name, text in (
+        ("backup", "take a backup now, and prove it"),
+        ("nightly", "back up, prune, and send off-site: what a schedule runs"),
+        ("list", "list the sets"),
+        ("verify", "read every byte of a set and compare it with its SHA-256"),
+        ("restore", "restore beside the live database, compare, then swap"),
+        ("drill", "restore into a throw-away server and compare"),
+        ("prune", "remove sets that newer proved ones outlive"),
+        ("status", "one line a limit; exit code 1 if one is broken"),
+        ("offsite", "the copy elsewhere: push, check, list, fetch"),
+        ("test-alarm", "let every alarm ring once"),
+    ):
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON")
+        command.add_argument(
+            "--database", metavar="URL",
+            help="a superuser's postgresql://postgres@HOST:PORT/DATABASE (default: the settings',"
+            " else $DATABASE_URL)",
+        )  # fmt: skip
+        for option, said in _OPTIONS.items():
+            default = getattr(Options(), option)
+            command.add_argument(
+                f"--{option.replace('_', '-')}", type=type(default) if option != "dir" else Path,
+                metavar=type(default).__name__.upper()[:5], help=said,
+            )  # fmt: skip
+        command.add_argument("--json", action="store_true", help="print the result as JSON")
+        command.add_argument("--quiet", action="store_true", help="no progress on stderr")
+        command.add_argument(
+            "--alarm", action="store_true", help="tell the monitor of the settings how it went"
+        )
+        made[name] = command
+    for name in ("verify", "restore", "drill"):
+        made[name].add_argument(
+            "set", nargs="?", default="latest", help="its name (default: latest)"
+        )
+    made["verify"].epilog = "`all` instead of a name checks every set."
+    restore = made["restore"]
+    restore.add_argument(
+        "--replace", action="store_true", help="put a live database away that holds tables"
+    )
+    restore.add_argument(
+        "--jobs", type=int, default=2, metavar="N", help="pg_restore's (default 2)"
+    )
+    restore.add_argument("--offsite", action="store_true", help="fetch the set from off-site first")
+    restore.add_argument("--undo", action="store_true", help="put the former database back")
+    restore.add_argument("--forget", action="store_true", help="drop what restores have put away")
+    made["list"].add_argument("--offsite", action="store_true", help="those that are off-site")
+    made["prune"].add_argument(
+        "--dry-run", action="store_true", help="only say what would go, and why"
+    )
+    made["offsite"].add_argument("what", choices=["push", "check", "list", "fetch"])
+    made["offsite"].add_argument("set", nargs="?", default="latest", help="what to fetch")
+    made["status"].set_defaults(metrics_file=True)
+    return parser
+
+
+def _options(words: argparse.Namespace) -> Options:
+    """The file's settings, then the environment's URL where there is none, then the options."""
+    found: dict[str, Any] = options.from_file(words.config) if words.config else {}
+    given = {name: getattr(words, name) for name in _OPTIONS}
+    found |= {name: value for name, value in given.items() if value is not None}
+    url = words.database or found.get("url") or os.environ.get("DATABASE_URL", "")
+    chosen = Options(**{**found, "url": url})
+    if words.command in ("backup", "nightly", "restore") or (
+        words.command == "drill" and words.set == "latest" and url
+    ):
+        server.words_of(url)
+    return chosen
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,327 @@
+"""The commands: stations put in a row."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from db_backup import backup, drill, manifest, offsite, restore, retention, status, store
+from db_backup.errors import BackupError, Exit
+from db_backup.retention import Rule
+from db_backup.run import Run
+from db_backup.store import Set
+from db_backup.watch import free
+
+
+@dataclass
+class Report:
+    """What a command has to say; ``lines`` for a person, ``data`` for a machine."""
+
+    command: str
+    verdict: str = "failed"
+    exit_code: int = Exit.REFUSED
+    changed: bool = False
+    lines: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+    error: list[str] = field(default_factory=list)
+
+    def done(self, verdict: str, changed: bool = False) -> None:
+        """It went well."""
+        self.verdict, self.changed, self.exit_code = verdict, changed, Exit.DONE
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        found = asdict(self)
+        return {**found.pop("data"), **{key: found[key] for key in found if key != "lines"}}
+
+
+Words = argparse.Namespace
+
+
+@contextmanager
+def _noted(run: Run, command: str) -> Iterator[None]:
+    """With the lock, and in the history."""
+    with run.store.lock():
+        id_ = run.history.start(command)
+        try:
+            yield
+        except BaseException as error:
+            what = error.what if isinstance(error, BackupError) else type(error).__name__
+            run.history.end(id_, False, what)
+            raise
+        run.history.end(id_, True, "")
+
+
+def backup_(run: Run, words: Words, report: Report) -> None:
+    """One set, now."""
+    with _noted(run, "backup"):
+        made = backup.take(run)
+    _describe(report, made)
+    report.done("backed up", changed=True)
+
+
+def nightly(run: Run, words: Words, report: Report) -> None:
+    """What a schedule runs: back up, let old sets go, send the rest elsewhere."""
+    with _noted(run, "nightly"):
+        made = backup.take(run)
+        report.changed = True
+        _describe(report, made)
+        _prune(run, report, dry=False)
+        if offsite.configured(run):
+            try:
+                report.data["offsite"] = offsite.push(run)
+            except BackupError as error:
+                raise BackupError(
+                    f"the backup is there and proved, but not off-site: {error.what}",
+                    where=error.where,
+                    details=error.details,
+                    next=error.next,
+                    code=Exit.CHANGED,
+                ) from None
+            report.lines.append(f"off-site: {report.data['offsite']}")
+    report.done("backed up", changed=True)
+
+
+def list_(run: Run, words: Words, report: Report) -> None:
+    """Every set."""
+    found = offsite.names(run) if words.offsite else []
+    if words.offsite:
+        report.data["sets"] = [name for name, _ in found]
+        report.lines += [name for name, _ in found]
+        report.done("listed")
+        return
+    sets = run.store.sets()
+    report.data["sets"] = [_summary(one) for one in sets]
+    for one in sets:
+        said = _summary(one)
+        report.lines.append(
+            f"{one.name}  {said['bytes'] / 1e6:8,.1f} MB  {said['rows']:>10,} rows"
+            f"  PostgreSQL {said['server_version']}"
+            if one.manifest
+            else f"{one.name}  DAMAGED: {one.problem}"
+        )
+    if not sets:
+        report.lines.append(f"there is no backup in {run.store.directory}")
+    report.done("listed")
+
+
+def verify(run: Run, words: Words, report: Report) -> None:
+    """Every byte of one set, or of all."""
+    sets = run.store.sets() if words.set == "all" else [run.store.find(words.set)]
+    if not sets:
+        raise BackupError("there is no backup", where=str(run.store.directory))
+    wrong = {}
+    for one in sets:
+        problems = store.check(one)
+        report.lines.append(f"{one.name}  {'; '.join(problems) or 'whole'}")
+        if problems:
+            wrong[one.name] = problems
+    report.data.update(checked=[one.name for one in sets], damaged=wrong)
+    if wrong:
+        raise BackupError(
+            f"{len(wrong)} of {len(sets)} sets are damaged",
+            where=str(run.store.directory),
+            details=[f"{name}: {'; '.join(problems)}" for name, problems in wrong.items()][:12],
+            next="restore from another one; a damaged set is never deleted by itself",
+            code=Exit.DIFFERENT,
+        )
+    report.done("whole")
+
+
+def restore_(run: Run, words: Words, report: Report) -> None:
+    """Bring a set back, or undo that."""
+    with _noted(run, "restore"):
+        if words.undo:
+            name, away = restore.undo(run)
+            report.data.update(database=name, kept=away)
+            report.lines.append(
+                f"{name} is what it was before the restore; what was restored is in {away}"
+            )
+            report.done("undone", changed=True)
+            return
+        if words.forget:
+            gone = restore.forget(run)
+            report.data["dropped"] = gone
+            report.lines.append(f"dropped: {', '.join(gone) or 'nothing was kept'}")
+            report.done("forgotten", changed=bool(gone))
+            return
+        chosen = offsite.fetch(run, words.set) if words.offsite else _chosen(run, words.set)
+        done = restore.restore(run, chosen, replace=words.replace, jobs=words.jobs)
+    report.data.update(asdict(done), seconds=run.log.seconds)
+    report.lines.append(
+        f"{done.database} is {done.set}: {done.rows:,} rows in {done.tables} tables, each compared"
+    )
+    if done.roles_made:
+        report.lines.append(f"made roles: {', '.join(done.roles_made)}")
+    if done.kept:
+        report.lines += [
+            f"the former database is kept as {done.kept}",
+            "  back to it:  db_backup restore --undo",
+            "  drop it:     db_backup restore --forget",
+        ]
+    report.done("restored", changed=True)
+
+
+def drill_(run: Run, words: Words, report: Report) -> None:
+    """Try the newest set, or another one."""
+    with _noted(run, "drill"):
+        done = drill.drill(run, _chosen(run, words.set))
+        if offsite.configured(run) and words.set == "latest":
+            offsite.check(run)
+    report.data.update(asdict(done), seconds=run.log.seconds)
+    report.lines += [
+        f"{done.set}: {done.rows:,} rows in {done.tables} tables restored and equal",
+        f"RPO {_duration(done.rpo)}: what would be lost if the server died now",
+        f"RTO {_duration(done.rto)}: from the decision to a proved database",
+    ]
+    report.done("drilled")
+
+
+def prune(run: Run, words: Words, report: Report) -> None:
+    """Let sets go that newer proved ones outlive."""
+    if words.dry_run:
+        _prune(run, report, dry=True)
+        report.done("would prune")
+        return
+    with _noted(run, "prune"):
+        _prune(run, report, dry=False)
+    report.done("pruned", changed=bool(report.data["removed"]))
+
+
+def status_(run: Run, words: Words, report: Report) -> None:
+    """One line a limit."""
+    found = status.limits(run)
+    report.data["limits"] = [asdict(limit) for limit in found]
+    report.lines += [
+        f"{'ok ' if limit.ok else 'BAD'}  {limit.name:<14} {limit.text}" for limit in found
+    ]
+    if words.metrics_file:
+        status.write_metrics(run)
+    if all(limit.ok for limit in found):
+        report.done("fine")
+    else:
+        report.verdict = "not fine"
+
+
+def offsite_(run: Run, words: Words, report: Report) -> None:
+    """The copy elsewhere by hand: push, check, list, fetch."""
+    if words.what == "list":
+        words.offsite = True
+        list_(run, words, report)
+        return
+    with _noted(run, f"offsite {words.what}"):
+        if words.what == "push":
+            report.data["offsite"] = offsite.push(run)
+        elif words.what == "check":
+            offsite.check(run)
+        else:
+            report.data["offsite"] = offsite.fetch(run, words.set).name
+    report.lines.append(f"off-site {words.what}: {report.data.get('offsite', 'whole')}")
+    report.done(f"off-site {words.what}", changed=words.what != "check")
+
+
+def test_alarm(run: Run, words: Words, report: Report) -> None:
+    """Let every alarm ring once, so that nobody waits for one that can't."""
+    from db_backup.alarm import Alarm
+
+    run.log.say("[alarm] this is a test: the backups of this server can reach you")
+    reached = Alarm(run.options, "nightly", run.log).failed(0)
+    reached = Alarm(run.options, "nightly", run.log).succeeded() and reached
+    if not reached:
+        raise BackupError(
+            "an alarm can't be delivered, so a failing backup would go unnoticed",
+            details=run.log.tail.splitlines()[-4:],
+            next="correct backup_ping_url or backup_on_failure",
+        )
+    ways = bool(run.options.ping_url) + bool(run.options.on_failure)
+    report.data["ways"] = ways
+    report.lines.append(f"{ways} alarms were delivered" if ways else "no alarm is set")
+    report.done("delivered" if ways else "no alarm")
+
+
+COMMANDS: dict[str, Callable[[Run, Words, Report], None]] = {
+    "backup": backup_,
+    "nightly": nightly,
+    "list": list_,
+    "verify": verify,
+    "restore": restore_,
+    "drill": drill_,
+    "prune": prune,
+    "status": status_,
+    "offsite": offsite_,
+    "test-alarm": test_alarm,
+}
+
+
+def _chosen(run: Run, name: str) -> Set:
+    """A set by name; the newest one of the URL's database when none is named."""
+    if name != "latest":
+        return run.store.find(name)
+    prefix = run.store.prefix(run.database) if run.options.url else ""
+    return run.store.find(name, prefix)
+
+
+def _prune(run: Run, report: Report, dry: bool) -> None:
+    options = run.options
+    rule = Rule(options.keep_days, options.keep_weeks, options.keep_months, options.keep_least)
+    before = free(run.store.directory)
+    removed: list[dict[str, str]] = []
+    kept: list[dict[str, str]] = []
+    sets = run.store.sets()
+    for prefix in sorted({one.prefix for one in sets}):
+        mine = [one for one in sets if one.prefix == prefix]
+        readable = [one for one in mine if one.manifest is not None]
+        decisions = retention.decide([one.at for one in readable], manifest.now(), rule)
+        if not all(decision.keep for decision in decisions):
+            # something would go: then every byte of what it is outlived by is read first
+            whole = [one for one in readable if not store.check(one)]
+            decisions = retention.decide([one.at for one in whole], manifest.now(), rule)
+        told = {decision.at: decision for decision in decisions}
+        for one in mine:
+            decision = told.get(one.at)
+            entry = {"set": one.name, "why": decision.why if decision else "damaged: look at it"}
+            (kept if decision is None or decision.keep else removed).append(entry)
+            if decision is not None and not decision.keep and not dry:
+                run.store.remove(one)
+    report.data.update(removed=removed, kept=kept, freed=max(free(run.store.directory) - before, 0))
+    verb = "would go" if dry else "removed"
+    for entry in removed:
+        report.lines.append(f"{verb}  {entry['set']}: {entry['why']}")
+    if dry:
+        report.lines += [f"stays     {entry['set']}: {entry['why']}" for entry in kept]
+
+
+def _describe(report: Report, made: Set) -> None:
+    found = made.needed()
+    report.data.update(_summary(made), path=str(made.path), seconds=found.seconds)
+    report.lines += [
+        f"{made.path}",
+        f"  {found.contents.rows:,} rows in {len(found.contents.tables)} tables, {found.bytes / 1e6:,.1f} MB,"
+        f" PostgreSQL {found.server_version}, as of {found.taken_at}",
+        *(f"  not compared on a restore: {name}" for name in found.contents.not_compared),
+        f"  restore it: db_backup restore {made.name}",
+    ]
+
+
+def _summary(one: Set) -> dict[str, Any]:
+    found = one.manifest
+    if found is None:
+        return {"set": one.name, "problem": one.problem}
+    return {
+        "set": one.name,
+        "taken_at": found.taken_at,
+        "database": found.database.name,
+        "bytes": found.bytes,
+        "rows": found.contents.rows,
+        "tables": len(found.contents.tables),
+        "server_version": found.server_version,
+    }
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
