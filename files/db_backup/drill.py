@@ -53,9 +53,6 @@ class Drilled:
     rto: float  #: seconds from the decision to a proved database
     tables: int
     rows: int
-    memory_mb: (
-        int  #: of the container's limit, what it used at most; 0 where the kernel doesn't say
-    )
 
 
 def drill(run: Run, chosen: Set) -> Drilled:

@@ -64,7 +64,12 @@ class Run:
         """A session on the server; errors come as a screen."""
         try:
             with server.session(self.options.url, database, self.application) as connection:
+                left = max(int(self.watch.left * 1000), 1)
+                connection.execute(f"SET statement_timeout = {left}".encode())
                 yield connection
+        except psycopg.errors.QueryCanceled as error:
+            self.watch.check()  # says which limit it was
+            raise said(error) from error
         except psycopg.Error as error:
             raise said(error) from error
 
