@@ -42,7 +42,7 @@ def spoil(program: Program, how: str) -> None:
     """Make the live database one that a restore must cope with."""
     owned = {
         "empty": "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
-        "partial": 'DROP TABLE part, "T t"; DELETE FROM course WHERE id > 9',
+        "partial": 'DROP TABLE part, "T t" CASCADE; DELETE FROM course WHERE id > 9',
         "drifted": "ALTER TABLE part ADD extra int DEFAULT 7; UPDATE course SET title = 'x';"
         " CREATE TABLE later (id int); DROP FUNCTION twice",
     }
@@ -179,7 +179,7 @@ def forge(program: Program, name: str, table: str, **news: object) -> None:
     ("news", "words"),
     [
         ({"rows": 699}, "has 700 rows, not 699"),
-        ({"digest": "1:2"}, "as many rows, but not the same ones"),
+        ({"digest": "1:2"}, "has as many rows, but not the same ones"),
     ],
 )
 def test_what_comes_out_is_compared(program: Program, news: dict[str, object], words: str) -> None:
@@ -210,7 +210,7 @@ def test_killed(program: Program, moments: int) -> None:
     enlarge(program)
     name = program.backup()
     restored = program.manifest(name)["contents"]["tables"]
-    ask(program.url, "UPDATE course SET title = 'live'; DROP TABLE part")
+    ask(program.url, "UPDATE course SET title = 'live'; DROP TABLE part CASCADE")
     begun = time.monotonic()
     assert program("restore", name, "--replace").code == 0
     took = time.monotonic() - begun + 0.3

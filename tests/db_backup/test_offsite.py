@@ -1,0 +1,119 @@
+"""The copy elsewhere: sent, checked, fetched; and whatever happens there, nothing happens here."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from .program import Program, ask
+
+pytestmark = pytest.mark.skipif(shutil.which("restic") is None, reason="restic is not installed")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> dict[str, str]:
+    """Options for a repository in another directory."""
+    password = tmp_path / "restic-password"
+    password.write_text("correct horse\n")
+    repository = tmp_path / "elsewhere"
+    return {"offsite_repository": str(repository), "offsite_password_file": str(password)}
+
+
+def repository(elsewhere: dict[str, str]) -> Path:
+    return Path(elsewhere["offsite_repository"])
+
+
+def test_there_and_back_again(program: Program, elsewhere: dict[str, str]) -> None:
+    done = program("nightly", **elsewhere)
+    assert done.code == 0, done.error
+    name = done.report["set"]
+    assert done.report["offsite"] == name
+    plain = (program.directory / name / "globals.sql").read_bytes()
+    for path in repository(elsewhere).rglob("*"):
+        assert path.is_dir() or plain[:200] not in path.read_bytes(), "encrypted"
+    time.sleep(1)
+    second = program("nightly", **elsewhere).report["set"]
+    assert program("list", "--offsite", **elsewhere).report["sets"] == [name, second]
+    assert program("offsite", "check", **elsewhere).code == 0
+    assert program("status", max_drill_age_days="0", **elsewhere).code == 0
+
+    before = program.bytes()
+    shutil.rmtree(program.directory)
+    restored = program("restore", second, "--offsite", "--replace", **elsewhere)
+    assert restored.code == 0, restored.error
+    assert {k: v for k, v in before.items() if k.startswith(second)} == program.bytes()
+    assert (
+        program.directory.stat().st_mode | (program.directory / second).stat().st_mode
+    ) & 0o77 == 0
+    assert program("restore", "--forget").code == 0
+
+
+def test_a_wrong_password_and_a_place_that_is_gone(
+    program: Program, elsewhere: dict[str, str], tmp_path: Path
+) -> None:
+    assert program("nightly", **elsewhere).code == 0
+    before = program.bytes()
+    wrong = tmp_path / "wrong"
+    wrong.write_text("battery staple\n")
+    time.sleep(1)
+    refused = program("nightly", **(elsewhere | {"offsite_password_file": str(wrong)}))
+    assert refused.code == 5 and "wrong password" in refused.error
+    assert "the backup is there and proved" in refused.error
+    repository(elsewhere).rename(tmp_path / "moved")
+    (tmp_path / "elsewhere").write_text("a file is in the way")
+    time.sleep(1)
+    gone = program("nightly", **elsewhere)
+    assert gone.code == 5
+    now = program.bytes()
+    assert {key: now[key] for key in before} == before and len(program.sets) == 3, (
+        "local ones count"
+    )
+    assert program("verify", "all").code == 0
+    bad = program("status", max_drill_age_days="0", max_offsite_age_hours="0", **elsewhere)
+    assert {limit["name"] for limit in bad.report["limits"] if not limit["ok"]} == {
+        "off-site",
+        "failed since",
+    }, "its own alarm"
+
+    (tmp_path / "elsewhere").unlink()
+    (tmp_path / "moved").rename(repository(elsewhere))
+    time.sleep(1)
+    healed = program("nightly", **elsewhere)
+    assert healed.code == 0
+    assert len(program("list", "--offsite", **elsewhere).report["sets"]) == 4, (
+        "what it missed was sent, too"
+    )
+
+
+def test_damage_elsewhere_is_found_and_not_brought_here(
+    program: Program, elsewhere: dict[str, str]
+) -> None:
+    ask(program.url, "CREATE TABLE big AS SELECT md5(g::text) FROM generate_series(1, 60000) g")
+    name = program("nightly", **elsewhere).report["set"]
+    pack = max(repository(elsewhere).glob("data/*/*"), key=os.path.getsize)
+    os.chmod(pack, 0o600)
+    with pack.open("r+b") as file:
+        file.seek(pack.stat().st_size // 2)
+        file.write(bytes(64))
+    assert program("offsite", "check", **(elsewhere)).code in (0, 1)  # it reads a part
+    shutil.rmtree(program.directory)
+    fetched = program("offsite", "fetch", name, **elsewhere)
+    assert fetched.code in (1, 3) and program.sets == []
+
+
+def test_nothing_is_set(program: Program) -> None:
+    result = program("offsite", "push")
+    assert result.code == 1 or result.code == 2
+    assert json.dumps(result.report)
+
+
+def test_a_damaged_set_is_not_sent(program: Program, elsewhere: dict[str, str]) -> None:
+    name = program.backup()
+    with (program.directory / name / "database.dump").open("r+b") as file:
+        file.write(b"????")
+    time.sleep(1)
+    good = program("nightly", **elsewhere).report["set"]
+    assert program("list", "--offsite", **elsewhere).report["sets"] == [good]
