@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +42,7 @@ def take(run: Run) -> Set:
         with run.log.step("read back"):
             files = _read_back(run, directory)
         found = Manifest(
-            name=run.store.free_name(dumped.database.name, dumped.taken),
+            name=run.store.name_for(dumped.database.name, dumped.taken),
             taken_at=manifest.iso(dumped.taken),
             database=dumped.database,
             contents=dumped.contents,
@@ -81,6 +82,7 @@ def _dump(run: Run, directory: Path) -> _Dumped:
         version = str(server.value(connection, "SHOW server_version")).split()[0]
         major = server.major(connection)
         run.watch.check(_need(run, database))
+        _wait_for_a_name(run, database)
         # the app comes first: one process reads
         connection.execute("SET max_parallel_workers_per_gather = 0")
         with connection.transaction():
@@ -96,6 +98,15 @@ def _dump(run: Run, directory: Path) -> _Dumped:
     if not contents.tables:
         run.log.say("[digest] the database holds no table: this is a backup of nothing")
     return _Dumped(taken, database, contents, version, major)
+
+
+def _wait_for_a_name(run: Run, database: Database) -> None:
+    """A name is a second, and two sets can't have one."""
+    for _ in range(30):
+        name = run.store.name_for(database.name, manifest.now())
+        if not os.path.lexists(run.store.directory / name):
+            return
+        time.sleep(0.05)
 
 
 def _both(run: Run, connection: psycopg.Connection, snapshot: str, path: Path) -> Contents:

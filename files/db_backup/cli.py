@@ -17,9 +17,12 @@ from db_backup.errors import BackupError, Exit
 from db_backup.log import Log
 from db_backup.options import Options
 
+#: Where role `backup` leaves the settings: in an emergency nobody should have to know a path.
+_CONFIG = Path("/opt/brainer-db/backup/config.json")
+
 _EPILOG = """
 examples:
-  db_backup backup --config /opt/brainer-db/backup/config.json
+  db_backup backup --container brainer-postgres --dir /opt/brainer/backups --database URL
       One set now: dumped, read back, with the digest of every table.
   db_backup drill …       Restore the newest set into a throw-away server and compare it.
   db_backup restore …     Restore beside the live database, compare, then swap; --undo goes back.
@@ -153,7 +156,12 @@ def _parser() -> argparse.ArgumentParser:
         ("test-alarm", "let every alarm ring once"),
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-        command.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON")
+        command.add_argument(
+            "--config",
+            type=Path,
+            metavar="FILE",
+            help=f"settings as JSON (default: {_CONFIG}, if it is there)",
+        )
         command.add_argument(
             "--database", metavar="URL",
             help="a superuser's postgresql://postgres@HOST:PORT/DATABASE (default: the settings',"
@@ -184,6 +192,9 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, default=2, metavar="N", help="pg_restore's (default 2)"
     )
     restore.add_argument("--offsite", action="store_true", help="fetch the set from off-site first")
+    restore.add_argument(
+        "--without-backup", action="store_true", help="don't back up what is put away by --replace"
+    )
     restore.add_argument("--undo", action="store_true", help="put the former database back")
     restore.add_argument("--forget", action="store_true", help="drop what restores have put away")
     made["list"].add_argument("--offsite", action="store_true", help="those that are off-site")
@@ -198,7 +209,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _options(words: argparse.Namespace) -> Options:
     """The file's settings, then the environment's URL where there is none, then the options."""
-    found: dict[str, Any] = options.from_file(words.config) if words.config else {}
+    path = words.config or (_CONFIG if os.access(_CONFIG, os.R_OK) else None)
+    found: dict[str, Any] = options.from_file(path) if path else {}
     given = {name: getattr(words, name) for name in _OPTIONS}
     found |= {name: value for name, value in given.items() if value is not None}
     url = words.database or found.get("url") or os.environ.get("DATABASE_URL", "")

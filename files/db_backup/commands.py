@@ -148,7 +148,11 @@ def restore_(run: Run, words: Words, report: Report) -> None:
             report.lines.append(f"dropped: {', '.join(gone) or 'nothing was kept'}")
             report.done("forgotten", changed=bool(gone))
             return
+        # chosen before another one is made
         chosen = offsite.fetch(run, words.set) if words.offsite else _chosen(run, words.set)
+        if words.replace and not words.without_backup and restore.holds_tables(run):
+            report.data["before"] = _before(run)
+            report.lines.append(f"what was there is backed up as {report.data['before']}")
         done = restore.restore(run, chosen, replace=words.replace, jobs=words.jobs)
     report.data.update(asdict(done), seconds=run.log.seconds)
     report.lines.append(
@@ -163,6 +167,19 @@ def restore_(run: Run, words: Words, report: Report) -> None:
             "  drop it:     db_backup restore --forget",
         ]
     report.done("restored", changed=True)
+
+
+def _before(run: Run) -> str:
+    try:
+        return backup.take(run).name
+    except BackupError as error:
+        raise BackupError(
+            f"what is there can't be backed up before it is replaced: {error.what}",
+            where=error.where,
+            details=error.details,
+            next="if it can't be mended: db_backup restore --replace --without-backup"
+            " (the former database is kept under another name anyway)",
+        ) from None
 
 
 def drill_(run: Run, words: Words, report: Report) -> None:

@@ -17,7 +17,7 @@ DUMP, GLOBALS, MANIFEST, SUMS = "database.dump", "globals.sql", "manifest.json",
 _RESTORE = (
     "This set is whole if `sha256sum --check SHA256SUMS` says so, run in its directory.",
     "With our program, on a server with PostgreSQL of the same major or newer:",
-    "  db_backup restore --config /opt/brainer-db/backup/config.json {name}",
+    "  db_backup restore {name}",
     "It makes the roles that are missing, restores beside the live database, compares every table"
     " with this file, and only then puts it in the place of the live one, which it keeps.",
     "Without it: make the roles with the CREATE ROLE and ALTER ROLE lines of globals.sql that you"

@@ -110,6 +110,15 @@ def prove(run: Run, database: str, found: Manifest) -> None:
         run.log.say("[prove] the set holds no table: nothing was compared")
 
 
+def holds_tables(run: Run) -> bool:
+    """Whether there is a database of that name, and anything in it."""
+    with _administration(run) as connection:
+        if not _exists(connection, run.database):
+            return False
+    with run.session() as connection:
+        return bool(digest.tables_of(connection))
+
+
 def undo(run: Run) -> tuple[str, str]:
     """Put the former database back in its place.
 

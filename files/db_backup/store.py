@@ -206,7 +206,7 @@ class Store:
         for left in self.private.glob("unfinished-*"):
             shutil.rmtree(left, ignore_errors=True)
 
-    def free_name(self, database: str, at: datetime) -> str:
+    def name_for(self, database: str, at: datetime) -> str:
         """A name for a set that is taken now."""
         return f"{self.prefix(database)}-{manifest.stamp(at)}"
 

@@ -148,7 +148,6 @@ def test_a_killed_run_shows_in_the_status(program: Program, config: Path) -> Non
         process.wait()
     told = program("status", max_drill_age_days="0")
     assert told.code == 1 and "was killed" in json.dumps(told.report)
-    time.sleep(1)
     assert program("nightly").code == 0
     assert program("status", max_drill_age_days="0").code == 0
 

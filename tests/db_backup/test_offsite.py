@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,6 @@ def test_there_and_back_again(program: Program, elsewhere: dict[str, str]) -> No
     plain = (program.directory / name / "globals.sql").read_bytes()
     for path in repository(elsewhere).rglob("*"):
         assert path.is_dir() or plain[:200] not in path.read_bytes(), "encrypted"
-    time.sleep(1)
     second = program("nightly", **elsewhere).report["set"]
     assert program("list", "--offsite", **elsewhere).report["sets"] == [name, second]
     assert program("offsite", "check", **elsewhere).code == 0
@@ -44,7 +42,8 @@ def test_there_and_back_again(program: Program, elsewhere: dict[str, str]) -> No
     shutil.rmtree(program.directory)
     restored = program("restore", second, "--offsite", "--replace", **elsewhere)
     assert restored.code == 0, restored.error
-    assert {k: v for k, v in before.items() if k.startswith(second)} == program.bytes()
+    after = program.bytes()
+    assert {k: v for k, v in before.items() if k.startswith(second)}.items() <= after.items()
     assert (
         program.directory.stat().st_mode | (program.directory / second).stat().st_mode
     ) & 0o77 == 0
@@ -58,13 +57,11 @@ def test_a_wrong_password_and_a_place_that_is_gone(
     before = program.bytes()
     wrong = tmp_path / "wrong"
     wrong.write_text("battery staple\n")
-    time.sleep(1)
     refused = program("nightly", **(elsewhere | {"offsite_password_file": str(wrong)}))
     assert refused.code == 5 and "wrong password" in refused.error
     assert "the backup is there and proved" in refused.error
     repository(elsewhere).rename(tmp_path / "moved")
     (tmp_path / "elsewhere").write_text("a file is in the way")
-    time.sleep(1)
     gone = program("nightly", **elsewhere)
     assert gone.code == 5
     now = program.bytes()
@@ -80,7 +77,6 @@ def test_a_wrong_password_and_a_place_that_is_gone(
 
     (tmp_path / "elsewhere").unlink()
     (tmp_path / "moved").rename(repository(elsewhere))
-    time.sleep(1)
     healed = program("nightly", **elsewhere)
     assert healed.code == 0
     assert len(program("list", "--offsite", **elsewhere).report["sets"]) == 4, (
@@ -114,6 +110,5 @@ def test_a_damaged_set_is_not_sent(program: Program, elsewhere: dict[str, str]) 
     name = program.backup()
     with (program.directory / name / "database.dump").open("r+b") as file:
         file.write(b"????")
-    time.sleep(1)
     good = program("nightly", **elsewhere).report["set"]
     assert program("list", "--offsite", **elsewhere).report["sets"] == [good]

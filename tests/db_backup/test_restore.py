@@ -16,7 +16,6 @@ from .test_backup import enlarge
 
 def contents(program: Program) -> list[dict[str, object]]:
     """Tables of the database as it is now, by a backup of it."""
-    time.sleep(1)
     return list(program.manifest(program.backup())["contents"]["tables"])
 
 
@@ -126,7 +125,6 @@ def test_rights_and_settings_of_the_database_come_back(program: Program) -> None
     ask(program.url, f"ALTER ROLE brainer_tests IN DATABASE \"{name}\" SET work_mem = '7MB'")
     before = program.manifest(program.backup())["database"]
     assert program("restore", "--replace").code == 0
-    time.sleep(1)
     after = program.manifest(program.backup())["database"]
     for part in ("owner", "acl", "settings", "encoding", "collate", "ctype", "provider", "locale"):
         assert after[part] == before[part], part
@@ -233,6 +231,25 @@ def test_killed(program: Program, moments: int) -> None:
     assert program("restore", name, "--replace").code == 0
     assert contents(program) == restored
     assert not {found for found in databases(program) if "__restoring" in found}
+
+
+def test_what_is_replaced_is_backed_up_first(program: Program) -> None:
+    name = program.backup()
+    ask(program.url, "UPDATE course SET title = 'precious'")
+    done = program("restore", name, "--replace")
+    assert done.code == 0 and done.report["before"] in program.sets
+    assert program("restore", done.report["before"], "--replace").code == 0
+    assert ask(program.url, "SELECT DISTINCT title FROM course") == [("precious",)]
+
+
+def test_what_can_not_be_backed_up_is_not_replaced_by_the_way(program: Program) -> None:
+    name = program.backup()
+    with psycopg.connect(program.url) as connection:
+        connection.execute("LOCK TABLE part IN ACCESS EXCLUSIVE MODE")
+        refused = program("restore", name, "--replace", lock_timeout="1")
+        assert refused.code == 1 and "--without-backup" in refused.error
+        done = program("restore", name, "--replace", "--without-backup", lock_timeout="1")
+        assert done.code == 0 and done.report["kept"]
 
 
 def test_nothing_to_go_back_to(program: Program) -> None:
