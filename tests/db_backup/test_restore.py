@@ -244,12 +244,13 @@ def test_what_is_replaced_is_backed_up_first(program: Program) -> None:
 
 def test_what_can_not_be_backed_up_is_not_replaced_by_the_way(program: Program) -> None:
     name = program.backup()
-    with psycopg.connect(program.url) as connection:
-        connection.execute("LOCK TABLE part IN ACCESS EXCLUSIVE MODE")
-        refused = program("restore", name, "--replace", lock_timeout="1")
-        assert refused.code == 1 and "--without-backup" in refused.error
-        done = program("restore", name, "--replace", "--without-backup", lock_timeout="1")
-        assert done.code == 0 and done.report["kept"]
+    connection = psycopg.connect(program.url)  # the restore will end it
+    connection.execute("LOCK TABLE part IN ACCESS EXCLUSIVE MODE")
+    refused = program("restore", name, "--replace", lock_timeout="1")
+    assert refused.code == 1 and "--without-backup" in refused.error
+    done = program("restore", name, "--replace", "--without-backup", lock_timeout="1")
+    assert done.code == 0 and done.report["kept"]
+    connection.close()
 
 
 def test_nothing_to_go_back_to(program: Program) -> None:
