@@ -10,4 +10,6 @@ CRON
 printf '0 3 * * * true\n' | crontab -u deploy -
 printf '7 7 * * * root /bin/true\n' >/etc/cron.d/theirs
 mkdir /root/alarms/before
-cp -a /var/spool/cron/crontabs /etc/cron.d /etc/crontab /root/alarms/before/
+cp -a /etc/cron.d /etc/crontab /root/alarms/before/
+crontab -l >/root/alarms/before/root
+crontab -u deploy -l >/root/alarms/before/deploy

@@ -12,5 +12,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
+    def log_message(self, *words: object) -> None:
+        """Its address is a secret, and the journal is looked through for it."""
+
 
 http.server.ThreadingHTTPServer(("127.0.0.1", 9090), Handler).serve_forever()
