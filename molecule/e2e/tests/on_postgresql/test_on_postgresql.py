@@ -138,6 +138,7 @@ class TestEnvFile:
     def test_nothing_is_left_beside_it(self, host: Host) -> None:
         assert host.check_output("ls -A /opt/brainer").split() == [
             ".env",
+            "backups",
             "data",
             "docker-compose.yml",
         ]
@@ -213,6 +214,7 @@ class TestSecrets:
         assert host.file(f"{MIGRATION}/journal.jsonl").size > 0
         places = (
             f"{MIGRATION} /var/log /home /root /tmp /var/tmp /usr/local /opt/brainer-db/toolkit"
+            " /opt/brainer-db/backup /opt/brainer/backups /etc/cron.d"
         )
         assert (
             host.run(
@@ -249,6 +251,25 @@ class TestVerify:
         assert re.search(
             r"parts: \d+ rows equal, since then 1 added, 0 changed, 0 removed", run.output
         )
+
+
+class TestBackup:
+    """The app has lived on PostgreSQL for seconds only, and there is a proved backup already."""
+
+    def test_the_first_one_is_there(self, host: Host) -> None:
+        (name,) = host.check_output("ls /opt/brainer/backups").split()
+        told = json.loads(host.file(f"/opt/brainer/backups/{name}/manifest.json").content_string)
+        rows = {table["name"]: table["rows"] for table in told["contents"]["tables"]}
+        assert rows["exercises"] > 1000 and {"courses", "parts", "chapters"} <= rows.keys()
+        assert f"BACKED UP: /opt/brainer/backups/{name}" in (SCRATCH / "ansible.log").read_text()
+
+    def test_it_can_be_restored(self, host: Host) -> None:
+        said = json.loads(host.check_output("db_backup drill --json --quiet"))
+        assert said["verdict"] == "drilled" and said["rows"] > 2000
+        assert host.run("db_backup status").rc == 0
+
+    def test_the_next_one_is_scheduled(self, host: Host) -> None:
+        assert "0 2 * * * root " in host.file("/etc/cron.d/brainer-backup").content_string
 
 
 def test_nothing_of_the_migration_runs_on(host: Host) -> None:
