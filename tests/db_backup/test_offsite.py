@@ -9,8 +9,6 @@ import pytest
 
 from .program import Program, ask
 
-pytestmark = pytest.mark.skipif(shutil.which("restic") is None, reason="restic is not installed")
-
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> dict[str, str]:
