@@ -19,6 +19,7 @@ from db_backup import manifest, restore, roles, server, store, watch
 from db_backup.errors import BackupError
 from db_backup.manifest import GLOBALS
 from db_backup.run import Run
+from db_backup.server import Image
 from db_backup.store import Set
 from db_backup.tools import execute
 
@@ -62,7 +63,7 @@ def drill(run: Run, chosen: Set) -> Drilled:
         BackupError: the set can't be restored, or what comes out is not what went in.
     """
     found = chosen.needed()
-    image = run.options.image or found.image.id or found.image.name
+    image = run.options.image or _image(found.image)
     if not image:
         raise BackupError(
             "the set does not say which image its server had",
@@ -82,7 +83,7 @@ def drill(run: Run, chosen: Set) -> Drilled:
                 run.options,
                 url=url,
                 container="",
-                server_tools=f"docker exec -i -e PGUSER {container}",
+                server_tools=f"docker exec -i -e PGUSER -e PGOPTIONS {container}",
             ),
         )
         with there.session() as connection:
@@ -103,6 +104,18 @@ def drill(run: Run, chosen: Set) -> Drilled:
     )
     publish(run.store.private / "drill.json", json.dumps(asdict(done)) + "\n")
     return done
+
+
+def _image(of: Image) -> str:
+    """The very image of the backup if it is still here, else the one that its name means now."""
+    for image in filter(None, (of.id, of.digest)):
+        with suppress(OSError):
+            done = subprocess.run(
+                ["docker", "image", "inspect", image], capture_output=True, check=False
+            )
+            if done.returncode == 0:
+                return image
+    return of.name
 
 
 def last(private: Path) -> dict[str, Any]:

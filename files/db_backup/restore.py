@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,8 +59,8 @@ def restore(run: Run, chosen: Set, *, replace: bool, jobs: int) -> Restored:
     with _administration(run) as connection:
         same_or_newer(connection, found)
         live = _exists(connection, name)
-        if live and not replace:
-            _demand_empty(run, name, chosen)
+        if live:
+            _demand_reason(run, name, found, replace)
         done = Restored(
             chosen.name, name, tables=len(found.contents.tables), rows=found.contents.rows
         )
@@ -92,12 +93,16 @@ def prove(run: Run, database: str, found: Manifest) -> None:
     Raises:
         BackupError: it is not the same (exit code 3).
     """
-    with run.log.step("analyze"), run.session(database) as connection:
-        connection.execute("ANALYZE")
-    with run.log.step("prove"), run.session(database) as connection:
-        wrong = digest.differences(
-            found.contents, digest.take(connection), server.major(connection) == found.server_major
-        )
+    with run.log.step("prove"), ThreadPoolExecutor(1) as pool:
+        # the planner's statistics don't come with a dump; both read all that is there
+        analyzed = pool.submit(_analyze, run, database)
+        with run.session(database) as connection:
+            wrong = digest.differences(
+                found.contents,
+                digest.take(connection),
+                server.major(connection) == found.server_major,
+            )
+        analyzed.result()
     if wrong:
         raise BackupError(
             "what was restored is not what was backed up",
@@ -108,6 +113,11 @@ def prove(run: Run, database: str, found: Manifest) -> None:
         )
     if not found.contents.tables:
         run.log.say("[prove] the set holds no table: nothing was compared")
+
+
+def _analyze(run: Run, database: str) -> None:
+    with run.session(database) as connection:
+        connection.execute("ANALYZE")
 
 
 def holds_tables(run: Run) -> bool:
@@ -212,11 +222,17 @@ def same_or_newer(connection: psycopg.Connection, found: Manifest) -> None:
         )
 
 
-def _demand_empty(run: Run, name: str, chosen: Set) -> None:
-    """Without --replace only an empty database is restored into."""
+def _demand_reason(run: Run, name: str, found: Manifest, replace: bool) -> None:
+    """Without --replace only an empty database is restored into; with nothing, none that holds something."""
     with run.session(name) as connection:
         tables = digest.tables_of(connection)
-    if tables:
+    if tables and not found.contents.tables:
+        raise BackupError(
+            f"the set holds no table, and the database has {len(tables)}",
+            where=found.name,
+            next="take a set from when there was something to back up: db_backup list",
+        )
+    if tables and not replace:
         some = ", ".join(".".join(table) for table in tables[:5])
         raise BackupError(
             f"the database holds {len(tables)} tables: {some}{', …' if len(tables) > 5 else ''}",
@@ -224,7 +240,7 @@ def _demand_empty(run: Run, name: str, chosen: Set) -> None:
             details=[
                 "It would be put away whole, and can be brought back with: db_backup restore --undo"
             ],
-            next=f"db_backup restore {chosen.name} --replace",
+            next=f"db_backup restore {found.name} --replace",
         )
 
 

@@ -253,6 +253,15 @@ def test_what_can_not_be_backed_up_is_not_replaced_by_the_way(program: Program) 
     connection.close()
 
 
+def test_an_empty_set_replaces_nothing(program: Program) -> None:
+    ask(program.url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    name = program.backup()
+    ask(program.url, "CREATE TABLE something (id int)")
+    result = program("restore", name, "--replace")
+    assert result.code == 1 and "the set holds no table" in result.error
+    assert image(program.url) == {"public.something": []}
+
+
 def test_nothing_to_go_back_to(program: Program) -> None:
     program.backup()
     result = program("restore", "--undo")
