@@ -175,7 +175,8 @@ DOUBLE_OR_INTEGER = Codec(
 
 REAL4 = Codec(
     type="real",
-    misfit="typeof({c}) <> 'real' OR NOT m_single({c})",
+    # a CASE, because both sides of an OR are worked out, and a text need not be UTF-8
+    misfit="CASE typeof({c}) WHEN 'real' THEN NOT m_single({c}) ELSE 1 END",
     encode="m_repr({c})",
     stored="m_hex({c})",
     held="encode(float8send({c}::float8), 'hex')",
@@ -191,7 +192,9 @@ def numeric(precision: int | None = None, scale: int = 0) -> Codec:
     name = "numeric"
     if precision is not None:
         name = f"numeric({precision},{scale})"
-        misfit += f" OR m_scale({{c}}) > {scale} OR m_digits({{c}}) > {precision - scale}"
+        # for a CASE, see REAL4
+        wide = f"m_scale({{c}}) > {scale} OR m_digits({{c}}) > {precision - scale}"
+        misfit += f" OR CASE WHEN typeof({{c}}) IN ('integer', 'real') THEN {wide} ELSE 1 END"
     return Codec(
         type=name,
         misfit=misfit,

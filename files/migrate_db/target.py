@@ -113,7 +113,15 @@ def connect(url: str, schema: str) -> Target:
         raise _not_a_url()
     place = f"{words.get('user', '')}@{words.get('host', 'localhost')}:{words.get('port', 5432)}"
     place += f"/{words.get('dbname', '')}"
-    defaults: dict[str, str | int] = {"connect_timeout": 10, "application_name": "migrate_db"}
+    defaults: dict[str, str | int] = {
+        "connect_timeout": 10,
+        "application_name": "migrate_db",
+        # a network that is gone says nothing; two minutes without an answer of the other machine
+        "keepalives_idle": 60,
+        "keepalives_interval": 10,
+        "keepalives_count": 6,
+        "tcp_user_timeout": 120_000,
+    }
     missing = {key: value for key, value in defaults.items() if key not in words}
     try:
         connection = psycopg.connect(make_conninfo(url, **missing), autocommit=True)

@@ -141,6 +141,22 @@ def test_invalid_utf8(refused: Callable[..., Result], tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["DECIMAL(4)", "REAL", "BOOLEAN", "DATETIME", "JSON", "UUID", ""])
+def test_invalid_utf8_where_no_text_belongs(
+    refused: Callable[..., Result], tmp_path: Path, program: Program, kind: str
+) -> None:
+    source = sqlite(
+        tmp_path / "latin.db",
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, a {kind});"
+        "INSERT INTO t VALUES (1, 1), (2, CAST(X'e9' AS TEXT))",
+    )
+    assert refused(source, says="can't be carried").findings == [("t", "id=2", "a")]
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, a real)")
+    result = program.run(source)
+    ask(program.url, "DROP TABLE t")
+    assert result.code == 1 and ("t", "id=2", "a") in result.findings
+
+
 def test_orphans(refused: Callable[..., Result], brainer: Path) -> None:
     sqlite(brainer, "PRAGMA foreign_keys = OFF; DELETE FROM parts WHERE id = 1")
     result = refused(brainer, says="can't be carried")
@@ -311,6 +327,30 @@ def test_work_dir_runs_full(program: Program, brainer: Path, tmp_path: Path) -> 
             result = small_program.run(brainer)
         assert result.code == 1 and "no room for the snapshot" in result.error
         assert list(small.iterdir()) == [filler]
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert image(program.url)["objects"] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_no_room_for_what_stays_behind(program: Program, tmp_path: Path) -> None:
+    """Rows that can't be kept aside are not left out: nothing is loaded at all."""
+    source = sqlite(
+        tmp_path / "bad.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)",
+        ("INSERT INTO t VALUES (?, ?)", [(n, "x\0" + "y" * 3000) for n in range(300)]),
+    )
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "small", small]).returncode:
+        pytest.skip("this machine can't mount a tmpfs")
+    try:
+        result = program.run(
+            source, "--on-finding", "quarantine", "--quarantine-file", small / "aside.db"
+        )
+        assert result.code == 1 and result.report["changed"] is False, result.out
+        assert "next:" in result.error
+        assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", small], check=True)
     assert image(program.url)["objects"] == []

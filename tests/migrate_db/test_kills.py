@@ -2,10 +2,14 @@
 
 import json
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -159,6 +163,64 @@ def test_the_connection_lost_at_the_commit(
     monkeypatch.undo()
     assert image(program.url)["objects"] == []
     assert program.run(brainer).code == 0
+
+
+class Wire:
+    """A way to the server that is cut, for good, after so many bytes."""
+
+    def __init__(self, host: str, port: int, length: int) -> None:
+        self.place, self.left = (host, port), length
+        self.ends: list[socket.socket] = []
+        self.door = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self.door.getsockname()[1])
+
+    def cut(self) -> None:
+        self.left = -1
+        for end in (self.door, *self.ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self.door.accept()
+                server = socket.create_connection(self.place)
+                self.ends += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while block := source.recv(1 << 14):
+                self.left -= len(block)
+                if self.left < 0:
+                    break
+                target.sendall(block)
+            else:
+                target.shutdown(socket.SHUT_WR)  # one side is done, the other may go on
+                return
+        self.cut()
+
+
+@pytest.mark.parametrize("length", [300, 9_000, 60_000, 900_000, 1_800_000, 3_200_000])
+def test_the_connection_is_cut(program: Program, larger: Path, length: int) -> None:
+    """At any moment: connecting, planning, loading, proving."""
+    before = image(program.url)
+    place = urlsplit(program.url)
+    wire = Wire(str(place.hostname), int(str(place.port)), length)
+    url = program.url.replace(f":{place.port}/", f":{wire.port}/")
+    result = program.run(larger, url=url)
+    wire.cut()
+    if as_before_or_complete(program, before) == "as before":
+        assert result.code in (1, 5), result.out
+        assert result.error.startswith("error: ") and "next: " in result.error
+        assert list(program.work.iterdir()) == []
+    end_well(program, larger)
 
 
 def test_after_the_commit(program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
