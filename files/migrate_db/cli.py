@@ -118,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         ("open", "let the app write to a target that was loaded with --hold"),
         ("status", "say whether the target was loaded, and whether the app lives on it"),
     ):
-        command = commands_.add_parser(name, help=text, description=text.capitalize() + ".")
+        command = commands_.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + "."
+        )
         if name not in ("open", "status"):
             command.add_argument("--source", type=Path, required=True, help="the SQLite file")
             command.add_argument(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -173,6 +174,14 @@ def lines(report: Report) -> list[str]:
                 out.append(f"  … and {more:,} more like this; --findings FILE lists them all")
             if finding.resolve and more is not None:
                 out.append(f"      -> {finding.resolve}")
+        if report.blocking and not report.error:
+            source = shlex.quote(str(report.source.get("path", "FILE")))
+            out += [
+                "",
+                "next:  have a mapping proposed that resolves them all, look at it, use it:",
+                f"       migrate_db plan --source {source} --write-mapping mapping.yml",
+                f"       migrate_db run --source {source} --mapping mapping.yml",
+            ]
     if report.quarantined_rows:
         kept = report.quarantine_file or "no file, because nothing was loaded"
         out += ["", f"Quarantined: {report.quarantined_rows:,} rows, in {kept}"]

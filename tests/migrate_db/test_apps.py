@@ -34,6 +34,7 @@ def test_all_of_it_arrives(program: Program, source: Path, tmp_path: Path) -> No
         (1, True) if source.stem in DIRTY else (0, False)
     )
     if checked.findings:
+        assert f"migrate_db run --source {source} --mapping" in checked.text, "what to do next"
         words = ("--mapping", tmp_path / "mapping.yml")
         program("plan", source, "--write-mapping", words[1], url="none")
     done = program.run(source, *words)

@@ -78,7 +78,8 @@ def _quoted(name: str) -> str:
 def examples(draw: st.DrawFn) -> Example:
     names = draw(st.lists(st.sampled_from(NAMES[:-1]), min_size=1, max_size=3,
                           unique_by=lambda n: n.lower()))  # fmt: skip
-    script, rows, made = [], [], []
+    encoding = draw(st.sampled_from(["UTF-8", "UTF-8", "UTF-8", "UTF-16le", "UTF-16be"]))
+    script, rows, made = [f"PRAGMA encoding = '{encoding}'"], [], []
     for table in names:
         strict = draw(st.integers(0, 5)) == 0
         kinds = STRICT if strict else TYPES
