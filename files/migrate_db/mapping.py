@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -160,6 +161,9 @@ def chosen(mapping: Mapping, schema: Schema, include: list[str], exclude: list[s
 
 
 def _parsed(text: str, path: Path) -> _Node:
+    if text.startswith("{"):  # JSON needs no third-party package
+        with suppress(ValueError):
+            return _plain(json.loads(text))
     try:
         import yaml  # type: ignore[import-untyped]
     except ModuleNotFoundError:
@@ -193,7 +197,8 @@ def _node(node: Any, path: Path) -> _Node:
 def _plain(value: object) -> _Node:
     if isinstance(value, dict):
         return _Node(0, None, tuple((str(key), _plain(inner)) for key, inner in value.items()))
-    return _Node(0, str(value))
+    # as YAML writes them: null, true, 7
+    return _Node(0, value if isinstance(value, str) else json.dumps(value))
 
 
 def _understood(root: _Node, schema: Schema, source: str) -> Mapping:

@@ -1,6 +1,7 @@
 """The operator's mapping: what it changes is listed, proved and remembered; the rest stays."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,19 @@ def test_times_counted_in_other_ways(program: Program, tmp_path: Path) -> None:
     row = dict(zip(units, map(str, ask(program.url, "SELECT * FROM t")[0][1:]), strict=True))
     assert row["s"] == row["ms"] == row["us"] == "2001-09-09 01:46:40"
     assert row["cocoa"] == row["julian"] == "2001-01-01 00:00:00"
+
+
+def test_json_needs_no_pyyaml(
+    program: Program, dirty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The preflight runs with the system's Python, and is given the mapping as JSON."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    wishes = tmp_path / "wishes.json"
+    rest = {"parents", "keys", "loose", "once"}
+    columns = {
+        "parent_id": {"orphans": None}, "name": {"nul": "strip"}, "raw": {"invalid_utf8": "latin1"},
+        "seen_at": {"exclude": True}, "mixed": {"mixed": "bytes"},
+    }  # fmt: skip
+    tables = {name: {"exclude": True} for name in rest} | {"t": {"columns": columns}}
+    wishes.write_text(json.dumps({"tables": tables}))
+    assert program.check(dirty, "--mapping", wishes).verdict == "ready"

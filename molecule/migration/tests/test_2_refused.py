@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from controller import Run, play
 from sides import MIGRATION, SHORT, container, on_sqlite, psql, reset, slow
@@ -41,6 +43,17 @@ def test_a_source_that_is_no_good(host: Host, name: str, words: tuple[str, ...])
     as_it_was = host.check_output(listing)
     refused(play("migrate.yml", "-e", f"migration_source={path}"), *words)
     assert host.check_output(listing) == as_it_was
+
+
+def test_what_a_mapping_resolves_is_no_refusal(tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.yml"
+    mapping.write_text("tables: {courses: {columns: {title: {nul: strip}}}}\n")
+    run = play(
+        "migrate.yml", "--tags", "preflight",
+        "-e", f"migration_source={SOURCES}/nul.db", "-e", f"migration_mapping={mapping}",
+    )  # fmt: skip
+    assert run.rc == 0 and run.changed == 0
+    assert "NUL characters are taken out" in run.output
 
 
 def test_a_disk_that_is_too_small() -> None:
