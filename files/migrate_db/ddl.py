@@ -52,6 +52,11 @@ def make(plan: Plan, schema: str, taken: Iterable[str] = ()) -> Ddl:
     there = {*taken, *(table.target for table in plan.tables)}
     made.views, uncarried = views.translate(plan, schema, there)
     made.uncarried += uncarried
+    made.notes += [
+        f"view {view.source}: the name is too long, it becomes {view.name}"
+        for view in made.views
+        if view.name != view.source
+    ]
     names = Names.of(there | {view.name for view in made.views})
     # a table named t_id_seq must be there before t asks for a sequence, which then gives way
     by_need = sorted(new, key=lambda t: -len(t.target) if t.target.endswith("_seq") else 0)

@@ -36,6 +36,14 @@ DEFAULTS = [
 ]  # fmt: skip
 CHECKS = ["", "", "", "CHECK ({c} IS NULL OR {c} <> 7.25)", "CHECK (length({c}) < 90)", "CHECK ({c} <> 'q')",
           "CHECK (typeof({c}) <> 'q' OR {c} = 1)"]  # fmt: skip
+VIEWS = [
+    "", "", "", "SELECT * FROM {t}", "SELECT {a}, {z} AS b FROM {t} WHERE {z} > 1",
+    "SELECT {z}, count(*) AS n FROM {t} GROUP BY {z}", "SELECT {a} || {z} AS both FROM {t}",
+    "SELECT max({a}) AS m FROM {t}", "SELECT ifnull({z}, 'none') AS x FROM {t} WHERE {a} = 'a'",
+    "SELECT DISTINCT {a} AS d FROM {t} ORDER BY 1 LIMIT 3", "SELECT {a} + 1 AS n, {z} / 2 AS h FROM {t}",
+    "SELECT x.{a} FROM {t} x LEFT JOIN {t} y ON x.{a} = y.{z}", "SELECT rowid FROM {t}",
+    "SELECT CASE WHEN {a} THEN 1 ELSE 0 END AS c FROM {t}", "SELECT lower({a}) AS l, length({z}) AS n FROM {t}",
+]  # fmt: skip
 
 
 class Text(bytes):
@@ -125,6 +133,12 @@ def examples(draw: st.DrawFn) -> Example:
             last = draw(st.sampled_from(["", " DESC", " COLLATE NOCASE"]))
             script.append(f"CREATE {unique}INDEX {_quoted('i ' + table)} ON {_quoted(table)}"
                           f" ({_quoted(columns[-1])}{last}){where}")  # fmt: skip
+        view = draw(st.sampled_from(VIEWS))
+        if view:
+            words = {"{t}": _quoted(table), "{a}": _quoted(columns[0]), "{z}": _quoted(columns[-1])}
+            for word, name in words.items():
+                view = view.replace(word, name)
+            script.append(f"CREATE VIEW {_quoted('v ' + table)} AS {view}")
         rows.append((table, draw(st.lists(st.tuples(*values), max_size=5))))
     return Example(script, rows)
 
