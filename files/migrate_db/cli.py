@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         the exit code, see ``errors.Exit``.
     """
     words = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupted = _Interrupted()
     told = Report(words.command)
     try:
         with ExitStack() as stack:
@@ -59,9 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
             told.phases = events.phases
             _perform(words.command)(options, events, told)
     except KeyboardInterrupt:
-        done = "everything had arrived" if told.changed else "nothing was changed"
-        _failed(told, MigrationError(f"interrupted; {done}", next="run it again"))
+        _failed(told, _stopped(told))
     except Exception as error:
+        if interrupted.seen and isinstance(error, sqlite3.Error):
+            error = _stopped(told)
         known = explained(error, str(told.target.get("database", "")))
         if known is None:
             raise
@@ -261,5 +263,21 @@ def _journal(words: argparse.Namespace, stack: ExitStack) -> IO[str] | None:
         ) from None
 
 
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+def _stopped(told: Report) -> MigrationError:
+    done = "everything had arrived" if told.changed else "nothing was changed"
+    return MigrationError(f"interrupted; {done}", next="run it again")
+
+
+class _Interrupted:
+    """Ctrl-C and SIGTERM alike; SQLite takes one that falls into a function of ours for an error."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        signal.signal(signal.SIGTERM, self._note)
+        # what was started in the background is not to hear of it
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.seen = True
+        raise KeyboardInterrupt

@@ -34,11 +34,13 @@ def copy_rows(
     Returns:
         rows and bytes sent.
     """
+    # a table of this very transaction: nobody can have seen it, and nobody need look at its rows again
+    freeze = "" if plan.exists else ", FREEZE"
     # CSV, because only the quote character needs doubling, and ours hardly ever occurs
     into = (
         f"COPY {sql.qualified(target.schema, plan.target)}"
         f" ({sql.names([column.target for column in line.order(plan)])})"
-        f" FROM STDIN (FORMAT csv, DELIMITER ',', QUOTE E'\\x{ord(codec.CSV_QUOTE):02x}')"
+        f" FROM STDIN (FORMAT csv, DELIMITER ',', QUOTE E'\\x{ord(codec.CSV_QUOTE):02x}'{freeze})"
     )
     lines = snapshot.execute(
         f"SELECT {line.csv(plan)} FROM {plan.relation}" + (f" WHERE {where}" if where else "")
