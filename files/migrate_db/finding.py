@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
+
+from pg_tools.files import publish
 
 #: Bytes of findings that are kept in memory; the rest lies in a file without a name.
 _IN_MEMORY = 1 << 20
@@ -79,14 +80,7 @@ class Findings:
 
     def write(self, path: Path) -> None:
         """Write one JSON object a line, aside, then rename it into place, mode 0600."""
-        aside = path.with_name(path.name + ".partial")
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(handle, "w", encoding="utf-8") as file:
-            for finding in self:
-                file.write(json.dumps(finding.plain(), ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(path)
+        publish(path, (json.dumps(f.plain(), ensure_ascii=False) + "\n" for f in self))
 
     def short(self) -> Iterator[tuple[Finding, int | None]]:
         """The first of each kind; with the last of these, how many others are left out."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
+
+from pg_tools.files import publish
 
 from migrate_db import __version__
 from migrate_db.catch_up import CaughtUp
@@ -137,17 +138,6 @@ def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def publish(path: Path, pieces: str | Iterable[str]) -> None:
-    """Write a file aside, then rename it into place, mode 0600."""
-    aside = path.with_name(path.name + ".partial")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        file.writelines([pieces] if isinstance(pieces, str) else pieces)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
 
 
 def lines(report: Report) -> list[str]:

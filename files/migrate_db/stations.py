@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pg_tools.files import publish
+
 from migrate_db import converted, mapping, meaning, plan, quarantine, schema, source
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
@@ -17,7 +19,7 @@ from migrate_db.finding import Findings
 from migrate_db.mapping import Mapping
 from migrate_db.options import Options
 from migrate_db.plan import Plan
-from migrate_db.report import Converted, Report, TableReport, publish
+from migrate_db.report import Converted, Report, TableReport
 from migrate_db.soundness import Soundness
 from migrate_db.source import Snapshot
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -20,14 +21,14 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def publish(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file aside, bring it to the disk, then rename it into place."""
+def publish(path: Path, text: str | Iterable[str], mode: int = 0o600) -> None:
+    """Write a file, or its pieces, aside; bring it to the disk, then rename it into place."""
     aside = path.with_name(f"{path.name}.partial")
     aside.unlink(missing_ok=True)
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with open(handle, "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), mode)
-        file.write(text)
+        file.writelines([text] if isinstance(text, str) else text)
         file.flush()
         os.fsync(file.fileno())
     aside.rename(path)
