@@ -44,6 +44,10 @@ exit codes: 0 done or already so, 1 refused or failed with nothing changed, 2 us
 """
 
 
+#: Commands that ask the target alone.
+_WITHOUT_SOURCE = ("open", "close", "status")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
@@ -99,6 +103,7 @@ def _perform(command: str) -> Callable[[Options, Events, Report], None]:
         "run": commands.run,
         "verify": commands.verify,
         "open": commands.open_,
+        "close": commands.close,
         "status": commands.status,
     }[command]
 
@@ -118,12 +123,13 @@ def _parser() -> argparse.ArgumentParser:
         ("run", "migrate: load, read back, compare; all or nothing"),
         ("verify", "compare both sides row by row; changes nothing"),
         ("open", "let the app write to a target that was loaded with --hold"),
+        ("close", "let the app only read, and end its sessions: the opposite of open"),
         ("status", "say whether the target was loaded, and whether the app lives on it"),
     ):
         command = commands_.add_parser(
             name, help=text, description=text[0].upper() + text[1:] + "."
         )
-        if name not in ("open", "status"):
+        if name not in _WITHOUT_SOURCE:
             command.add_argument("--source", type=Path, required=True, help="the SQLite file")
             command.add_argument(
                 "--work-dir", type=Path, default=Path("/var/tmp"), metavar="DIR",
@@ -143,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--events", type=Path, metavar="FILE", help="append progress as JSON lines"
         )
-        if name not in ("open", "status"):
+        if name not in _WITHOUT_SOURCE:
             _value_options(command, name)
         if name in ("check", "plan", "run"):
             command.add_argument(
@@ -152,6 +158,11 @@ def _parser() -> argparse.ArgumentParser:
             )  # fmt: skip
         if name == "run":
             _run_options(command)
+        if name == "verify":
+            command.add_argument(
+                "--rows", type=Path, metavar="FILE",
+                help="write every row that differs, with both sides' values, as JSON lines",
+            )  # fmt: skip
     return parser
 
 
@@ -225,7 +236,7 @@ def _run_options(command: argparse.ArgumentParser) -> None:
 
 
 def _options(words: argparse.Namespace) -> Options:
-    if not words.target and words.command in ("run", "verify", "open", "status"):
+    if not words.target and words.command not in ("check", "plan"):
         raise MigrationError(
             "no target was given",
             next="pass --target postgresql://USER@HOST/DATABASE, or set DATABASE_URL",

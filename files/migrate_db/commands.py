@@ -50,7 +50,7 @@ def plan_(options: Options, events: Events, report: Report) -> None:
 
 def verify(options: Options, events: Events, report: Report) -> None:
     """Compare both sides, row by row, and change nothing."""
-    from migrate_db import state, structure
+    from migrate_db import difference_file, state, structure
     from migrate_db.proof import prove
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
@@ -77,9 +77,15 @@ def verify(options: Options, events: Events, report: Report) -> None:
                     next="see what is listed above; nothing else was compared",
                     code=Exit.DIFFERENT,
                 )
-            with events.phase("prove") as phase, target.one_moment():
+            with (
+                events.phase("prove") as phase,
+                target.one_moment(),
+                difference_file.written(options.rows) as told,
+            ):
                 before = structure.recorded(target)
-                report.proof = prove(copy.connection, target, found, events.progress, before)
+                report.proof = prove(
+                    copy.connection, target, found, events.progress, before, told=told
+                )
                 lacks = structure.lacking(target, found)
                 report.notes += [structure.told(lack) for _, lack in lacks]
                 phase.note = stations.proved(report)
@@ -163,26 +169,38 @@ def run(options: Options, events: Events, report: Report) -> None:
 def open_(options: Options, events: Events, report: Report) -> None:
     """Tell the target that the app lives on it: it becomes writable, and is never reloaded."""
     from migrate_db import state
+    from migrate_db.target import lock
 
     with stations.target(options, report) as target:
         assert target is not None
-        if state.read(target) is None:
-            raise MigrationError(
-                "nothing was migrated to this database",
-                where=str(target),
-                next="migrate first: migrate_db run",
-            )
+        lock(target)  # nobody copies what is being written
+        stations.demand_migrated(target)
         report.changed = state.open_(target)
     report.verdict, report.exit_code = "opened", Exit.DONE
 
 
-def status(options: Options, events: Events, report: Report) -> None:
-    """What the target knows of its migration; changes nothing."""
+def close(options: Options, events: Events, report: Report) -> None:
+    """The opposite: the app may only read, and nothing of it is left that could write."""
     from migrate_db import state
+    from migrate_db.target import lock
+
+    with stations.target(options, report) as target:
+        assert target is not None
+        lock(target)
+        stations.demand_migrated(target)
+        report.changed = state.close(target)
+    report.verdict, report.exit_code = "closed", Exit.DONE
+
+
+def status(options: Options, events: Events, report: Report) -> None:
+    """What the target knows of its migration, and what was written since; changes nothing."""
+    from migrate_db import activity, state
 
     with stations.target(options, report) as target:
         assert target is not None
         known = state.read(target)
+        if known is not None:
+            report.activity = activity.read(target, known.opened_at or known.lived_since)
     report.state = None if known is None else asdict(known)
     report.verdict = "unknown" if known is None else "live" if known.opened_at else "loaded"
     report.exit_code = Exit.DONE

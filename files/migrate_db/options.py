@@ -28,6 +28,7 @@ class Options:
     on_finding: str = ""  #: ``refuse`` or ``quarantine``; empty: as the mapping says, or refuse
     quarantine_file: Path | None = None
     findings: Path | None = None
+    rows: Path | None = None
     report: Path | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

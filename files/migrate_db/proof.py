@@ -14,6 +14,8 @@ from migrate_db.plan import Plan, TablePlan
 from migrate_db.sequences import Sequence
 from migrate_db.target import Target
 
+#: Who wants to know of each row that differs.
+Told = Callable[[TablePlan, Change], None]
 #: Differences kept per table for the report; all are counted.
 _KEPT = 20
 
@@ -89,6 +91,7 @@ def prove(
     progress: Callable[[str, int, int, int], None],
     before: structure.Recorded | None = None,
     ahead: SourceBlocks | None = None,
+    told: Told | None = None,
 ) -> Proof:
     """Compare everything; changes nothing.
 
@@ -96,16 +99,27 @@ def prove(
         before: the structure at the load; what is gone of it is a difference.
         progress: called with table, rows so far, rows in all, bytes so far.
         ahead: the source's blocks, if somebody has begun to read them.
+        told: called with every row that differs.
     """
-    proof = Proof()
-    with ExitStack() as stack:
-        ahead = ahead or stack.enter_context(SourceBlocks(snapshot, plan.tables))
-        for table in plan.tables:
-            proof.tables.append(_table(snapshot, target, table, progress, ahead))
+    proof = Proof(rows(snapshot, target, plan, progress, ahead, told))
     proof.sequences = sequences.read(target, plan)
     proof.unsound = _unsound(target, plan) + structure.gone(target, plan, before or {})
     proof.structure = sum(len((before or {}).get(table.target, ())) for table in plan.tables)
     return proof
+
+
+def rows(
+    snapshot: sqlite3.Connection,
+    target: Target,
+    plan: Plan,
+    progress: Callable[[str, int, int, int], None],
+    ahead: SourceBlocks | None = None,
+    told: Told | None = None,
+) -> list[TableProof]:
+    """Compare every row of every table; see ``prove``."""
+    with ExitStack() as stack:
+        ahead = ahead or stack.enter_context(SourceBlocks(snapshot, plan.tables))
+        return [_table(snapshot, target, table, progress, ahead, told) for table in plan.tables]
 
 
 def _table(
@@ -114,6 +128,7 @@ def _table(
     plan: TablePlan,
     progress: Callable[[str, int, int, int], None],
     ahead: SourceBlocks,
+    told: Told | None,
 ) -> TableProof:
     tally = Tally()
     proof = TableProof(plan.table.name)
@@ -123,6 +138,8 @@ def _table(
 
     with closing(compare(snapshot, target, plan, tally, report, ahead)) as changes:
         for change in changes:
+            if told is not None:
+                told(plan, change)
             if change.kind == "missing":
                 proof.missing += 1
             elif change.kind == "extra":

@@ -12,6 +12,7 @@ from typing import Any
 from pg_tools.files import publish
 
 from migrate_db import __version__
+from migrate_db.activity import Activity
 from migrate_db.catch_up import CaughtUp
 from migrate_db.errors import Exit
 from migrate_db.events import Phase
@@ -31,6 +32,7 @@ VERDICTS = {
     "refused": "Nothing was changed.",
     "unfinished": "It failed after a change; what to do is said above.",
     "opened": "The target is writable; the app lives on it.",
+    "closed": "The target is read-only for the app, and no session of it is left that may write.",
     "unknown": "Nothing was migrated to this database by this program.",
     "loaded": "The target holds a proved copy; the app does not live on it yet.",
     "live": "The app lives on the target.",
@@ -86,6 +88,7 @@ class Report:
     kept_dump: str = ""
     kept_snapshot: str = ""
     state: dict[str, Any] | None = None
+    activity: Activity | None = None  #: what was written since the app lives on the target
     error: list[str] = field(default_factory=list)
     changed: bool = False
 
@@ -176,6 +179,10 @@ def lines(report: Report) -> list[str]:
         kept = report.quarantine_file or "no file, because nothing was loaded"
         out += ["", f"Quarantined: {report.quarantined_rows:,} rows, in {kept}"]
         out += [f"  {t.name}: {t.quarantined:,} rows" for t in report.tables if t.quarantined]
+    if report.activity is not None:
+        a = report.activity
+        out += ["", f"Rows written since {a.since}: {a.inserted:,} added, {a.updated:,} changed,"
+                f" {a.deleted:,} removed (a row written twice counts twice)"]  # fmt: skip
     if report.kept_dump:
         out += ["", f"What was there before is kept in {report.kept_dump}"]
     if report.error:

@@ -3,18 +3,27 @@
 One row in ``migrate_db.state``. Until the app lives on the target, a migration
 may bring it up to the source again and again; from then on that would destroy
 what the app wrote, and is refused. While *held*, the database is read-only for
-every new session of the role that loads, so that there are never two writable sides.
+every new session of the app's role, so that there are never two writable sides.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-from migrate_db import sql
+from migrate_db import activity, sql
+from migrate_db.errors import Exit, MigrationError
 from migrate_db.target import Target
 
-#: Seconds that the sessions of the app get to finish what they are reading.
+#: Seconds that the sessions of the app get to finish what they are at.
 _GRACE = 5.0
+#: Seconds until a session that was told to end must be gone, and between two looks.
+_PATIENCE, _STEP = 10.0, 0.1
+#: A session may have read its settings before they changed, and be listed only now.
+_SECOND_LOOK = 0.5
+#: What later versions wrote down besides; an older record has no place for it.
+_LATER = ("structure text", "mapping text", "lived_since text", "closed_at timestamptz",
+          "baseline text")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class State:
     held: bool  #: read-only until ``open``
     opened_at: str | None  #: since when the app lives here
     mapping: str = ""  #: what the operator wanted, as ``Mapping.as_json`` writes it
+    lived_since: str | None = None  #: since when the app lived here, if that is over
 
 
 def read(target: Target) -> State | None:
@@ -34,9 +44,10 @@ def read(target: Target) -> State | None:
     if target.value("SELECT to_regclass('migrate_db.state')") is None:
         return None
     row = target.execute(
-        # as JSON: a record that an older version made has no mapping
+        # as JSON: a record that an older version made has fewer columns
         "SELECT source, snapshot_sha256, loaded_at, held, opened_at,"
-        " coalesce(to_jsonb(state) ->> 'mapping', '') FROM migrate_db.state"
+        " coalesce(to_jsonb(state) ->> 'mapping', ''), to_jsonb(state) ->> 'lived_since'"
+        " FROM migrate_db.state"
     ).fetchone()
     return None if row is None else State(*row)
 
@@ -56,9 +67,7 @@ def record_load(
         " snapshot_sha256 text NOT NULL, loaded_at text NOT NULL, held boolean NOT NULL,"
         " opened_at text)"
     )
-    # a record that an older version made has no place for it
-    target.execute("ALTER TABLE migrate_db.state ADD COLUMN IF NOT EXISTS structure text")
-    target.execute("ALTER TABLE migrate_db.state ADD COLUMN IF NOT EXISTS mapping text")
+    _make_room(target)
     was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
     target.execute("DELETE FROM migrate_db.state")
     target.connection.execute(
@@ -74,7 +83,7 @@ def record_load(
 
 
 def open_(target: Target) -> bool:
-    """Let the app write: it lives here from now on.
+    """Let the app write: it lives here from now on, or again if it was closed meanwhile.
 
     Returns:
         False if it already did.
@@ -83,9 +92,14 @@ def open_(target: Target) -> bool:
     if state is None or state.opened_at is not None:
         return False
     with target.connection.transaction():
-        target.execute(
-            "UPDATE migrate_db.state SET held = false, opened_at ="
-            " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        _make_room(target)
+        # undoing a `close`: what was written before it counts, too
+        baseline = None if state.lived_since else activity.baseline(target)
+        target.connection.execute(
+            "UPDATE migrate_db.state SET held = false, closed_at = NULL, lived_since = NULL,"
+            " baseline = coalesce(%s, baseline), opened_at = coalesce(lived_since,"
+            " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))",
+            (baseline,),
         )
         target.execute(f"{_alter(target)} RESET default_transaction_read_only")
     if state.held:
@@ -93,19 +107,118 @@ def open_(target: Target) -> bool:
     return True
 
 
+def close(target: Target) -> bool:
+    """Let the app only read from now on, and see to it that nothing of it can write any more.
+
+    Returns:
+        False if it was so already.
+
+    Raises:
+        MigrationError: a session that may write is still there (exit code 5).
+    """
+    state = read(target)
+    assert state is not None
+    changed = not state.held or state.opened_at is not None
+    if changed:
+        with target.connection.transaction():
+            _make_room(target)
+            target.execute(
+                "UPDATE migrate_db.state SET held = true, closed_at = clock_timestamp(),"
+                " lived_since = coalesce(opened_at, lived_since), opened_at = NULL"
+            )
+            target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
+    ended = _end_writing_sessions(target)
+    _demand_no_prepared(target)
+    return changed or ended
+
+
+def _make_room(target: Target) -> None:
+    for column in _LATER:
+        target.execute(f"ALTER TABLE migrate_db.state ADD COLUMN IF NOT EXISTS {column}")
+
+
+def _role(target: Target) -> str:
+    """The app's role: who loaded, and therefore owns the record."""
+    return str(
+        target.value(
+            "SELECT pg_get_userbyid(relowner) FROM pg_class"
+            " WHERE oid = to_regclass('migrate_db.state')"
+        )
+    )
+
+
 def _alter(target: Target) -> str:
-    """For the role that the app uses, too; an administrator is not in the way of anything."""
-    return f"ALTER ROLE CURRENT_USER IN DATABASE {sql.name(target.database)}"
+    """For the role that the app uses; another administrator is not in the way of anything."""
+    role, database = sql.name(_role(target)), sql.name(target.database)
+    return f"ALTER ROLE {role} IN DATABASE {database}"
+
+
+def _sessions(target: Target, before: str) -> str:
+    """As SQL after FROM: other sessions of the app's role that began before a moment."""
+    return (
+        " FROM pg_stat_activity WHERE datname = current_database()"
+        f" AND usename = {sql.string(_role(target))} AND pid <> pg_backend_pid()"
+        f" AND backend_start <= ({before})"
+    )
 
 
 def _end_read_only_sessions(target: Target) -> None:
     """Sessions keep the setting they began with; a pool opens new ones (pre-ping)."""
-    sessions = (
-        " FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user"
-        " AND pid <> pg_backend_pid() AND backend_start < (SELECT now())"
-    )
+    sessions = _sessions(target, "SELECT now()")
     for wait in (True, False):
         idle = "AND state = 'idle'" if wait else ""
         target.execute(f"SELECT pg_terminate_backend(pid){sessions} {idle}")
         if wait and target.value(f"SELECT count(*){sessions}"):
             target.execute(f"SELECT pg_sleep({_GRACE / 10})")
+
+
+def _end_writing_sessions(target: Target) -> bool:
+    """End what began before the role was read-only; what is at work gets a moment to finish.
+
+    Returns:
+        whether there was any.
+    """
+    # a record that was held from the load on has no such moment; nobody was let in since
+    sessions = _sessions(
+        target,
+        "SELECT coalesce((to_jsonb(state) ->> 'closed_at')::timestamptz, clock_timestamp())"
+        " FROM migrate_db.state",
+    )
+    begun, looked, some = time.monotonic(), 0, False
+    while True:
+        left = target.execute(f"SELECT pid, application_name, state{sessions}").fetchall()
+        waited = time.monotonic() - begun
+        if not left:
+            looked += 1
+            if looked == 2:
+                return some
+            time.sleep(_SECOND_LOOK)
+            continue
+        some, looked = True, 0
+        if waited > _GRACE + _PATIENCE:
+            raise MigrationError(
+                f"{len(left)} sessions that may write don't end",
+                where=str(target),
+                details=[f"pid {pid} {name}: {at}" for pid, name, at in left[:20]],
+                next="new sessions are read-only already; run `migrate_db close` again, or"
+                " restart the server",
+                code=Exit.CHANGED,
+            )
+        idle = "AND state = 'idle'" if waited < _GRACE else ""
+        target.execute(f"SELECT pg_terminate_backend(pid){sessions} {idle}")
+        time.sleep(_STEP)
+
+
+def _demand_no_prepared(target: Target) -> None:
+    """A transaction that was prepared commits later, whoever may write by then."""
+    rows = target.execute(
+        "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+    ).fetchall()
+    if rows:
+        raise MigrationError(
+            f"{len(rows)} prepared transactions may still be committed",
+            where=str(target),
+            details=[str(row[0]) for row in rows[:20]],
+            next="COMMIT PREPARED or ROLLBACK PREPARED each; then run `migrate_db close` again",
+            code=Exit.CHANGED,
+        )

@@ -24,6 +24,7 @@ from migrate_db.soundness import Soundness
 from migrate_db.source import Snapshot
 
 if TYPE_CHECKING:  # a preview on a bare host reads the source without psycopg
+    from migrate_db.state import State
     from migrate_db.target import Target, TargetTable
 
 #: What a target needs, as a multiple of the SQLite file: rows, indexes, WAL.
@@ -58,6 +59,20 @@ def target(options: Options, report: Report) -> Iterator[Target | None]:
         yield target
     finally:
         target.connection.close()
+
+
+def demand_migrated(target: Target) -> State:
+    """What the target knows of its migration, which must have been one of ours."""
+    from migrate_db import state
+
+    known = state.read(target)
+    if known is None:
+        raise MigrationError(
+            "nothing was migrated to this database",
+            where=str(target),
+            next="migrate first: migrate_db run",
+        )
+    return known
 
 
 @contextmanager

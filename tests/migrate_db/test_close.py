@@ -1,0 +1,169 @@
+"""The app's way out of PostgreSQL: nothing of it can write any more, and it can be let in again."""
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from .program import Program, ask
+
+
+def home(program: Program, brainer: Path) -> None:
+    """The app lives on PostgreSQL."""
+    assert program.run(brainer, "--hold").code == 0
+    assert program("open", None).verdict == "opened"
+
+
+def writes(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO courses (slug, title, is_published, content, created_at)"
+                           " VALUES ('x', 'x', true, '{}', now())")  # fmt: skip
+
+
+def test_closed_and_opened_again(program: Program, brainer: Path) -> None:
+    never = program("close", None)
+    assert never.code == 1 and "nothing was migrated" in never.error
+    home(program, brainer)
+    lived = program("status", None).report["state"]["opened_at"]
+    with psycopg.connect(program.url) as idle, psycopg.connect(program.url) as writing:
+        idle.execute("SELECT 1")
+        idle.commit()
+        writing.execute("DELETE FROM exercises")
+        begun = time.monotonic()
+        closed = program("close", None)
+        assert (closed.code, closed.verdict, closed.report["changed"]) == (0, "closed", True)
+        assert time.monotonic() - begun < 15
+        for session in (idle, writing):
+            with pytest.raises(psycopg.OperationalError):
+                session.execute("DELETE FROM exercises")
+    assert ask(program.url, "SELECT count(*) > 0 FROM exercises") == [(True,)]
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        writes(program.url)
+    again = program("close", None)
+    assert (again.code, again.report["changed"]) == (0, False)
+    status = program("status", None)
+    assert (status.verdict, status.report["state"]["held"]) == ("loaded", True)
+    assert status.report["state"]["lived_since"] == lived
+
+    assert program("open", None).report["changed"]
+    writes(program.url)
+    assert program("status", None).report["state"]["opened_at"] == lived
+
+
+def test_what_is_at_work_may_finish(program: Program, brainer: Path) -> None:
+    home(program, brainer)
+    seen: list[str] = []
+
+    def work() -> None:
+        with psycopg.connect(program.url, autocommit=True) as connection:
+            connection.execute("SELECT pg_sleep(1)")
+            seen.append("slept")
+            try:
+                connection.execute("SELECT pg_sleep(60)")
+            except psycopg.OperationalError:
+                seen.append("ended")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(0.3)
+    assert program("close", None).code == 0
+    thread.join(20)
+    assert seen == ["slept", "ended"]
+
+
+def test_killed_between_the_hold_and_the_end(
+    program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one ends what the first one left."""
+    from migrate_db import state
+
+    home(program, brainer)
+    with psycopg.connect(program.url) as writing:
+        writing.execute("SELECT 1")
+        monkeypatch.setattr(state, "_end_writing_sessions", lambda target: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            program("close", None)
+        monkeypatch.undo()
+        assert program("close", None).report["changed"]
+        with pytest.raises(psycopg.OperationalError):
+            writing.execute("DELETE FROM exercises")
+
+
+def test_a_superuser_closes_for_the_app(
+    program: Program, brainer: Path, admin_url: str, database_url: str
+) -> None:
+    home(program, brainer)
+    superuser = admin_url.rpartition("/")[0] + "/" + database_url.rpartition("/")[2]
+    with psycopg.connect(program.url) as writing:
+        writing.execute("SELECT 1")
+        assert program("close", None, url=superuser).verdict == "closed"
+        with pytest.raises(psycopg.OperationalError):
+            writing.execute("DELETE FROM exercises")
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        writes(program.url)
+    assert program("open", None).report["changed"]
+    writes(program.url)
+
+
+def settled(program: Program, wanted: dict[str, int]) -> dict[str, Any]:
+    """The server adds up its statistics a little later."""
+    deadline = time.monotonic() + 10
+    while True:
+        found: dict[str, Any] = program("status", None).report["activity"]
+        if {k: found[k] for k in wanted} == wanted or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def test_what_was_written_since(program: Program, brainer: Path) -> None:
+    assert program("status", None).report["activity"] is None
+    home(program, brainer)
+    none = {"inserted": 0, "updated": 0, "deleted": 0}
+    found = settled(program, none)
+    since = program("status", None).report["state"]["opened_at"]
+    assert found == {"since": since, **none}
+    writes(program.url)
+    ask(program.url, "UPDATE exercises SET points = 3 WHERE id IN (1, 2)")
+    ask(program.url, "DELETE FROM exercises WHERE id = 3")
+    some = {"inserted": 1, "updated": 2, "deleted": 1}
+    assert settled(program, some) == {"since": since, **some}
+    program("close", None)
+    assert settled(program, some) == {"since": since, **some}, "after it was closed"
+    program("open", None)
+    assert settled(program, some) == {"since": since, **some}, "after that was undone"
+
+
+def test_statistics_that_were_reset_say_nothing(
+    program: Program, brainer: Path, admin_url: str, database_url: str
+) -> None:
+    home(program, brainer)
+    settled(program, {"inserted": 0})
+    superuser = admin_url.rpartition("/")[0] + "/" + database_url.rpartition("/")[2]
+    ask(superuser, "SELECT pg_stat_reset()")
+    assert program("status", None).report["activity"] is None
+
+
+def test_every_row_that_differs(program: Program, brainer: Path, tmp_path: Path) -> None:
+    home(program, brainer)
+    ask(program.url, "UPDATE courses SET title = 'it''s' WHERE id = 1")
+    ask(program.url, "DELETE FROM exercises WHERE id = 3")
+    writes(program.url)
+    path = tmp_path / "rows.jsonl"
+    result = program.verify(brainer, "--rows", path)
+    assert (result.code, result.verdict) == (3, "different")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    kinds = {(row["table"], row["kind"], row["key"]["id"]): row for row in rows}
+    (new,) = ask(program.url, "SELECT max(id)::text FROM courses")[0]
+    assert sorted(kinds) == sorted(
+        [("courses", "different", "1"), ("courses", "extra", new), ("exercises", "missing", "3")]
+    )
+    changed = kinds["courses", "different", "1"]
+    assert changed["target"]["title"] == "'it''s'" != changed["source"]["title"]
+    assert kinds["courses", "extra", new]["source"] is None
+    assert kinds["exercises", "missing", "3"]["target"] is None
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
