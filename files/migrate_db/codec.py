@@ -51,7 +51,9 @@ class Codec:
 
     def misfit_of(self, column: str) -> str:
         """``misfit`` for a column; NULL always fits."""
-        return f"({column} IS NOT NULL AND ({self.misfit.replace('{c}', column)}))"
+        misfit = self.misfit.replace("{c}", column)
+        # IS NULL would read the whole of a blob that typeof() only looks at
+        return f"({misfit})" if "'null'" in misfit else f"({column} IS NOT NULL AND ({misfit}))"
 
     def encode_of(self, column: str) -> str:
         """``encode`` for a column; an empty field is NULL."""
@@ -70,6 +72,13 @@ class Codec:
     def carries_text(self) -> bool:
         """Whether arbitrary bytes of text reach PostgreSQL, which takes only UTF-8."""
         return self.encode.startswith("char(1)")
+
+    @property
+    def carries_bulk(self) -> bool:
+        """Whether the bytes of the value arrive as they are, so that they can go in pieces."""
+        kind = self.type.partition("(")[0]
+        as_stored = self.encode in (BYTEA.encode, _QUOTED, TEXT_OR_NUMBER.encode)
+        return as_stored and kind in ("text", "varchar", "json", "bytea")
 
     def cell(self, canonical: str) -> Cell:
         """The SQLite value that this canonical text stands for."""
@@ -245,7 +254,7 @@ TEXT_OR_NUMBER = Codec(
 
 BYTEA = Codec(
     type="bytea",
-    misfit="typeof({c}) <> 'blob'",
+    misfit="typeof({c}) NOT IN ('blob', 'null')",
     encode="CASE WHEN {c} IS NOT NULL THEN '\\x' || hex({c}) END",  # hex(NULL) is ''
     stored="quote({c})",
     held="'X''' || upper(encode({c}, 'hex')) || ''''",

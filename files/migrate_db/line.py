@@ -6,7 +6,7 @@ it holds (see ``codec``). CSV lines are what ``COPY`` reads.
 
 from __future__ import annotations
 
-from migrate_db import sql
+from migrate_db import bulky, sql
 from migrate_db.plan import ColumnPlan, TablePlan
 
 #: Neither database takes more than 100 arguments, and SQLite's printf() needs one for the format.
@@ -17,7 +17,7 @@ _DIGITS = ("smallint", "integer", "bigint", "boolean", "double precision", "real
 
 def stored(plan: TablePlan) -> str:
     """The canonical line in SQLite; one printf() writes it in half the time of many ``||``."""
-    forms = [_form(column) for column in plan.columns]
+    forms = [_form(plan, column) for column in plan.columns]
     parts = []
     for start in range(0, len(forms), _ARGUMENTS):
         part = forms[start : start + _ARGUMENTS]
@@ -28,7 +28,12 @@ def stored(plan: TablePlan) -> str:
 
 def held(plan: TablePlan) -> str:
     """The canonical line in PostgreSQL."""
-    fields = [column.codec.held_of(sql.name(column.target)) for column in plan.columns]
+    fields = [
+        bulky.held(column.codec, sql.name(column.target))
+        if column.bulky
+        else column.codec.held_of(sql.name(column.target))
+        for column in plan.columns
+    ]
     parts = [
         f"concat_ws(',', {', '.join(fields[start : start + _ARGUMENTS])})"
         for start in range(0, len(fields), _ARGUMENTS)
@@ -59,9 +64,12 @@ def csv(plan: TablePlan) -> str:
     return " || ',' || ".join([*parts, *others]) + " || char(10)"
 
 
-def _form(column: ColumnPlan) -> tuple[str, str]:
+def _form(plan: TablePlan, column: ColumnPlan) -> tuple[str, str]:
     """A format of printf() and its argument."""
     codec, cell = column.codec, column.cell
+    if column.bulky:
+        digest = bulky.digest(plan.table, column.bulky)
+        return "%s", f"coalesce({digest}, {codec.stored_of(cell)})"
     if not codec.carries_text or not codec.stored.startswith("quote("):
         return "%s", codec.stored_of(cell)
     if codec.stored == "quote({c})":

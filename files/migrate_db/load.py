@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from migrate_db import codec, line, sql
+from migrate_db import bulky, codec, line, sql
+from migrate_db.inspection import identity
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.target import Target
 
@@ -42,9 +43,11 @@ def copy_rows(
         f" ({sql.names([column.target for column in line.order(plan)])})"
         f" FROM STDIN (FORMAT csv, DELIMITER ',', QUOTE E'\\x{ord(codec.CSV_QUOTE):02x}'{freeze})"
     )
-    lines = snapshot.execute(
-        f"SELECT {line.csv(plan)} FROM {plan.relation}" + (f" WHERE {where}" if where else "")
-    )
+    places = [column.bulky for column in plan.columns if column.bulky]
+    large = f"{identity(plan.table)} IN ({bulky.rows(places)})" if places else "false"
+    wanted = f"({where or 'true'})"
+    slender = f" WHERE {wanted} AND NOT {large}" if where or places else ""
+    lines = snapshot.execute(f"SELECT {line.csv(plan)} FROM {plan.relation}{slender}")
     rows = size = waiting = 0
     block: list[bytes] = []
     with target.connection.cursor() as cursor, cursor.copy(into.encode()) as copy:
@@ -57,9 +60,43 @@ def copy_rows(
                 block, waiting = [], 0
                 progress(rows, size)
         copy.write(b"".join(block))
-    rows, size = rows + len(block), size + waiting
-    progress(rows, size)
+        rows, size = rows + len(block), size + waiting
+        progress(rows, size)
+        if places:
+            for piece in _in_pieces(snapshot, plan, f"{wanted} AND {large}"):
+                copy.write(piece)
+                size += len(piece)
+                rows += piece == b"\n"
+                progress(rows, size)
     return rows, size
+
+
+def _in_pieces(snapshot: sqlite3.Connection, plan: TablePlan, where: str) -> Iterator[bytes]:
+    """The same lines, of rows too large to be joined; the end of a line is a piece of its own."""
+    columns = line.order(plan)
+    fields = ", ".join(
+        f"CASE WHEN {bulky.digest(plan.table, column.bulky)} IS NULL THEN {encoded} END"
+        if column.bulky
+        else encoded
+        for column in columns
+        for encoded in [column.codec.encode_of(column.cell)]
+    )
+    found = snapshot.execute(
+        f"SELECT {identity(plan.table)}, {fields} FROM {plan.relation} WHERE {where}"
+    )
+    quote = codec.CSV_QUOTE.encode()
+    for row, *values in found:
+        for number, (column, value) in enumerate(zip(columns, values, strict=True)):
+            yield b"," if number else b""
+            if value is not None:
+                yield value if isinstance(value, bytes) else str(value).encode()
+                continue
+            is_text = column.codec.type != "bytea"
+            yield quote if is_text else b"\\x"
+            for piece in bulky.pieces(snapshot, plan.table, column.source, row):
+                yield piece.replace(quote, quote * 2) if is_text else piece.hex().encode()
+            yield quote if is_text else b""
+        yield b"\n"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from migrate_db import codec, conversion, epochs, inspection, names, sql
+from migrate_db import bulky, codec, conversion, epochs, inspection, names, sql
 from migrate_db.codec import Codec
 from migrate_db.errors import Exit, MigrationError, Untranslated
 from migrate_db.finding import Finding, Findings
@@ -33,6 +33,7 @@ class ColumnPlan:
     not_null: bool
     cell: str  #: SQLite's SQL of the value that is carried: the column, or its conversion
     computed: str = ""  #: what PostgreSQL computes it from; such a column is compared, not loaded
+    bulky: int = 0  #: where its values of megabytes are noted, see ``bulky``; 0: it has none
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def make(
     for draft in drafts.values():
         notes += _notes(draft)
         notes += _epochs(connection, draft)
-        tables.append(_planned(draft, drafts, quarantine))
+        tables.append(_planned(connection, draft, drafts, quarantine))
     if quarantine is not None:
         connection.commit()
     return Plan(
@@ -406,7 +407,12 @@ def _relation(draft: _Draft, quarantine: Quarantine | None) -> str:
     return quarantine.relation(draft.table, plain) if quarantine is not None else plain
 
 
-def _planned(draft: _Draft, drafts: dict[str, _Draft], quarantine: Quarantine | None) -> TablePlan:
+def _planned(
+    connection: sqlite3.Connection,
+    draft: _Draft,
+    drafts: dict[str, _Draft],
+    quarantine: Quarantine | None,
+) -> TablePlan:
     table = draft.table
     cells = {column.column: column.cell for column in draft.profile.columns}
     for key, parent, ours, theirs in _references(draft, drafts):
@@ -418,6 +424,11 @@ def _planned(draft: _Draft, drafts: dict[str, _Draft], quarantine: Quarantine | 
             row = f"({own})" if len(ours) > 1 else own
             cells[cut] = f"CASE WHEN {row} IN {there} THEN {cells[cut]} END"
     left = quarantine.count(table) if quarantine is not None else 0
+    relation = _relation(draft, quarantine)
+    plain = {
+        c.column: c.codec for c in draft.profile.columns if cells[c.column] == sql.name(c.column)
+    }
+    large = {} if draft.profile.assumed else bulky.find(connection, table, relation, plain)
     keyed = not draft.wish.primary_key and draft.has(key_columns := _key(table))
     return TablePlan(
         table=table,
@@ -433,12 +444,13 @@ def _planned(draft: _Draft, drafts: dict[str, _Draft], quarantine: Quarantine | 
                 not_null=bool((c := table.column(column.column)) and c.not_null),
                 cell=cells[column.column],
                 computed=_computed(draft.present, draft.names[column.column]),
+                bulky=large.get(column.column, 0),
             )
             for column in draft.profile.columns
         ),
         key=key_columns if keyed else (),
         highest=draft.highest,
-        relation=_relation(draft, quarantine),
+        relation=relation,
         wish=draft.wish,
         contradicted=frozenset(draft.contradicted),
     )

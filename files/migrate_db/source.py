@@ -193,9 +193,7 @@ def path_of(connection: sqlite3.Connection) -> Path:
 
 def attach_quarantine(connection: sqlite3.Connection, directory: Path) -> None:
     """Make the rows that stay behind known to a connection, as schema ``quarantine``."""
-    connection.execute(
-        "ATTACH ? AS quarantine", (f"file:{_escape(directory / QUARANTINE)}?mode=rwc",)
-    )
+    connection.execute("ATTACH ? AS quarantine", (uri(directory / QUARANTINE, "rwc"),))
 
 
 @contextmanager
@@ -279,6 +277,11 @@ def _size(path: Path) -> int:
 
 def _escape(path: Path) -> str:
     return str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def uri(path: Path, mode: str) -> str:
+    """A file as SQLite wants to be told it, whatever its name."""
+    return f"file:{_escape(path)}?mode={mode}"
 
 
 def _mb(size: int) -> str:

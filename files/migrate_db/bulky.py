@@ -1,0 +1,162 @@
+"""Values of a megabyte and more, which travel in pieces.
+
+PostgreSQL takes a cell of hundreds of megabytes, but the text of a whole row, in hexadecimal and
+copied a few times on its way, goes beyond what it or a small server can hold. So such a cell is
+read a piece at a time, and compared by its SHA-256.
+
+Which cells these are lies in a file beside the snapshot, which every connection to the snapshot
+attaches as ``bulky``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from migrate_db import source, sql
+from migrate_db.codec import Codec
+from migrate_db.inspection import identity
+from migrate_db.schema import Table
+
+#: Bytes, in PostgreSQL, that a value must have more than.
+LIMIT = 1 << 20
+#: Bytes that are read at once.
+_PIECE = 1 << 18
+#: Bytes that a line may have where nobody has looked for such values yet.
+_LINE = 4 * LIMIT
+
+
+def find(
+    connection: sqlite3.Connection, table: Table, relation: str, codecs: dict[str, Codec]
+) -> dict[str, int]:
+    """Note every bulky cell of a table with its digest.
+
+    Args:
+        relation: SQL of the rows that are carried.
+        codecs: of the columns that are carried as they are stored.
+
+    Returns:
+        a number for each column that has such cells, see ``digest``.
+    """
+    columns = [c for c, chosen in codecs.items() if chosen.carries_bulk] if _can(table) else []
+    columns = [c for c in columns if (found := table.column(c)) and not found.generated]
+    encoding = connection.execute("PRAGMA encoding").fetchone()[0]
+    if not columns or encoding != b"UTF-8" or source.path_of(connection).stat().st_size <= LIMIT:
+        return {}
+    row = identity(table)
+    # no character has more than four bytes; of a blob, length() reads but the header
+    suspects = connection.execute(
+        f"SELECT {row} FROM {relation} WHERE "
+        + " OR ".join(f"length({sql.name(column)}) > {LIMIT // 4}" for column in columns)
+    ).fetchall()
+    if not suspects:
+        return {}
+    _attach(connection)
+    found_in: dict[str, int] = {}
+    for column in columns:
+        number = connection.execute("SELECT ifnull(max(m_column), 0) + 1 FROM bulky.cells")
+        (place,) = number.fetchone()
+        for (rowid,) in suspects:
+            size, seen = 0, hashlib.sha256()
+            for piece in pieces(connection, table, column, rowid):
+                size += len(piece)
+                seen.update(piece)
+            if size > LIMIT:
+                found_in[column] = place
+                cell = (place, rowid, f"sha256:{seen.hexdigest()}")
+                connection.execute("INSERT INTO bulky.cells VALUES (?, ?, ?)", cell)
+    connection.commit()  # others attach it
+    return found_in
+
+
+def digest(table: Table, place: int) -> str:
+    """SQLite's SQL of a bulky cell's digest; NULL if the cell isn't one.
+
+    Args:
+        place: the column's number, see ``find``.
+    """
+    row = identity(table)
+    return f"(SELECT m_digest FROM bulky.cells WHERE m_column = {place} AND m_row = {row})"
+
+
+def rows(places: list[int]) -> str:
+    """SQLite's SQL of the rows with such cells."""
+    return f"SELECT m_row FROM bulky.cells WHERE m_column IN ({', '.join(map(str, places))})"
+
+
+def held(codec: Codec, column: str) -> str:
+    """PostgreSQL's SQL of the same: a bulky value's digest, or the codec's canonical text."""
+    content = column if codec.type == "bytea" else f"convert_to({column}::text, 'UTF8')"
+    size = f"octet_length({column})" if codec.type == "bytea" else f"octet_length({column}::text)"
+    return (
+        f"CASE WHEN {size} > {LIMIT} THEN 'sha256:' || encode(sha256({content}), 'hex')"
+        f" ELSE {codec.held_of(column)} END"
+    )
+
+
+def pieces(
+    connection: sqlite3.Connection, table: Table, column: str, rowid: int
+) -> Iterator[bytes]:
+    """The bytes of a text or a blob, some at a time; none of any other value."""
+    if sys.version_info < (3, 11):
+        yield from _whole(connection, table, column, rowid)
+        return
+    try:
+        blob = connection.blobopen(table.name, column, rowid, readonly=True)
+    except sqlite3.Error:  # NULL or a number
+        return
+    with closing(blob):
+        while piece := blob.read(_PIECE):
+            yield piece
+
+
+def _whole(
+    connection: sqlite3.Connection, table: Table, column: str, rowid: int
+) -> Iterator[bytes]:
+    """As ``pieces``, for a Python that can't read a part of a cell."""
+    cell, row = sql.name(column), identity(table)
+    found = connection.execute(
+        f"SELECT CAST({cell} AS BLOB) FROM main.{sql.name(table.name)}"
+        f" WHERE {row} = ? AND typeof({cell}) IN ('text', 'blob')",
+        (rowid,),
+    ).fetchone()
+    for start in range(0, len(found[0]) if found else 0, _PIECE):
+        yield found[0][start : start + _PIECE]
+
+
+class Unnoticed:
+    """While nobody has looked: SQLite refuses to make a line of such a row (``DataError``)."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._before = 0
+
+    def __enter__(self) -> None:
+        if sys.version_info >= (3, 11):
+            self._before = self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LINE)
+
+    def __exit__(self, *_: object) -> None:
+        if sys.version_info >= (3, 11):
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._before)
+
+
+def _can(table: Table) -> bool:
+    """Whether a cell is found by its row's number."""
+    return not table.without_rowid and table.sql[:14].upper().startswith("CREATE TABLE") and (
+        identity(table) != "NULL"
+    )  # fmt: skip
+
+
+def _attach(connection: sqlite3.Connection) -> None:
+    path: Path = source.path_of(connection).with_name("bulky.db")
+    with suppress(sqlite3.OperationalError):  # it is there
+        connection.execute("ATTACH ? AS bulky", (source.uri(path, "rwc"),))
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS bulky.cells"
+        " (m_column INTEGER, m_row INTEGER, m_digest TEXT, PRIMARY KEY (m_column, m_row))"
+        " WITHOUT ROWID"
+    )
