@@ -104,6 +104,7 @@ def _perform(command: str) -> Callable[[Options, Events, Report], None]:
         "verify": commands.verify,
         "open": commands.open_,
         "close": commands.close,
+        "reverse": commands.reverse,
         "status": commands.status,
     }[command]
 
@@ -124,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         ("verify", "compare both sides row by row; changes nothing"),
         ("open", "let the app write to a target that was loaded with --hold"),
         ("close", "let the app only read, and end its sessions: the opposite of open"),
+        ("reverse", "make the SQLite file again, with what PostgreSQL holds now; proved"),
         ("status", "say whether the target was loaded, and whether the app lives on it"),
     ):
         command = commands_.add_parser(
@@ -149,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--events", type=Path, metavar="FILE", help="append progress as JSON lines"
         )
-        if name not in _WITHOUT_SOURCE:
+        if name == "reverse":
+            _reverse_options(command)
+        elif name not in _WITHOUT_SOURCE:
             _value_options(command, name)
         if name in ("check", "plan", "run"):
             command.add_argument(
@@ -235,6 +239,29 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _reverse_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--into", type=Path, metavar="FILE",
+        help="the SQLite file to make; one that is there is replaced when the new one is proved",
+    )  # fmt: skip
+    command.add_argument(
+        "--check-only", action="store_true",
+        help="say what would be carried, and what SQLite can't hold; changes nothing",
+    )  # fmt: skip
+    command.add_argument(
+        "--expect-sha256", default="", metavar="HEX",
+        help="of --source, if it is not the one that the target remembers",
+    )  # fmt: skip
+    command.add_argument(
+        "--leave-out", action="append", default=[], metavar="NAME",
+        help="a TABLE or TABLE.COLUMN that stays as it was at the cut-over, or stays behind;"
+        " a pattern like 'log_*' is fine; may be given several times",
+    )  # fmt: skip
+    command.add_argument(
+        "--findings", type=Path, metavar="FILE", help="write every finding, as JSON lines"
+    )
+
+
 def _options(words: argparse.Namespace) -> Options:
     if not words.target and words.command not in ("check", "plan"):
         raise MigrationError(
@@ -242,8 +269,14 @@ def _options(words: argparse.Namespace) -> Options:
             next="pass --target postgresql://USER@HOST/DATABASE, or set DATABASE_URL",
             code=Exit.USAGE,
         )
+    if words.command == "reverse" and not (words.into or words.check_only):
+        raise MigrationError(
+            "where the SQLite file is to be was not said",
+            next="pass --into FILE, or --check-only",
+            code=Exit.USAGE,
+        )
     given = {key: value for key, value in vars(words).items() if key in Options.__annotations__}
-    for patterns in ("include", "exclude"):
+    for patterns in ("include", "exclude", "leave_out"):
         given[patterns] = tuple(given.get(patterns) or ())
     given["server_tools"] = tuple(shlex.split(given.get("server_tools", "")))
     return Options(**{"source": Path(), **given})

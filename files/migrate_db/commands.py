@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 
 from migrate_db import stations
@@ -190,6 +191,29 @@ def close(options: Options, events: Events, report: Report) -> None:
         stations.demand_migrated(target)
         report.changed = state.close(target)
     report.verdict, report.exit_code = "closed", Exit.DONE
+
+
+def reverse(options: Options, events: Events, report: Report) -> None:
+    """The way back: the kept SQLite file with what PostgreSQL holds now, proved."""
+    from migrate_db.reversal import Way
+    from migrate_db.target import lock
+
+    into = None if options.check_only else options.into
+    with (
+        workspace(options.work_dir) as directory,
+        workspace(into.parent, "--into") if into else nullcontext(directory) as beside,
+        stations.target(options, report) as target,
+    ):
+        assert target is not None
+        lock(target)
+        known = stations.demand_migrated(target)
+        if not options.check_only and (not known.held or known.opened_at is not None):
+            raise MigrationError(
+                "the app may still write to PostgreSQL; what it writes now would be lost",
+                where=str(target),
+                next="stop the app, then: migrate_db close; to look only: --check-only",
+            )
+        Way(options, events, report, target, known, directory, beside).go()
 
 
 def status(options: Options, events: Events, report: Report) -> None:

@@ -189,6 +189,14 @@ def m_epoch(value: object, unit: str, kind: str) -> str | None:
     return text + "+00:00" if kind == "timestamptz" else text
 
 
+def count_since(moment: datetime, unit: str) -> Decimal:
+    """What ``m_epoch`` makes this moment of."""
+    start, length = _EPOCHS[unit]
+    span = moment - start
+    micros = Decimal((span.days * 86_400 + span.seconds) * _MICRO + span.microseconds)
+    return micros / length + (_JULIAN_2000 if unit == "julian" else 0)
+
+
 def m_text(value: bytes | None, ways: str) -> str | bytes | None:
     """A text changed in the ways the operator chose; its own bytes if it still isn't UTF-8."""
     if not isinstance(value, bytes):

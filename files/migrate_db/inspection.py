@@ -200,7 +200,7 @@ def changes(
 def identity(table: Table) -> str:
     """An SQL expression that names a row for the program: its rowid, or its key as text."""
     if not table.without_rowid:
-        return _rowid(table) or "NULL"
+        return rowid(table) or "NULL"
     parts = [
         f"typeof({c}) || CASE typeof({c}) WHEN 'real' THEN m_hex({c}) ELSE hex({c}) END"
         for c in map(sql.name, table.primary_key)
@@ -208,7 +208,7 @@ def identity(table: Table) -> str:
     return " || ' ' || ".join(parts)
 
 
-def _rowid(table: Table) -> str | None:
+def rowid(table: Table) -> str | None:
     """The name of the rowid that no column hides."""
     if table.rowid_alias:
         return sql.name(table.rowid_alias)
@@ -221,7 +221,7 @@ def _key(table: Table) -> str:
     if table.without_rowid:
         parts = [f"{sql.string(c + '=')} || quote({sql.name(c)})" for c in table.primary_key]
         return " || ' ' || ".join(parts)
-    column = _rowid(table)
+    column = rowid(table)
     label = table.rowid_alias or "rowid"
     return f"{sql.string(label + '=')} || {column}" if column else "'?'"
 

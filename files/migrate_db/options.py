@@ -29,6 +29,10 @@ class Options:
     quarantine_file: Path | None = None
     findings: Path | None = None
     rows: Path | None = None
+    into: Path | None = None
+    expect_sha256: str = ""
+    check_only: bool = False
+    leave_out: tuple[str, ...] = ()
     report: Path | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

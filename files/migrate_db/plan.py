@@ -127,6 +127,7 @@ def make(
     findings: Findings,
     quarantine: Quarantine | None = None,
     quick: bool = False,
+    reversing: bool = False,
 ) -> Plan:
     """Scan every value and decide.
 
@@ -136,6 +137,7 @@ def make(
         findings: receives whatever stands against it.
         quarantine: receives the rows with findings; None: they stand in the way.
         quick: take a large table as declared if a sample fits.
+        reversing: the target's rows are what counts; the source's need only be readable.
     """
     notes: list[str] = []
     uncarried = list(schema.uncarried)
@@ -168,10 +170,12 @@ def make(
             if wanted.exclude
         ]
     _agree(connection, drafts, notes)
+    object_to = _misfits if reversing else _objections
     for draft in drafts.values():
-        for finding in _objections(connection, draft):
+        for finding in object_to(connection, draft):
             found(finding)
-    _orphans(connection, drafts, found, quarantine)
+    if not reversing:
+        _orphans(connection, drafts, found, quarantine)
     tables = []
     for draft in drafts.values():
         notes += _notes(draft)
@@ -241,6 +245,10 @@ def _draft(
 def _fitting(column: ColumnProfile) -> str:
     """The cell with NULL where the codec can't carry it."""
     return f"CASE WHEN {column.codec.misfit_of(column.cell)} THEN NULL ELSE {column.cell} END"
+
+
+def _misfits(connection: sqlite3.Connection, draft: _Draft) -> Iterator[Finding]:
+    yield from inspection.misfits(connection, draft.table, draft.profile, exists=True)
 
 
 def _objections(connection: sqlite3.Connection, draft: _Draft) -> Iterator[Finding]:
@@ -526,9 +534,8 @@ def _candidates(
     candidates: dict[str, tuple[Codec, ...]] = {}
     mapping: dict[str, str] = {}
     findings: list[Finding] = []
-    free = {column.name: column for column in present.columns}
-    for column in wanted:
-        match = _match(column.name, ours[column.name], free)
+    pairs, free = paired(table, wish, present)
+    for column, match in pairs:
         if match is None:
             findings.append(
                 Finding(
@@ -547,8 +554,6 @@ def _candidates(
             _demand_type(table, column, wish, match)
             candidates[column.name] = codec.for_existing(match.type)
             mapping[column.name] = match.name
-        if match is not None:
-            del free[match.name]
     findings += [
         Finding(
             table.name, "", left.name, "",
@@ -556,7 +561,7 @@ def _candidates(
             " and the source has no such column",
             "give it a default",
         )
-        for left in free.values()
+        for left in free
         if left.not_null and not left.has_default and not left.generated
     ]  # fmt: skip
     return candidates, mapping, findings
@@ -573,6 +578,23 @@ def _demand_type(table: Table, column: Column, wish: TableWish, match: TargetCol
             next="correct the mapping, or change or drop the target's table",
             code=Exit.USAGE,
         )
+
+
+def paired(
+    table: Table, wish: TableWish, present: TargetTable
+) -> tuple[list[tuple[Column, TargetColumn | None]], list[TargetColumn]]:
+    """Each column that is wanted with the target's own, and the target's that are left over."""
+    ours = _column_names(table, wish)
+    free = {column.name: column for column in present.columns}
+    pairs: list[tuple[Column, TargetColumn | None]] = []
+    for column in table.columns:
+        if wish.column(column.name).exclude:
+            continue
+        match = _match(column.name, ours[column.name], free)
+        if match is not None:
+            del free[match.name]
+        pairs.append((column, match))
+    return pairs, list(free.values())
 
 
 def _match(column: str, ours: str, free: dict[str, TargetColumn]) -> TargetColumn | None:

@@ -52,6 +52,7 @@ class Proof:
     unsound: list[str] = field(default_factory=list)
     #: keys, constraints, indexes, defaults and the like of the load that were looked for
     structure: int = 0
+    of_target: bool = True  #: whether new rows of PostgreSQL were thought of, too
 
     @property
     def holds(self) -> bool:

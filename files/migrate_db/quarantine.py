@@ -23,6 +23,7 @@ class Quarantine:
 
     def __init__(self, connection: sqlite3.Connection, directory: Path) -> None:
         self._connection = connection
+        self.directory = directory  #: where the file lies
         self._numbers: dict[str, int] = {}
         source.attach_quarantine(connection, directory)
         connection.execute(

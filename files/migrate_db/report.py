@@ -19,6 +19,7 @@ from migrate_db.events import Phase
 from migrate_db.finding import Findings
 from migrate_db.proof import Proof
 from migrate_db.schema import Uncarried
+from migrate_db.staging import TableReversal
 
 #: The verdicts, and what each means.
 VERDICTS = {
@@ -32,6 +33,8 @@ VERDICTS = {
     "refused": "Nothing was changed.",
     "unfinished": "It failed after a change; what to do is said above.",
     "opened": "The target is writable; the app lives on it.",
+    "reversed": "The SQLite file holds what PostgreSQL holds; every row was compared and is equal.",
+    "reversible": "SQLite can hold everything that PostgreSQL holds now. Nothing was changed.",
     "closed": "The target is read-only for the app, and no session of it is left that may write.",
     "unknown": "Nothing was migrated to this database by this program.",
     "loaded": "The target holds a proved copy; the app does not live on it yet.",
@@ -64,6 +67,20 @@ class Converted:
 
 
 @dataclass
+class Reversal:
+    """What a way back to SQLite carries."""
+
+    into: str = ""  #: the file that is made
+    from_sha256: str = ""  #: of the kept file
+    sha256: str = ""  #: of the file that is made
+    tables: list[TableReversal] = field(default_factory=list)
+    added_tables: list[str] = field(default_factory=list)  #: new on PostgreSQL
+    added_columns: list[str] = field(default_factory=list)  #: the same, ``table.column``
+    uncarried: list[dict[str, object]] = field(default_factory=list)  #: the first ones
+    uncarried_count: int = 0
+
+
+@dataclass
 class Report:
     """Everything a command has to say."""
 
@@ -88,6 +105,7 @@ class Report:
     kept_dump: str = ""
     kept_snapshot: str = ""
     state: dict[str, Any] | None = None
+    reversal: Reversal | None = None
     activity: Activity | None = None  #: what was written since the app lives on the target
     error: list[str] = field(default_factory=list)
     changed: bool = False
@@ -148,6 +166,8 @@ def lines(report: Report) -> list[str]:
     out: list[str] = []
     if report.tables:
         out += ["", *_table(report)]
+    if report.reversal is not None and report.reversal.tables:
+        out += ["", *_reversal(report.reversal)]
     if report.proof is not None:
         out += ["", *_proof(report.proof)]
     for title, entries in (
@@ -211,6 +231,17 @@ def _caught_up(done: CaughtUp) -> str:
     return f"{done.table}: {done.added} added, {done.changed} changed, {done.removed} removed"
 
 
+def _reversal(told: Reversal) -> list[str]:
+    head = ("table", "added", "changed", "removed", "unchanged")
+    rows = [
+        (t.table, f"{t.added:,}", f"{t.changed:,}", f"{t.removed:,}", f"{t.unchanged:,}")
+        for t in told.tables
+    ]
+    new = [*(f"table {name}" for name in told.added_tables), *told.added_columns]
+    also = ["", "New on PostgreSQL, and made in the file: " + ", ".join(new)] if new else []
+    return [*_aligned([head, *rows]), *also]
+
+
 def _table(report: Report) -> list[str]:
     proofs = {proof.table: proof for proof in report.proof.tables} if report.proof else {}
     aside = bool(report.quarantined_rows)
@@ -235,6 +266,11 @@ def _table(report: Report) -> list[str]:
                 said,
             )
         )
+    return _aligned(rows)
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """The first row is the head, the first column stands left."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     out = []
     for number, row in enumerate(rows):
@@ -256,9 +292,10 @@ def _proof(proof: Proof) -> list[str]:
         if proof.structure
         else ""
     )
-    return [
+    told = [
         f"Proof: {values:,} values in {rows:,} rows of {len(proof.tables)} tables were read back"
         " and compared, and count(*) agrees on both sides;",
         f"       {len(proof.sequences)} sequences number past the highest row;"
         f" constraints and indexes are valid{since}.",
     ]
+    return told if proof.of_target else [told[0].rstrip(";") + "."]

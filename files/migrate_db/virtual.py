@@ -65,7 +65,7 @@ def examine(connection: sqlite3.Connection, name: str, text: str) -> Virtual:
     advice = f"{module or 'its module'} exists only in SQLite" + (f"; {instead}" if instead else "")
     if module not in (*_TEXT_SEARCH, *_TREES):
         return Virtual(name, module, (), None, advice, False)
-    elsewhere = _content(arguments) if module in _TEXT_SEARCH else None
+    elsewhere = content(arguments) if module in _TEXT_SEARCH else None
     if elsewhere is not None:
         where = f"its texts are in table {elsewhere}" if elsewhere else "it holds no texts"
         return Virtual(name, module, (), None, f"{advice} ({where})", False)
@@ -82,7 +82,7 @@ def examine(connection: sqlite3.Connection, name: str, text: str) -> Virtual:
     return Virtual(name, module, columns, key, f"{advice}. Its rows are carried", False)
 
 
-def _content(arguments: tuple[str, ...]) -> str | None:
+def content(arguments: tuple[str, ...]) -> str | None:
     """The table that ``content=`` names, empty for none at all, None where it isn't said."""
     for argument in arguments:
         match = re.fullmatch(

@@ -19,8 +19,12 @@ _NEWBORN = 60.0
 
 
 @contextmanager
-def workspace(parent: Path) -> Iterator[Path]:
-    """A private directory; what killed runs left is removed, what live ones use is not."""
+def workspace(parent: Path, option: str = "--work-dir") -> Iterator[Path]:
+    """A private directory; what killed runs left is removed, what live ones use is not.
+
+    Args:
+        option: which the user may change.
+    """
     try:
         for old in parent.glob("migrate_db-*"):
             _remove_if_dead(old)
@@ -30,7 +34,7 @@ def workspace(parent: Path) -> Iterator[Path]:
         raise MigrationError(
             f"the working directory can't be used: {error.strerror}",
             where=str(parent),
-            next="pass another one with --work-dir",
+            next=f"see that it exists and may be written, or pass another one with {option}",
         ) from None
     try:
         yield directory

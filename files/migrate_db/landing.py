@@ -1,0 +1,225 @@
+"""The staged rows go into the copy of the kept file: one transaction, then its own checks.
+
+The copy is nobody's yet, so no journal is written; whatever fails, it is thrown away.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from migrate_db import collations, declaration, functions, source, sql, virtual
+from migrate_db.errors import MigrationError
+from migrate_db.plan import TablePlan
+from migrate_db.sequences import Sequence as Numbering
+from migrate_db.staging import Staged, Staging
+
+#: SQLITE_DBCONFIG_ENABLE_TRIGGER; ``setconfig`` came with Python 3.12.
+_ENABLE_TRIGGER = 1003
+#: Rows that point nowhere, shown.
+_SHOWN = 20
+
+
+def land(
+    path: Path,
+    staging: Staging,
+    tables: Sequence[TablePlan],
+    numbering: list[Numbering],
+    wal: bool,
+) -> list[str]:
+    """Make the copy what PostgreSQL holds.
+
+    Args:
+        tables: all that are carried.
+        numbering: where PostgreSQL's sequences stand.
+        wal: whether the file is to be in WAL mode.
+
+    Returns:
+        what a reader of the report should know.
+    """
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        collations.stand_in(connection)
+        functions.register(connection)
+        for setting in (
+            "journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE",
+            "cache_size = -8192", "temp_store = FILE", "foreign_keys = OFF",
+        ):  # fmt: skip
+            connection.execute(f"PRAGMA {setting}")
+        staging.attach(connection)
+        notes = []
+        connection.execute("BEGIN")
+        with _without_triggers(connection, {s.plan.table.name.lower() for s in staging.tables}):
+            for staged in staging.tables:
+                connection.execute(f"DELETE FROM main.{staged.name} WHERE {staged.removed}")
+            for staged in staging.tables:
+                _insert(connection, staged)
+            if staging.tables:
+                notes += _rebuild(connection, {s.plan.table.name for s in staging.tables})
+        notes += _number(connection, tables, numbering)
+        connection.execute("COMMIT")
+        for name in ("staged", "made"):
+            connection.execute(f"DETACH {name}")
+        if wal:
+            connection.execute("PRAGMA locking_mode = NORMAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.IntegrityError as error:
+        raise MigrationError(
+            f"SQLite refuses a row of PostgreSQL beside what the kept file has: {error}",
+            where=str(path),
+            next="rows that were quarantined or left out are in the way; change the row on"
+            " PostgreSQL, as an administrator, then run again",
+        ) from None
+    finally:
+        connection.close()
+    return notes
+
+
+def _insert(connection: sqlite3.Connection, staged: Staged) -> None:
+    names = sql.names(staged.columns)
+    if staged.row and not staged.plan.table.rowid_alias:
+        names = f"{staged.row}, {names}"
+    connection.execute(
+        f"INSERT OR ABORT INTO main.{staged.name} ({names}) SELECT {names} FROM made.{staged.name}"
+    )
+
+
+@contextmanager
+def _without_triggers(connection: sqlite3.Connection, changed: set[str]) -> Iterator[None]:
+    """What the app's triggers would do, they did on PostgreSQL, or it did itself."""
+    triggers = [
+        (name, text)
+        for name, table, text in connection.execute(
+            "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'trigger'"
+            " ORDER BY rowid"
+        ).fetchall()
+        if table.lower() in changed
+    ]
+    setconfig = getattr(connection, "setconfig", None)
+    if setconfig is not None or not triggers:
+        if setconfig is not None:
+            setconfig(_ENABLE_TRIGGER, False)
+        yield
+        if setconfig is not None:
+            setconfig(_ENABLE_TRIGGER, True)
+        return
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER main.{sql.name(name)}")
+    yield
+    for name, text in triggers:
+        connection.execute(text)
+        again = connection.execute(
+            "SELECT sql FROM main.sqlite_schema WHERE type = 'trigger' AND name = ?", (name,)
+        ).fetchone()
+        if again != (text,):
+            raise MigrationError(
+                "SQLite does not write the trigger again as it was",
+                where=f"trigger {name}",
+                next="nothing was changed; please report this",
+            )
+
+
+def _rebuild(connection: sqlite3.Connection, changed: set[str]) -> list[str]:
+    """Full-text indexes of changed tables: triggers kept them up to date, and those were off."""
+    notes = []
+    rows = connection.execute(
+        "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table'"
+        " AND sql LIKE 'create virtual table%' ORDER BY rowid"
+    ).fetchall()
+    views = {
+        row[0].lower()
+        for row in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'view'")
+    }
+    lower = {name.lower() for name in changed}
+    for name, text in rows:
+        module, arguments = declaration.arguments(text)
+        content = virtual.content(arguments) if module.startswith("fts") else None
+        if content is None or (content.lower() not in lower | views and content):
+            continue
+        if not content:
+            notes.append(
+                f"{name}: a full-text index without its texts; what changed since is not in it"
+            )
+            continue
+        try:
+            quoted = sql.name(name)
+            connection.execute(f"INSERT INTO main.{quoted} ({quoted}) VALUES ('rebuild')")
+        except sqlite3.Error as error:
+            raise MigrationError(
+                f"the full-text index can't be rebuilt here: {error}",
+                where=f"table {name}",
+                next="run it with a Python whose SQLite has the module; nothing was changed",
+            ) from None
+        notes.append(f"{name}: the full-text index was rebuilt")
+    return notes
+
+
+def _number(
+    connection: sqlite3.Connection, tables: Sequence[TablePlan], numbering: list[Numbering]
+) -> list[str]:
+    """Numbers that PostgreSQL gave away are not given away again."""
+    notes = []
+    by_name = {table.table.name: table for table in tables}
+    for sequence in numbering:
+        plan = by_name[sequence.table]
+        alias = plan.table.rowid_alias
+        if not any((c.source, c.target) == (alias, sequence.column) for c in plan.columns):
+            continue
+        name, last = plan.table.name, sequence.next - 1
+        words = {token.word for token in declaration.tokens(plan.table.sql)}
+        if "AUTOINCREMENT" not in words:
+            (highest,) = connection.execute(
+                f"SELECT ifnull(max({sql.name(alias or '')}), 0) FROM main.{sql.name(name)}"
+            ).fetchone()
+            if last > highest:
+                notes.append(
+                    f"{name}: PostgreSQL has given numbers up to {last}; without AUTOINCREMENT"
+                    f" SQLite goes on after {highest}, the highest in use"
+                )
+            continue
+        # no UPSERT: the table has no key
+        done = connection.execute(
+            "UPDATE main.sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (last, name)
+        )
+        if not done.rowcount and last > 0:
+            connection.execute("INSERT INTO main.sqlite_sequence VALUES (?, ?)", (name, last))
+    return notes
+
+
+def demand_references(before: Path, after: Path) -> None:
+    """No row may point nowhere that did not before.
+
+    Raises:
+        MigrationError: with the first of them.
+    """
+    found = _violations(after)
+    if not found:
+        return
+    new = found - _violations(before)
+    if new:
+        raise MigrationError(
+            f"{sum(new.values()):,} rows would point at rows that don't exist (foreign_key_check)",
+            where=str(after.name),
+            details=[
+                f"{table} rowid={row} -> {parent}"
+                for table, row, parent, _ in sorted(new, key=str)[:_SHOWN]
+            ],
+            next="mend them on PostgreSQL, where the key is missing or not validated; then run again",
+        )
+
+
+def _violations(path: Path) -> Counter[tuple[object, ...]]:
+    connection = sqlite3.connect(source.uri(path, "ro&immutable=1"), uri=True)
+    try:
+        collations.stand_in(connection)
+        return Counter(connection.execute("PRAGMA foreign_key_check"))
+    except sqlite3.OperationalError as error:
+        if re.search("foreign key mismatch|no such", str(error)):
+            return Counter()  # the schema's own mistake, as before
+        raise
+    finally:
+        connection.close()

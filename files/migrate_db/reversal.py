@@ -1,0 +1,313 @@
+"""The way back: the kept SQLite file with everything that PostgreSQL holds now.
+
+    kept file, proved -> copy -> what PostgreSQL has besides -> difference -> staged rows, judged
+    -> applied to the copy -> proved against PostgreSQL -> renamed into place
+
+The copy is made byte for byte, so whatever did not change is as it was: rows, text forms,
+triggers, indexes, pragmas. Until the rename nothing but files of ours was written.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from migrate_db import (
+    additions,
+    kept,
+    landing,
+    mapping,
+    plan,
+    proof,
+    quarantine,
+    schema,
+    sequences,
+    source,
+    staging,
+    textual_form,
+)
+from migrate_db.additions import Additions, LeftOut
+from migrate_db.errors import Exit, MigrationError
+from migrate_db.events import Events
+from migrate_db.finding import Finding, Findings
+from migrate_db.mapping import ColumnWish, Mapping
+from migrate_db.options import Options
+from migrate_db.plan import Plan
+from migrate_db.report import Report, Reversal
+from migrate_db.schema import Schema, Uncarried
+from migrate_db.soundness import Soundness
+from migrate_db.source import Snapshot
+from migrate_db.staging import Misassumed, Staging
+from migrate_db.state import State
+from migrate_db.stations import proved
+from migrate_db.target import Target, TargetTable, tables
+
+#: What can't be carried, in the report; all of it is counted, and in its findings.
+_LISTED = 1000
+
+
+@dataclass
+class Way:
+    """One reversal."""
+
+    options: Options
+    events: Events
+    report: Report
+    target: Target
+    known: State
+    directory: Path  #: for what is thrown away
+    beside: Path  #: for the file that is made, on the disk where it will be
+
+    def go(self) -> None:
+        """All of it; nothing outside our own directories is changed before the last step."""
+        told = self.report.reversal = Reversal(into=str(self.options.into or ""))
+        with ExitStack() as stack:
+            base = self._take(told)
+            stack.enter_context(self.target.one_moment())
+            found = self._plan(base, told, quick=True)
+            try:
+                staged = self._stage(found, base, told, 0)
+            except Misassumed:
+                found = self._plan(base, told, quick=False)
+                staged = self._stage(found, base, told, 1)
+            self._demand_carried(told)
+            if self.options.check_only:
+                self.report.verdict, self.report.exit_code = "reversible", Exit.DONE
+                return
+            assert self.options.into is not None
+            with self.events.phase("apply") as phase:
+                numbering = sequences.read(self.target, found)
+                wal = kept.is_wal(self.options.into)
+                with _on_disk(self.options.into.parent):
+                    self.report.notes += landing.land(base, staged, found.tables, numbering, wal)
+                rows = sum(t.added + t.changed + t.removed for t in told.tables)
+                phase.note = f"{rows:,} rows written, removed or added"
+            self._prove(found, base, told)
+        self._publish(base)
+
+    def _take(self, told: Reversal) -> Path:
+        """A copy of the kept file, byte for byte."""
+        path, copy = self.options.source, self.beside / "made.db"
+        kept.examine(path, self.options.into)
+        with self.events.phase("kept") as phase:
+            kept.demand_room(path, self.beside)
+            with _on_disk(self.beside):
+                told.from_sha256 = kept.copy(path, copy)
+            self.report.source = {
+                "path": str(path), "bytes": path.stat().st_size, "sha256": told.from_sha256,
+                "wal": "none",
+            }  # fmt: skip
+            wanted = self.options.expect_sha256.lower() or self.known.snapshot_sha256
+            kept.demand_proved(path, told.from_sha256, wanted)
+            phase.note = f"{path.stat().st_size / 1e6:,.1f} MB, as it was proved at the cut-over"
+        return copy
+
+    def _plan(self, base: Path, told: Reversal, quick: bool) -> Plan:
+        """How each column travels, and what each side has that the other lacks."""
+        with self.events.phase("plan") as phase:
+            self.report.notes, self.report.uncarried = [], []
+            self.report.findings = Findings(self.options.work_dir)
+            left_out = LeftOut(self.options.leave_out)
+            with _opened(base) as connection:
+                read, found, existing = self._decide(connection, left_out, quick)
+                for finding in additions.dropped(self.target, found, existing):
+                    self.report.findings.add(finding)
+                extra = additions.find(
+                    self.target, read, found, existing, left_out, additions.names_of(connection)
+                )
+            told.added_tables, told.added_columns = extra.tables, extra.columns
+            self.report.notes += extra.notes
+            for problem in extra.problems:
+                self.report.findings.add(problem)
+            if extra.statements and not self.report.findings:
+                self._extend(base, extra)
+                with _opened(base) as connection:
+                    _, found, _ = self._decide(connection, left_out, quick)
+            self._demand_carried(told)
+            phase.note = f"{len(found.tables)} tables"
+            if extra.tables or extra.columns:
+                phase.note += f", new on PostgreSQL: {', '.join([*extra.tables, *extra.columns])}"
+        return found
+
+    def _decide(
+        self, connection: sqlite3.Connection, left_out: LeftOut, quick: bool
+    ) -> tuple[Schema, Plan, dict[str, TargetTable]]:
+        read = schema.read(connection)
+        wishes = Mapping()
+        if self.known.mapping:
+            wishes = mapping.remembered(self.known.mapping, read)
+        wishes = self._without(wishes, read, left_out)
+        existing = tables(self.target, plan.target_names(read, wishes))
+        aside = None
+        if wishes.on_finding:  # the same rows stay behind again
+            aside = quarantine.Quarantine(connection, self._fresh("rows"))
+        told = Findings(self.options.work_dir)
+        found = plan.make(
+            connection, read, existing, wishes, told, aside,
+            quick=quick and aside is None, reversing=aside is None,
+        )  # fmt: skip
+        for finding in told:
+            if found.blocking and finding.kind not in ("structure", "no column"):
+                self.report.findings.add(_retyped(finding))
+        there = tuple(
+            textual_form.settled(connection, table) if table.exists else table
+            for table in found.tables
+        )
+        return read, replace(found, tables=there), existing
+
+    def _without(self, wishes: Mapping, read: Schema, left_out: LeftOut) -> Mapping:
+        """The wishes of the load, and what the operator leaves out this time."""
+        wanted = dict(wishes.tables)
+        for table in read.tables:
+            if wishes.table(table.name).exclude:
+                continue
+            if left_out.table(table.name):
+                wanted[table.name] = replace(wishes.table(table.name), exclude="true")
+                self.report.uncarried.append(
+                    Uncarried("table", table.name, "left out: it is as it was at the cut-over")
+                )
+                continue
+            for column in table.columns:
+                if left_out.column(table.name, column.name):
+                    wish = wanted.get(table.name, wishes.table(table.name))
+                    columns = {**wish.columns, column.name: ColumnWish(exclude="true")}
+                    wanted[table.name] = replace(wish, columns=columns)
+                    self.report.uncarried.append(
+                        Uncarried("column", f"{table.name}.{column.name}",
+                                  "left out: it is as it was at the cut-over")
+                    )  # fmt: skip
+        return replace(wishes, tables=wanted)
+
+    def _extend(self, base: Path, extra: Additions) -> None:
+        """Make the tables and columns that PostgreSQL got since."""
+        connection = sqlite3.connect(base, isolation_level=None)
+        try:
+            additions.make(connection, extra)
+        except sqlite3.Error as error:
+            self.report.findings.add(Finding(
+                "", "", "", "", f"SQLite can't make what is new on PostgreSQL: {error}",
+                "leave it behind: --leave-out TABLE, or --leave-out TABLE.COLUMN", kind="new",
+            ))  # fmt: skip
+        finally:
+            connection.close()
+
+    def _stage(self, found: Plan, base: Path, told: Reversal, attempt: int) -> Staging:
+        """Every row that differs, as the file will store it."""
+        staged = Staging.within(self.directory / f"staged{attempt}")
+        with _opened(base, found) as connection:
+            with self.events.phase("compare") as phase, _on_disk(self.options.work_dir):
+                staging.collect(staged, connection, self.target, found, self.events.progress)
+                told.tables = staged.reversals
+                changes = [sum(t) for t in zip(*((r.added, r.changed, r.removed)
+                                                 for r in told.tables), strict=True)]  # fmt: skip
+                added, changed, removed = changes or (0, 0, 0)
+                phase.note = f"{added:,} rows added, {changed:,} changed, {removed:,} removed since"
+            with self.events.phase("stage") as phase, _on_disk(self.options.work_dir):
+                staged.attach(connection)
+                for finding in staging.make_rows(
+                    staged, connection, found, self.options.schema, found.assumed
+                ):
+                    self.report.findings.add(finding)
+                phase.note = "SQLite can hold every value" if not self.report.findings else (
+                    f"{len(self.report.findings):,} values can't be held"
+                )  # fmt: skip
+        return staged
+
+    def _demand_carried(self, told: Reversal) -> None:
+        """Everything that SQLite can't hold is told at once, and nothing is made."""
+        count = len(self.report.findings)
+        if not count:
+            return
+        told.uncarried_count = self.report.blocking = count
+        told.uncarried = [finding.plain() for finding in islice(self.report.findings, _LISTED)]
+        if self.options.findings is not None:
+            self.report.findings.write(self.options.findings)
+        raise MigrationError(
+            f"{count:,} values or objects of PostgreSQL can't be in the SQLite file as they are",
+            where=str(self.target),
+            next="resolve what is listed above, then run again; nothing was changed",
+        )
+
+    def _prove(self, found: Plan, base: Path, told: Reversal) -> None:
+        with ExitStack() as stack:
+            made = Snapshot(base, base, base.stat().st_size, "none")
+            sound = stack.enter_context(Soundness(made))
+            with self.events.phase("prove") as phase:
+                connection = stack.enter_context(_opened(base, found))
+                compared = proof.rows(connection, self.target, found, self.events.progress)
+                self.report.proof = proof.Proof(compared, of_target=False)
+                phase.note = proved(self.report)
+                if not self.report.proof.holds:
+                    raise MigrationError(
+                        "the file that was made is not equal to PostgreSQL; it was thrown away",
+                        where=str(self.target),
+                        details=self.report.proof.failures[:20],
+                        next="nothing was changed; please report this with the lines above",
+                    )
+            with self.events.phase("integrity") as phase:
+                landing.demand_references(self.options.source, base)
+                told.sha256 = sound.demand()
+                phase.note = f"every page is sound, sha256 {told.sha256[:12]}…"
+
+    def _publish(self, base: Path) -> None:
+        assert self.options.into is not None
+        with self.events.phase("publish") as phase, _on_disk(self.options.into.parent):
+            kept.put(base, self.options.into)
+            self.report.changed = True
+            phase.note = str(self.options.into)
+        self.report.verdict, self.report.exit_code = "reversed", Exit.DONE
+
+    def _fresh(self, name: str) -> Path:
+        number = len(list(self.directory.iterdir()))
+        directory = self.directory / f"{name}{number}"
+        directory.mkdir()
+        return directory
+
+
+def _retyped(finding: Finding) -> Finding:
+    """A value of the kept file that the column's type of today can't be compared with."""
+    place = f"{finding.table}.{finding.column}"
+    return replace(
+        finding,
+        reason=f"the column has another type on PostgreSQL now: {finding.reason}",
+        resolve=f"give it the type it had, or leave it as it was: --leave-out '{place}'",
+        kind="retyped",
+    )
+
+
+@contextmanager
+def _opened(path: Path, found: Plan | None = None) -> Iterator[sqlite3.Connection]:
+    """A file for reading; with the rows that stay behind, if there are any."""
+    connection = source.open_snapshot(Snapshot(path, path, path.stat().st_size, "none"))
+    try:
+        if found is not None and found.quarantine is not None:
+            source.attach_quarantine(connection, found.quarantine.directory)
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _on_disk(place: Path) -> Iterator[None]:
+    """A full disk, said of the directory that is full."""
+    try:
+        yield
+    except (sqlite3.OperationalError, OSError) as error:
+        full = isinstance(error, OSError) or _is_full(error)
+        if not full:
+            raise
+        raise MigrationError(
+            f"the file can't be written: {getattr(error, 'strerror', None) or error}",
+            where=str(getattr(error, "filename", None) or place),
+            next="see that there is room and that it may be written; then run again;"
+            " nothing was changed",
+        ) from None
+
+
+def _is_full(error: sqlite3.OperationalError) -> bool:
+    """Whether SQLite could not write."""
+    return any(word in str(error) for word in ("full", "disk I/O", "readonly"))

@@ -1,0 +1,116 @@
+"""The way back to SQLite: the file as it was, with what PostgreSQL holds now."""
+
+import hashlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from .program import Program, Result, ask, fetch, sqlite
+
+
+class Home:
+    """A file that was migrated, kept, and lived on PostgreSQL since."""
+
+    def __init__(self, program: Program, source: Path, *words: object) -> None:
+        self.program, self.source = program, source
+        self.kept = source.with_name("kept.db")
+        self.into = source.with_name("back.db")
+        done = program.run(source, "--hold", "--keep-snapshot", self.kept, *words)
+        assert done.code in (0, 3), done.out
+        assert program("open", None).verdict == "opened"
+
+    def write(self, *statements: str) -> None:
+        for statement in statements:
+            ask(self.program.url, statement)
+
+    def back(self, *words: object, close: bool = True) -> Result:
+        if close:
+            assert self.program("close", None).verdict == "closed"
+        return self.program("reverse", self.kept, "--into", self.into, *words)
+
+    def returned(self, *words: object) -> Result:
+        before = self.kept.read_bytes()
+        done = self.back(*words)
+        assert (done.code, done.verdict) == (0, "reversed"), done.out
+        assert self.kept.read_bytes() == before, "the kept file was changed"
+        assert list(self.program.work.iterdir()) == []
+        assert not [p for p in self.into.parent.iterdir() if p.name.startswith("migrate_db-")]
+        digest = hashlib.sha256(self.into.read_bytes()).hexdigest()
+        assert done.report["reversal"]["sha256"] == digest
+        assert fetch(self.into, "PRAGMA integrity_check") == [("ok",)]
+        return done
+
+    def stored(self, table: str, column: str, order: str = "id") -> list[Any]:
+        query = f"SELECT {column} FROM {table} ORDER BY {order}"
+        return [row[0] for row in fetch(self.into, query)]
+
+
+def stored_rows(path: Path, table: str) -> dict[Any, tuple[Any, ...]]:
+    """Every row by its rowid, each value with its storage class and bytes."""
+    connection = sqlite3.connect(path)
+    connection.text_factory = bytes
+    names = [row[1].decode() for row in connection.execute(f"PRAGMA table_info({table})")]
+    cells = ", ".join(f"typeof({name}), {name}" for name in names)
+    rows = connection.execute(f"SELECT rowid, {cells} FROM {table}").fetchall()
+    connection.close()
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_a_brainer_returns(program: Program, brainer: Path) -> None:
+    home = Home(program, brainer)
+    home.write(
+        "INSERT INTO courses (slug, title, is_published, content, created_at)"
+        " VALUES ('new', 'Neu ✓', true, '{\"b\": 1, \"a\": [1.50]}', '2026-01-02 03:04:05')",
+        "UPDATE exercises SET points = 3, question = 'it''s' WHERE id = 7",
+        "DELETE FROM exercises WHERE id = 9",
+    )
+    last = ask(program.url, "SELECT max(id) FROM exercises")[0][0]
+    home.write(
+        "INSERT INTO exercises (chapter_id, question, points, is_active, created_at)"
+        " SELECT chapter_id, 'gone', 1, false, now() FROM exercises LIMIT 1",
+        "DELETE FROM exercises WHERE question = 'gone'",
+    )
+    done = home.returned()
+    told = {t["table"]: (t["added"], t["changed"], t["removed"]) for t in
+            done.report["reversal"]["tables"]}  # fmt: skip
+    assert told == {"courses": (1, 0, 0), "parts": (0, 0, 0), "chapters": (0, 0, 0),
+                    "exercises": (0, 1, 1)}  # fmt: skip
+    assert done.report["proof"]["tables"][0]["equal"] > 0
+    before, after = stored_rows(home.kept, "exercises"), stored_rows(home.into, "exercises")
+    del before[9]
+    assert after.pop(7) != before.pop(7)
+    assert after == before, "rows that never changed are as they were"
+    new = fetch(home.into, "SELECT title, content, created_at, is_published FROM courses"
+                " WHERE slug = 'new'")  # fmt: skip
+    assert new == [("Neu ✓", '{"b": 1, "a": [1.50]}', "2026-01-02 03:04:05.000000", 1)]
+    sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'exercises'"
+    assert fetch(home.into, sequence)[0][0] > last, "a number that was given away comes again"
+    assert program.verify(home.into).verdict == "equal"
+
+
+def test_nothing_changed(program: Program, brainer: Path) -> None:
+    home = Home(program, brainer)
+    home.returned()
+    assert home.into.read_bytes() == home.kept.read_bytes()
+
+
+def test_the_whole_circle_twice(program: Program, brainer: Path) -> None:
+    source = brainer
+    kept = source.with_name("kept.db")
+    assert program.run(source, "--hold", "--keep-snapshot", kept).code == 0
+    for number in (1, 2):
+        assert program("open", None).verdict == "opened"
+        ask(program.url, f"UPDATE exercises SET points = {number + 10} WHERE id % 7 = {number}")
+        ask(program.url, f"DELETE FROM exercises WHERE id = {number}")
+        assert program("close", None).verdict == "closed"
+        back = program("reverse", kept, "--into", source)
+        assert back.verdict == "reversed", back.out
+        sqlite(source, f"UPDATE exercises SET points = 99 WHERE id = {number + 20}")
+        sqlite(source, "INSERT INTO exercises (chapter_id, question, is_active) SELECT chapter_id,"
+               " 'on SQLite', 1 FROM exercises LIMIT 1")  # fmt: skip
+        again = program.run(source, "--catch-up", "--hold", "--keep-snapshot", kept)
+        assert again.verdict == "caught up", again.out
+        assert program.verify(source).verdict == "equal"
+    assert program("open", None).report["changed"]
+    found = ask(program.url, "SELECT count(*) FROM exercises WHERE question = 'on SQLite'")
+    assert found == [(2,)]
