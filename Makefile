@@ -19,7 +19,7 @@ demo-clean: ## remove that server with everything on it
 	@rm -rf inventory/demo/.ssh
 
 .PHONY: test
-test: images ## lint, unit tests, all scenarios and the end-to-end test
+test: images browser ## lint, unit tests, all scenarios and the end-to-end test
 	@$(TESTS) lint unit molecule e2e
 
 .PHONY: lint
@@ -27,7 +27,7 @@ lint: setup ## ansible-lint, yamllint, ruff, mypy
 	@$(TESTS) lint
 
 .PHONY: unit
-unit: images ## the programs' tests, against a real PostgreSQL
+unit: images browser ## the programs' tests, against a real PostgreSQL
 	@$(TESTS) unit
 
 .PHONY: molecule
@@ -62,6 +62,10 @@ setup: ## install what this machine lacks, and .venv
 images: setup ## build the images of the test bed
 	@testbed/engine
 	@testbed/images
+
+.PHONY: browser
+browser: ## install Debian's Chromium, with which the tests look at the status page
+	@testbed/browser
 
 .PHONY: clean
 clean: demo-clean ## remove the test bed's containers, images and caches, too

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from db_backup.errors import BackupError, Exit
+from pg_tools import settings
+
+from db_backup.errors import BackupError
 
 
 @dataclass(frozen=True)
@@ -71,36 +72,4 @@ def from_file(path: Path) -> dict[str, Any]:
     Raises:
         BackupError: the file can't be read, or names a setting that doesn't exist.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _wrong(path, error.strerror or str(error)) from None
-    except ValueError as error:
-        raise _wrong(path, f"it is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise _wrong(path, "it is not a JSON object")
-    fields = Options.__dataclass_fields__
-    unknown = sorted(set(found) - set(fields))
-    if unknown:
-        raise _wrong(path, f"unknown settings: {', '.join(unknown)}")
-    for name, value in found.items():
-        fields_default = getattr(Options(), name)
-        wanted = (int, float) if isinstance(fields_default, float) else type(fields_default)
-        if isinstance(fields_default, Path):
-            found[name] = Path(str(value))
-        elif isinstance(fields_default, tuple):
-            if not isinstance(value, list):
-                raise _wrong(path, f"{name} must be a list")
-            found[name] = tuple(map(str, value))
-        elif not isinstance(value, wanted) or isinstance(value, bool):
-            raise _wrong(path, f"{name} must be of type {type(fields_default).__name__}")
-    return found
-
-
-def _wrong(path: Path, why: str) -> BackupError:
-    return BackupError(
-        f"the settings can't be used: {why}",
-        where=str(path),
-        next="correct the file, or pass another one with --config",
-        code=Exit.USAGE,
-    )
+    return settings.read(path, Options(), BackupError)
