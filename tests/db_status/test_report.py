@@ -77,22 +77,25 @@ def test_somebody_waits_behind_an_open_transaction(
     admin.execute(BUSY.encode())
     with psycopg.connect(superuser, application_name="the app") as holder:
         holder.execute("LOCK TABLE course IN ACCESS EXCLUSIVE MODE")
+        pid = holder.info.backend_pid
         waiter = psycopg.connect(superuser, autocommit=True)
         thread = threading.Thread(target=waiter.execute, args=["SELECT count(*) FROM course"])
         thread.start()
         time.sleep(1.2)
         begun = time.monotonic()
         result = program("report", lock_warning=1, lock_critical=3600, transaction_critical=0)
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 8, "the answer does not wait for the lock"
         holder.rollback()
         thread.join()
         waiter.close()
     assert result.code == 3
     ((level, evidence, next_),) = result.crossed("lock")
     assert level == "warning" and "AccessShareLock on public.course" in evidence
-    assert f"pg_cancel_backend({holder.info.backend_pid})" in next_
-    long = result.crossed("long transaction")
-    assert any("the app, open for 1 s, idle in transaction: LOCK TABLE course" in e for _, e, _ in long)  # fmt: skip
+    assert f"pg_cancel_backend({pid})" in next_
+    open_ = [evidence for _, evidence, _ in result.crossed("long transaction")]
+    assert any(
+        e.startswith("postgres in the app, open for") and "LOCK TABLE course" in e for e in open_
+    )
     (course,) = [row for row in result.report["tables"] if row["name"] == "course"]
     assert course["held"] and course["bytes"] > 0
     assert result.report["unseen"] == []
