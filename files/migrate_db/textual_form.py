@@ -199,7 +199,7 @@ class Moment:
         usual = Shape(" ", True, 6, suffix)
         best = next((s for s in (*broken, *whole) if s.between), usual)
         exact = replace(best, seconds=True, digits=6)
-        return cls((*whole, *broken, exact), (*broken, exact))
+        return cls((*whole, *broken, exact), (*broken, *whole, exact))
 
     def write(self, canonical: str) -> Cell:
         """A moment in the first shape that loses nothing."""
@@ -281,10 +281,10 @@ def unfit(chosen: Codec, canonical: str, declared: str) -> str:
     number = codec.family(chosen.type) == "number"
     if number and (canonical == "NaN" or (len(canonical) == 16 and _is_nan(canonical))):
         return "SQLite has no NaN; it would become NULL"
-    if chosen.type in (*_EPOCHS, "time") and not re.match(r"\d{4}-|\d\d:", canonical):
-        return "SQLite's and Python's times have no such moment"
     if chosen.type in _EPOCHS and re.match(r"\d{5,}-|.* BC", canonical):
         return "Python's times end with the year 9999, and begin with the year 1"
+    if chosen.type in (*_EPOCHS, "time") and not re.match(r"\d{4}-|[01]\d:|2[0-3]:", canonical):
+        return "SQLite's and Python's times have no such moment"
     if chosen.type.startswith("numeric"):
         try:
             whole = Decimal(canonical) == int(Decimal(canonical))

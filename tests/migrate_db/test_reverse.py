@@ -1,59 +1,9 @@
 """The way back to SQLite: the file as it was, with what PostgreSQL holds now."""
 
-import hashlib
-import sqlite3
 from pathlib import Path
-from typing import Any
 
-from .program import Program, Result, ask, fetch, sqlite
-
-
-class Home:
-    """A file that was migrated, kept, and lived on PostgreSQL since."""
-
-    def __init__(self, program: Program, source: Path, *words: object) -> None:
-        self.program, self.source = program, source
-        self.kept = source.with_name("kept.db")
-        self.into = source.with_name("back.db")
-        done = program.run(source, "--hold", "--keep-snapshot", self.kept, *words)
-        assert done.code in (0, 3), done.out
-        assert program("open", None).verdict == "opened"
-
-    def write(self, *statements: str) -> None:
-        for statement in statements:
-            ask(self.program.url, statement)
-
-    def back(self, *words: object, close: bool = True) -> Result:
-        if close:
-            assert self.program("close", None).verdict == "closed"
-        return self.program("reverse", self.kept, "--into", self.into, *words)
-
-    def returned(self, *words: object) -> Result:
-        before = self.kept.read_bytes()
-        done = self.back(*words)
-        assert (done.code, done.verdict) == (0, "reversed"), done.out
-        assert self.kept.read_bytes() == before, "the kept file was changed"
-        assert list(self.program.work.iterdir()) == []
-        assert not [p for p in self.into.parent.iterdir() if p.name.startswith("migrate_db-")]
-        digest = hashlib.sha256(self.into.read_bytes()).hexdigest()
-        assert done.report["reversal"]["sha256"] == digest
-        assert fetch(self.into, "PRAGMA integrity_check") == [("ok",)]
-        return done
-
-    def stored(self, table: str, column: str, order: str = "id") -> list[Any]:
-        query = f"SELECT {column} FROM {table} ORDER BY {order}"
-        return [row[0] for row in fetch(self.into, query)]
-
-
-def stored_rows(path: Path, table: str) -> dict[Any, tuple[Any, ...]]:
-    """Every row by its rowid, each value with its storage class and bytes."""
-    connection = sqlite3.connect(path)
-    connection.text_factory = bytes
-    names = [row[1].decode() for row in connection.execute(f"PRAGMA table_info({table})")]
-    cells = ", ".join(f"typeof({name}), {name}" for name in names)
-    rows = connection.execute(f"SELECT rowid, {cells} FROM {table}").fetchall()
-    connection.close()
-    return {row[0]: row[1:] for row in rows}
+from .home import Home, stored
+from .program import Program, ask, fetch, sqlite
 
 
 def test_a_brainer_returns(program: Program, brainer: Path) -> None:
@@ -76,7 +26,7 @@ def test_a_brainer_returns(program: Program, brainer: Path) -> None:
     assert told == {"courses": (1, 0, 0), "parts": (0, 0, 0), "chapters": (0, 0, 0),
                     "exercises": (0, 1, 1)}  # fmt: skip
     assert done.report["proof"]["tables"][0]["equal"] > 0
-    before, after = stored_rows(home.kept, "exercises"), stored_rows(home.into, "exercises")
+    before, after = stored(home.kept, "exercises"), stored(home.into, "exercises")
     del before[9]
     assert after.pop(7) != before.pop(7)
     assert after == before, "rows that never changed are as they were"

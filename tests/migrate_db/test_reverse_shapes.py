@@ -1,0 +1,320 @@
+"""Any shape of table comes back: keys of every kind, triggers, indexes, and what is new."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .home import Home, stored
+from .program import Program, ask, fetch, sqlite
+
+SHAPES = """
+CREATE TABLE plain (id INTEGER PRIMARY KEY, u TEXT UNIQUE, n INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE without (a TEXT, b INTEGER, c TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID;
+CREATE TABLE composed (a DATETIME, b TEXT COLLATE NOCASE, c TEXT, PRIMARY KEY (a, b));
+CREATE TABLE keyless (a TEXT, b REAL);
+CREATE TABLE strict (id INTEGER PRIMARY KEY, any ANY, n INT) STRICT;
+CREATE TABLE tree (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES tree (id), name TEXT);
+CREATE TABLE left_ (id INTEGER PRIMARY KEY, other INTEGER REFERENCES right_ (id));
+CREATE TABLE right_ (id INTEGER PRIMARY KEY, other INTEGER REFERENCES left_ (id));
+CREATE TABLE doubled (id INTEGER PRIMARY KEY, n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * 2));
+CREATE TABLE replacing (id INTEGER PRIMARY KEY, u TEXT UNIQUE ON CONFLICT REPLACE);
+CREATE TABLE unsorted (x INT PRIMARY KEY, y TEXT);
+CREATE TABLE log (what TEXT);
+CREATE INDEX plain_n ON plain (n DESC) WHERE n > 1;
+CREATE VIEW many AS SELECT * FROM plain WHERE n > 1;
+CREATE TRIGGER plain_added AFTER INSERT ON plain BEGIN INSERT INTO log VALUES ('added ' || new.id); END;
+CREATE TRIGGER plain_changed AFTER UPDATE ON plain WHEN old.n <> new.n BEGIN
+  INSERT INTO log VALUES ('changed'); UPDATE plain SET n = 99 WHERE id = new.id; END;
+CREATE TRIGGER plain_removed BEFORE DELETE ON plain BEGIN SELECT RAISE(ABORT, 'never'); END;
+INSERT INTO plain VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, 'd', 4);
+INSERT INTO without VALUES ('x', 1, 'one'), ('x', 2, 'two'), ('y', 1, 'three');
+INSERT INTO composed VALUES ('2024-01-01T00:00:00', 'A', 'one'), ('2024-01-02T00:00:00', 'b', 'two');
+INSERT INTO keyless VALUES ('a', 1.5), ('a', 1.5), ('a', 1.5), ('b', 2.0), (NULL, NULL);
+INSERT INTO strict VALUES (1, 'x', 1), (2, 'y', NULL);
+INSERT INTO tree VALUES (1, NULL, 'root'), (2, 1, 'twig');
+INSERT INTO left_ VALUES (1, 1); INSERT INTO right_ VALUES (1, 1);
+INSERT INTO doubled (id, n) VALUES (1, 10), (2, 20);
+INSERT INTO replacing VALUES (1, 'a'), (2, 'b');
+INSERT INTO unsorted VALUES (7, 'seven'), (3, 'three'), (5, 'five');
+PRAGMA user_version = 42; PRAGMA application_id = 4242;
+"""
+
+
+def schema(path: Path) -> list[tuple[Any, ...]]:
+    return fetch(path, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name")
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
+def test_every_shape(program: Program, tmp_path: Path, encoding: str) -> None:
+    source = tmp_path / "shapes.db"
+    sqlite(source, f"PRAGMA encoding = '{encoding}'; PRAGMA auto_vacuum = 1; {SHAPES}")
+    sqlite(source, "DELETE FROM log")
+    home = Home(program, source)
+    home.write(
+        # two rows swap a unique value, a third takes one that was freed
+        "UPDATE plain SET u = 'zzz' WHERE id = 1", "UPDATE plain SET u = 'a' WHERE id = 2",
+        "UPDATE plain SET u = 'b', n = 7 WHERE id = 1", "DELETE FROM plain WHERE id = 4",
+        "INSERT INTO plain (u, n) VALUES ('d', 2)",
+        "DELETE FROM without WHERE a = 'x' AND b = 1", "UPDATE without SET c = 'ü' WHERE a = 'y'",
+        "INSERT INTO without VALUES ('x', 3, NULL)",
+        "UPDATE composed SET c = 'ONE' WHERE b = 'A'", "DELETE FROM composed WHERE b = 'b'",
+        "INSERT INTO composed VALUES ('2024-01-02 00:00:00', 'B', 'three')",
+        "DELETE FROM keyless WHERE ctid = (SELECT min(ctid) FROM keyless WHERE a = 'a')",
+        "INSERT INTO keyless VALUES ('c', 3), ('b', 2), (NULL, NULL)",
+        "UPDATE strict SET n = 2 WHERE id = 2", "INSERT INTO strict VALUES (3, 'z', 3)",
+        "INSERT INTO tree VALUES (3, 1, 'branch'), (4, 3, 'leaf')",
+        "UPDATE tree SET parent = 4 WHERE id = 2",
+        "INSERT INTO left_ VALUES (2, NULL)", "INSERT INTO right_ VALUES (2, 2)",
+        "UPDATE left_ SET other = 2 WHERE id = 2",
+        "UPDATE doubled SET n = 11 WHERE id = 1", "INSERT INTO doubled (id, n) VALUES (3, 30)",
+        "UPDATE replacing SET u = 'q' WHERE id = 1", "UPDATE replacing SET u = 'a' WHERE id = 2",
+        "UPDATE unsorted SET y = 'SEVEN' WHERE x = 7", "DELETE FROM unsorted WHERE x = 3",
+        "INSERT INTO unsorted VALUES (1, 'one')",
+    )  # fmt: skip
+    home.returned()
+    assert schema(home.into) == schema(home.kept), "the schema is as it was, triggers included"
+    for pragma in ("user_version", "application_id", "auto_vacuum", "encoding", "page_size"):
+        assert fetch(home.into, f"PRAGMA {pragma}") == fetch(home.kept, f"PRAGMA {pragma}")
+    found = {
+        table: sorted(fetch(home.into, f"SELECT * FROM {table}"), key=repr)
+        for table in (
+            "plain",
+            "without",
+            "composed",
+            "keyless",
+            "strict",
+            "tree",
+            "log",
+            "replacing",
+        )
+    }
+    assert found == {
+        "plain": [(1, "b", 7), (2, "a", 2), (3, "c", 3), (5, "d", 2)],
+        "without": [("x", 2, "two"), ("x", 3, None), ("y", 1, "ü")],
+        "composed": [("2024-01-01T00:00:00", "A", "ONE"), ("2024-01-02T00:00:00", "B", "three")],
+        "keyless": sorted(
+            [
+                ("a", 1.5),
+                ("a", 1.5),
+                ("b", 2.0),
+                ("b", 2.0),
+                ("c", 3.0),
+                (None, None),
+                (None, None),
+            ],
+            key=repr,
+        ),
+        "strict": [(1, "x", 1), (2, "y", 2), (3, "z", 3)],
+        "tree": [(1, None, "root"), (2, 4, "twig"), (3, 1, "branch"), (4, 3, "leaf")],
+        "log": [],
+        "replacing": [(1, "q"), (2, "a")],
+    }
+    assert fetch(home.into, "SELECT n, twice FROM doubled ORDER BY id") == [
+        (11, 22), (20, 40), (30, 60),
+    ]  # fmt: skip
+    before, after = stored(home.kept, "unsorted"), stored(home.into, "unsorted")
+    assert [(k, v) for k, v in after.items() if v[1] == 5] == [
+        (k, v) for k, v in before.items() if v[1] == 5
+    ], "a row keeps its place"
+    proof = program.verify(home.into).report["proof"]
+    assert all(t["equal"] == t["source_rows"] == t["target_rows"] for t in proof["tables"])
+    with sqlite3.connect(home.into) as connection:  # the triggers work again
+        connection.execute("INSERT INTO plain (u) VALUES ('new')")
+        assert connection.execute("SELECT count(*) FROM log").fetchone() == (1,)
+
+
+def test_full_text(program: Program, tmp_path: Path) -> None:
+    """An index beside its table is built anew; one that holds its texts itself gets them."""
+    source = sqlite(
+        tmp_path / "fts.db",
+        """CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);
+        CREATE VIRTUAL TABLE beside USING fts5 (body, content='notes', content_rowid='id');
+        CREATE VIRTUAL TABLE itself USING fts5 (body);
+        CREATE TRIGGER notes_ai AFTER INSERT ON notes BEGIN
+          INSERT INTO beside (rowid, body) VALUES (new.id, new.body); END;
+        CREATE TRIGGER notes_ad AFTER DELETE ON notes BEGIN
+          INSERT INTO beside (beside, rowid, body) VALUES ('delete', old.id, old.body); END;
+        INSERT INTO notes VALUES (1, 'red apple'), (2, 'green pear');
+        INSERT INTO itself (body) VALUES ('one fish'), ('two fish');""",
+    )
+    home = Home(program, source)
+    home.write(
+        "UPDATE notes SET body = 'blue plum' WHERE id = 1",
+        "INSERT INTO notes VALUES (3, 'red cherry')",
+        "DELETE FROM itself WHERE body = 'one fish'",
+        "INSERT INTO itself (body) VALUES ('three birds')",
+    )
+    done = home.returned()
+    assert any("beside" in note and "rebuilt" in note for note in done.report["notes"])
+
+    def match(table: str, word: str) -> list[tuple[Any, ...]]:
+        return fetch(home.into, f"SELECT rowid FROM {table} WHERE {table} MATCH '{word}'")
+
+    assert (match("beside", "apple"), match("beside", "plum"), match("beside", "red")) == (
+        [], [(1,)], [(3,)],
+    )  # fmt: skip
+    assert [len(match("itself", word)) for word in ("fish", "birds")] == [1, 1]
+    sqlite(home.into, "INSERT INTO beside (beside) VALUES ('integrity-check')")
+
+
+def test_what_stayed_behind_stays(program: Program, tmp_path: Path) -> None:
+    """Quarantined rows, tables that were left out, and columns."""
+    source = sqlite(
+        tmp_path / "some.db",
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, day DATE, extra TEXT DEFAULT 'own', n INTEGER);
+        CREATE TABLE old (x);
+        INSERT INTO t (id, day, extra, n) VALUES (1, '2024-01-01', 'kept', 1), (2, '2024-01-02', 'k', 2),
+          (4, '2024-01-02', 'k', 2);
+        INSERT INTO old VALUES (1), ('one');""",
+        ("INSERT INTO t VALUES (3, ?, 'b', ?)", [("no\0day", "bad")]),
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text(
+        "tables:\n  old: {exclude: true}\n  t: {columns: {extra: {exclude: true},"
+        " day: {type: date}}}\n"
+    )
+    words = (
+        "--mapping",
+        mapping,
+        "--on-finding",
+        "quarantine",
+        "--quarantine-file",
+        tmp_path / "q",
+    )
+    home = Home(program, source, *words)
+    home.write("UPDATE t SET day = '2025-01-01' WHERE id = 2", "DELETE FROM t WHERE id = 4",
+               "INSERT INTO t (id, day) VALUES (9, '2025-02-02')")  # fmt: skip
+    home.returned()
+    assert fetch(home.into, "SELECT * FROM t ORDER BY id") == [
+        (1, "2024-01-01", "kept", 1), (2, "2025-01-01", "k", 2), (3, "no\0day", "b", "bad"),
+        (9, "2025-02-02", "own", None),
+    ]  # fmt: skip
+    assert stored(home.into, "old") == stored(home.kept, "old")
+    assert program("open", None).code == 0
+    home.write("INSERT INTO t (id, day) VALUES (3, '2025-02-02')")
+    refused = home.refused()
+    assert "UNIQUE constraint failed: t.id" in refused.error and "quarantined" in refused.error
+
+
+def test_what_is_new_on_postgresql(program: Program, brainer: Path) -> None:
+    home = Home(program, brainer)
+    home.write(
+        "ALTER TABLE courses ADD COLUMN stars integer NOT NULL DEFAULT 3",
+        "ALTER TABLE courses ADD COLUMN tags text[]",
+        'ALTER TABLE courses ADD COLUMN "seen At" timestamp DEFAULT now()',
+        "CREATE INDEX courses_stars ON courses (stars)",
+        "UPDATE courses SET stars = 5, tags = '{a,\"b c\"}' WHERE id = 1",
+        """CREATE TABLE reviews (id serial PRIMARY KEY, course_id integer NOT NULL
+             REFERENCES courses (id) ON DELETE CASCADE, mail varchar(20) UNIQUE, at timestamp
+             DEFAULT now(), at_zone timestamptz, ok boolean NOT NULL DEFAULT true, score numeric(4,2),
+             ref uuid, data jsonb DEFAULT '{}', span int4range, body bytea)""",
+        "CREATE INDEX reviews_course ON reviews (course_id)",
+        """INSERT INTO reviews (course_id, mail, at, at_zone, score, ref, data, span, body) VALUES
+             (1, 'a@b', '2026-01-02', '2026-01-02 03:04:05+02', 1.25,
+              '0f8fad5b-d9cb-469f-a165-70867728950e', '{"a": 1}', '[1,5)', '\\x00ff'),
+             (1, 'c@d', NULL, NULL, NULL, NULL, NULL, NULL, NULL)""",
+        "DELETE FROM reviews WHERE mail = 'c@d'",
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)",
+        "INSERT INTO alembic_version VALUES ('abc')",
+    )
+    look = home.program("reverse", home.kept, "--check-only")
+    assert (look.code, look.verdict) == (0, "reversible"), look.out
+    done = home.returned()
+    told = done.report["reversal"]
+    assert told["added_tables"] == ["alembic_version", "reviews"]
+    assert told["added_columns"] == ["courses.stars", "courses.tags", "courses.seen At"]
+    assert told["tables"] == look.report["reversal"]["tables"]
+    assert any("courses.tags: text[] becomes a text" in note for note in done.report["notes"])
+    assert fetch(home.into, "SELECT stars, tags FROM courses ORDER BY id")[:2] == [
+        (5, '{a,"b c"}'), (3, None),
+    ]  # fmt: skip
+    (row,) = fetch(home.into, "SELECT * FROM reviews")
+    assert row == (
+        1, 1, "a@b", "2026-01-02 00:00:00.000000", "2026-01-02 01:04:05.000000+00:00", 1, 1.25,
+        "0f8fad5bd9cb469fa16570867728950e", '{"a": 1}', "[1,5)", b"\0\xff",
+    )  # fmt: skip
+    keys = fetch(home.into, "SELECT \"table\", \"from\", \"to\", on_delete FROM"
+                 " pragma_foreign_key_list('reviews')")  # fmt: skip
+    assert keys == [("courses", "course_id", "id", "CASCADE")]
+    names = [row[0] for row in fetch(home.into, "SELECT name FROM pragma_index_list('reviews')")]
+    assert "reviews_course" in names and len(names) == 2
+    assert fetch(home.into, "SELECT seq FROM sqlite_sequence WHERE name = 'reviews'") == [(2,)]
+    # and there again
+    sqlite(home.into, "INSERT INTO reviews (course_id, mail) VALUES (1, 'e@f')")
+    assert fetch(home.into, "SELECT max(id), ok FROM reviews") == [(3, 1)]
+    again = program.run(home.into, "--catch-up", "--hold")
+    assert again.code == 0, again.out
+    assert program.verify(home.into).verdict == "equal"
+
+
+def test_what_is_gone_on_postgresql(program: Program, brainer: Path) -> None:
+    home = Home(program, brainer)
+    home.write(
+        "ALTER TABLE exercises DROP COLUMN hint",
+        "ALTER TABLE courses ALTER COLUMN price TYPE date USING '2024-01-01'",
+        'CREATE TABLE "Courses" (id int)',
+        "CREATE TABLE odd (m money)",
+        "UPDATE exercises SET points = 9 WHERE id = 1",
+    )
+    refused = home.refused("--check-only")
+    told = {(f["table"], f["column"]): f for f in refused.report["reversal"]["uncarried"]}
+    assert "gone on PostgreSQL" in told["exercises", "hint"]["reason"]
+    assert "--leave-out 'exercises.hint'" in told["exercises", "hint"]["resolve"]
+    assert "another type" in told["courses", "price"]["reason"]
+    assert "doesn't tell A from a" in told["Courses", ""]["reason"]
+    assert "money" in told["odd", ""]["reason"]
+    words = [w for name in ("exercises.hint", "courses.price", "Courses", "odd")
+             for w in ("--leave-out", name)]  # fmt: skip
+    done = home.returned(*words)
+    assert fetch(home.into, "SELECT points FROM exercises WHERE id = 1") == [(9,)]
+    hints = "SELECT hint FROM exercises ORDER BY id"
+    assert fetch(home.into, hints) == fetch(home.kept, hints)
+    assert len(done.report["uncarried"]) == 2
+    assert program("open", None).code == 0
+    home.write("ALTER TABLE exercises ADD COLUMN hint text", "DROP TABLE parts CASCADE")
+    refused = home.refused("--leave-out", "courses.price", "--leave-out", "[Co][od]*")
+    assert [f["table"] for f in refused.report["findings"]] == ["parts"]
+    assert fetch(home.kept, "SELECT count(*) FROM parts") != []
+
+
+def test_a_new_orphan_is_refused(program: Program, tmp_path: Path) -> None:
+    """Those that were there before are no reason."""
+    source = sqlite(
+        tmp_path / "o.db",
+        """CREATE TABLE p (id INTEGER PRIMARY KEY);
+        CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id));
+        INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1), (2, 77);""",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {c: {columns: {p: {orphans: keep}}}}\n")
+    home = Home(program, source, "--mapping", mapping)
+    home.write("INSERT INTO c VALUES (3, 1)")
+    home.returned()
+    assert program("open", None).code == 0
+    home.write("ALTER TABLE c DROP CONSTRAINT c_p_fkey", "INSERT INTO c VALUES (4, 5)")
+    refused = home.refused()
+    assert "1 rows would point at rows that don't exist" in refused.error
+    assert "c rowid=4 -> p" in refused.error
+
+
+def test_a_rule_that_only_sqlite_has(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "r.db",
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER CHECK (typeof(n) <> 'q' AND n < 10),
+             m TEXT NOT NULL, u TEXT COLLATE NOCASE UNIQUE);
+        INSERT INTO t VALUES (1, 1, 'a', 'a'), (2, 2, 'b', 'b');""",
+    )
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, n integer, m text, u text)")
+    home = Home(program, source)
+    home.write(
+        "INSERT INTO t VALUES (3, 11, 'c', 'c'), (4, 4, NULL, 'd'), (5, 5, 'e', 'e'), (6, 6, 'f', 'E')"
+    )
+    found = home.refused().report["reversal"]["uncarried"]
+    assert [(f["key"], f["reason"].partition(": ")[2].partition(":")[0]) for f in found] == [
+        ("id=3", "CHECK constraint failed"), ("id=4", "NOT NULL constraint failed"),
+        ("id=6", "UNIQUE constraint failed"),
+    ]  # fmt: skip
+    home.write("DELETE FROM t WHERE id IN (3, 4, 6)", "INSERT INTO t VALUES (7, 7, 'g', 'B')")
+    assert "UNIQUE constraint failed: t.u" in home.refused().error
