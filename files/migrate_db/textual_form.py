@@ -138,7 +138,7 @@ class Sample:
     def of(cls, connection: sqlite3.Connection, plan: TablePlan, column: ColumnPlan) -> Sample:
         """Look at the column, once."""
         cell = sql.name(column.source)
-        row = inspection.rowid(plan.table)
+        row = None if plan.table.without_rowid else inspection.rowid(plan.table)
         last = f"ORDER BY {row} DESC" if row else ""
         rows = connection.execute(
             f"SELECT typeof({cell}), {cell} FROM {plan.relation}"

@@ -39,18 +39,22 @@ class Home:
         assert fetch(self.into, "PRAGMA integrity_check") == [("ok",)]
         return done
 
-    def refused(self, *words: object) -> Result:
-        """It was not done, and nothing shows that it was tried."""
+    def refused(self, *words: object, beside: str = "") -> Result:
+        """It was not done, and nothing shows that it was tried.
+
+        Args:
+            beside: a file that was in the working directory before.
+        """
         there = self.into.read_bytes() if self.into.exists() else None
         done = self.back(*words)
         assert (done.code, done.verdict) == (1, "refused"), done.out
         assert (self.into.read_bytes() if self.into.exists() else None) == there
-        self.demand_clean()
+        self.demand_clean(beside)
         return done
 
-    def demand_clean(self) -> None:
+    def demand_clean(self, beside: str = "") -> None:
         """No leftovers, neither where it works nor beside the file."""
-        assert list(self.program.work.iterdir()) == []
+        assert [p.name for p in self.program.work.iterdir() if p.name != beside] == []
         assert [
             p.name for p in self.into.parent.iterdir() if p.name.startswith("migrate_db-")
         ] == []
