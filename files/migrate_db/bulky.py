@@ -21,9 +21,12 @@ from migrate_db import source, sql
 from migrate_db.codec import Codec
 from migrate_db.inspection import identity
 from migrate_db.schema import Table
+from migrate_db.target import Target
 
 #: Bytes, in PostgreSQL, that a value must have more than.
 LIMIT = 1 << 20
+#: Number of columns without such cells.
+_NONE = -1
 #: Bytes that are read at once.
 _PIECE = 1 << 18
 #: Bytes that a line may have where nobody has looked for such values yet.
@@ -55,7 +58,7 @@ def find(
     ).fetchall()
     if not suspects:
         return {}
-    _attach(connection)
+    attach(connection)
     found_in: dict[str, int] = {}
     for column in columns:
         number = connection.execute("SELECT ifnull(max(m_column), 0) + 1 FROM bulky.cells")
@@ -71,6 +74,15 @@ def find(
                 connection.execute("INSERT INTO bulky.cells VALUES (?, ?, ?)", cell)
     connection.commit()  # others attach it
     return found_in
+
+
+def room(connection: sqlite3.Connection, table: Table) -> int:
+    """A number for a column that has no such cells here, but in PostgreSQL; 0: it can't have any."""
+    encoding = connection.execute("PRAGMA encoding").fetchone()[0]
+    if not _can(table) or encoding != b"UTF-8":
+        return 0
+    attach(connection)
+    return _NONE
 
 
 def digest(table: Table, place: int) -> str:
@@ -91,11 +103,46 @@ def rows(places: list[int]) -> str:
 def held(codec: Codec, column: str) -> str:
     """PostgreSQL's SQL of the same: a bulky value's digest, or the codec's canonical text."""
     content = column if codec.type == "bytea" else f"convert_to({column}::text, 'UTF8')"
-    size = f"octet_length({column})" if codec.type == "bytea" else f"octet_length({column}::text)"
     return (
-        f"CASE WHEN {size} > {LIMIT} THEN 'sha256:' || encode(sha256({content}), 'hex')"
+        f"CASE WHEN {_is_large(codec, column)} THEN 'sha256:' || encode(sha256({content}), 'hex')"
         f" ELSE {codec.held_of(column)} END"
     )
+
+
+def in_target(target: Target, place: str, codecs: dict[str, Codec]) -> set[str]:
+    """Columns of a table of PostgreSQL's that have such values.
+
+    Args:
+        place: the quoted table.
+        codecs: of its columns.
+    """
+    columns = [column for column, codec in codecs.items() if codec.carries_bulk]
+    size = target.value(
+        "SELECT pg_relation_size(reltoastrelid) FROM pg_class"
+        f" WHERE oid = {sql.string(place)}::regclass AND reltoastrelid <> 0"
+    )
+    if not columns or not size:  # they never lie in the table itself
+        return set()
+    sizes = ", ".join(
+        f"coalesce(bool_or({_is_large(codecs[c], sql.name(c))}), false)" for c in columns
+    )
+    found = target.execute(f"SELECT {sizes} FROM {place}").fetchall()[0]
+    return {column for column, large in zip(columns, found, strict=True) if large}
+
+
+def stored(codec: Codec, cell: str) -> str:
+    """SQLite's SQL of the same as ``held``, of a cell that nobody looked at before."""
+    size = f"length(CAST({cell} AS BLOB)) > {LIMIT}"
+    large = f"typeof({cell}) IN ('text', 'blob') AND {size}"
+    return (
+        f"CASE WHEN {large} THEN 'sha256:' || m_sha256(CAST({cell} AS BLOB))"
+        f" ELSE {codec.stored_of(cell)} END"
+    )
+
+
+def is_digest(canonical: str) -> bool:
+    """Whether a canonical text stands for such a value; no other one looks like that."""
+    return canonical.startswith("sha256:")
 
 
 def pieces(
@@ -128,6 +175,12 @@ def _whole(
         yield found[0][start : start + _PIECE]
 
 
+def _is_large(codec: Codec, column: str) -> str:
+    """PostgreSQL's SQL; only the headers of values are read."""
+    size = f"octet_length({column})" if codec.type == "bytea" else f"octet_length({column}::text)"
+    return f"{size} > {LIMIT}"
+
+
 class Unnoticed:
     """While nobody has looked: SQLite refuses to make a line of such a row (``DataError``)."""
 
@@ -151,7 +204,8 @@ def _can(table: Table) -> bool:
     )  # fmt: skip
 
 
-def _attach(connection: sqlite3.Connection) -> None:
+def attach(connection: sqlite3.Connection) -> None:
+    """Make what was noted known to a connection, as schema ``bulky``."""
     path: Path = source.path_of(connection).with_name("bulky.db")
     with suppress(sqlite3.OperationalError):  # it is there
         connection.execute("ATTACH ? AS bulky", (source.uri(path, "rwc"),))

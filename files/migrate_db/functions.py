@@ -8,6 +8,7 @@ sides of an OR, so each function answers NULL to a value that isn't its kind.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -49,6 +50,7 @@ def register(connection: sqlite3.Connection) -> None:
         connection.create_function(
             of_text.__name__, 1, _from(encoding, of_text), deterministic=True
         )
+    connection.create_function("m_sha256", 1, m_sha256, deterministic=True)
     connection.create_function("m_of_blob", 1, m_of_blob, deterministic=True)
     connection.create_function("m_epoch", 3, m_epoch, deterministic=True)
     for of_text_by in (m_text, m_zone):
@@ -81,6 +83,11 @@ def _from_by(
 def m_utf8(value: bytes | None) -> bytes | None:
     """The text's bytes in UTF-8, to sort by."""
     return value
+
+
+def m_sha256(value: bytes) -> str:
+    """The digest of a BLOB, in hexadecimal."""
+    return hashlib.sha256(value).hexdigest()
 
 
 def m_repr(value: float | None) -> str | None:

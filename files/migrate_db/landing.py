@@ -20,6 +20,8 @@ from migrate_db.staging import Staged, Staging
 
 #: SQLITE_DBCONFIG_ENABLE_TRIGGER; ``setconfig`` came with Python 3.12.
 _ENABLE_TRIGGER = 1003
+#: Rows deleted at once.
+_PORTION = 20_000
 #: Rows that point nowhere, shown.
 _SHOWN = 20
 
@@ -47,7 +49,7 @@ def land(
         functions.register(connection)
         for setting in (
             "journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE",
-            "cache_size = -8192", "temp_store = FILE", "foreign_keys = OFF",
+            "cache_size = -2048", "temp_store = FILE", "foreign_keys = OFF",
         ):  # fmt: skip
             connection.execute(f"PRAGMA {setting}")
         staging.attach(connection)
@@ -55,7 +57,7 @@ def land(
         connection.execute("BEGIN")
         with _without_triggers(connection, {s.plan.table.name.lower() for s in staging.tables}):
             for staged in staging.tables:
-                connection.execute(f"DELETE FROM main.{staged.name} WHERE {staged.removed}")
+                _delete(connection, staged)
             for staged in staging.tables:
                 _insert(connection, staged)
             if staging.tables:
@@ -77,6 +79,22 @@ def land(
     finally:
         connection.close()
     return notes
+
+
+def _delete(connection: sqlite3.Connection, staged: Staged) -> None:
+    """In portions: SQLite keeps a list of the rows that it deletes in memory."""
+    named = f"staged.f{staged.number}"
+    after, unit = -(2**63), "row" if staged.row else "n"
+    while True:
+        portion = f"FROM {named} WHERE {unit} > {after} ORDER BY {unit} LIMIT {_PORTION}"
+        (last,) = connection.execute(
+            f"SELECT max({unit}) FROM (SELECT {unit} {portion})"
+        ).fetchone()
+        if last is None:
+            return
+        within = f"f.{unit} > {after} AND f.{unit} <= {last}"
+        connection.execute(f"DELETE FROM main.{staged.name} WHERE {staged.removed(within)}")
+        after = last
 
 
 def _insert(connection: sqlite3.Connection, staged: Staged) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from migrate_db import (
     additions,
+    bulky,
     kept,
     landing,
     mapping,
@@ -27,6 +28,7 @@ from migrate_db import (
     schema,
     sequences,
     source,
+    sql,
     staging,
     textual_form,
 )
@@ -36,7 +38,7 @@ from migrate_db.events import Events
 from migrate_db.finding import Finding, Findings
 from migrate_db.mapping import ColumnWish, Mapping
 from migrate_db.options import Options
-from migrate_db.plan import Plan
+from migrate_db.plan import Plan, TablePlan
 from migrate_db.report import Report, Reversal
 from migrate_db.schema import Schema, Uncarried
 from migrate_db.soundness import Soundness
@@ -48,6 +50,8 @@ from migrate_db.target import Target, TargetTable, tables
 
 #: What can't be carried, in the report; all of it is counted, and in its findings.
 _LISTED = 1000
+#: KiB of the file that are kept in memory.
+_CACHE = 1024
 
 
 @dataclass
@@ -154,10 +158,34 @@ class Way:
             if found.blocking and finding.kind not in ("structure", "no column"):
                 self.report.findings.add(_retyped(finding))
         there = tuple(
-            textual_form.settled(connection, table) if table.exists else table
+            self._with_bulky(connection, textual_form.settled(connection, table), set())
+            if table.exists
+            else table
             for table in found.tables
         )
         return read, replace(found, tables=there), existing
+
+    def _with_bulky(
+        self, connection: sqlite3.Connection, table: TablePlan, before: set[str]
+    ) -> TablePlan:
+        """Note values of megabytes, of either side.
+
+        Args:
+            before: columns that are to count as having such, whatever they have now.
+        """
+        plain = [c for c in table.columns if c.cell == sql.name(c.source)]
+        place = sql.qualified(self.target.schema, table.target)
+        there = bulky.in_target(self.target, place, {c.target: c.codec for c in plain})
+        codecs = {c.source: c.codec for c in plain}
+        here = bulky.find(connection, table.table, table.relation, codecs)
+        wanted = here.keys() | before | {c.source for c in plain if c.target in there}
+        columns = tuple(
+            replace(c, bulky=here.get(c.source) or bulky.room(connection, table.table))
+            if c.source in wanted
+            else replace(c, bulky=0)
+            for c in table.columns
+        )
+        return replace(table, columns=columns)
 
     def _without(self, wishes: Mapping, read: Schema, left_out: LeftOut) -> Mapping:
         """The wishes of the load, and what the operator leaves out this time."""
@@ -208,9 +236,7 @@ class Way:
                 phase.note = f"{added:,} rows added, {changed:,} changed, {removed:,} removed since"
             with self.events.phase("stage") as phase, _on_disk(self.options.work_dir):
                 staged.attach(connection)
-                for finding in staging.make_rows(
-                    staged, connection, found, self.options.schema, found.assumed
-                ):
+                for finding in staging.make_rows(staged, connection, self.target, found.assumed):
                     self.report.findings.add(finding)
                 phase.note = "SQLite can hold every value" if not self.report.findings else (
                     f"{len(self.report.findings):,} values can't be held"
@@ -237,7 +263,13 @@ class Way:
             made = Snapshot(base, base, base.stat().st_size, "none")
             sound = stack.enter_context(Soundness(made))
             with self.events.phase("prove") as phase:
+                base.with_name("bulky.db").unlink(missing_ok=True)  # it was of other rows
                 connection = stack.enter_context(_opened(base, found))
+                noted = [
+                    self._with_bulky(connection, t, {c.source for c in t.columns if c.bulky})
+                    for t in found.tables
+                ]
+                found = replace(found, tables=tuple(noted))
                 compared = proof.rows(connection, self.target, found, self.events.progress)
                 self.report.proof = proof.Proof(compared, of_target=False)
                 phase.note = proved(self.report)
@@ -286,6 +318,9 @@ def _opened(path: Path, found: Plan | None = None) -> Iterator[sqlite3.Connectio
     try:
         if found is not None and found.quarantine is not None:
             source.attach_quarantine(connection, found.quarantine.directory)
+        if found is not None and any(c.bulky for t in found.tables for c in t.columns):
+            bulky.attach(connection)
+        connection.execute(f"PRAGMA cache_size = -{_CACHE}")
         yield connection
     finally:
         connection.close()

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from migrate_db import collations, functions, inspection, source, sql, textual_form
+from migrate_db import bulky, collations, functions, inspection, line, source, sql, textual_form
 from migrate_db.codec import Cell
 from migrate_db.difference import Change, Tally, compare
 from migrate_db.errors import MigrationError
@@ -25,6 +25,10 @@ from migrate_db.target import Target
 #: What becomes of a row of the file.
 REMOVED, ADDED, CHANGED = 0, 1, 2
 _KINDS = {"missing": REMOVED, "extra": ADDED, "different": CHANGED}
+#: Findings of one table that are told, at most.
+_FEW = 100_000
+#: KiB of each file that is kept in memory; they are written and read in their order.
+_CACHE = 1024
 #: Characters of a value that are shown.
 _SHOWN = 60
 
@@ -62,12 +66,15 @@ class Staged:
     def name(self) -> str:
         return sql.name(self.plan.table.name)
 
-    @property
-    def removed(self) -> str:
-        """SQL condition: rows that go, or come back changed."""
+    def removed(self, within: str = "true") -> str:
+        """SQL condition: rows that go, or come back changed.
+
+        Args:
+            within: which of them, by ``f``'s columns.
+        """
         going = (
             f"FROM staged.f{self.number} f JOIN staged.e{self.number} e ON e.n = f.n"
-            f" WHERE e.kind <> {ADDED}"
+            f" WHERE e.kind <> {ADDED} AND {within}"
         )
         if self.row:
             return f"{self.row} IN (SELECT f.row {going})"
@@ -95,14 +102,14 @@ class Staging:
         for path, name in ((self.changes, "staged"), (self.rows, "made")):
             connection.execute(f"ATTACH {sql.string(str(path.absolute()))} AS {name}")
             connection.execute(f"PRAGMA {name}.synchronous = OFF")
-            connection.execute(f"PRAGMA {name}.cache_size = -4096")
+            connection.execute(f"PRAGMA {name}.cache_size = -{_CACHE}")
 
 
 def scratch(path: Path, encoding: str) -> sqlite3.Connection:
     """A file that nobody misses."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute(f"PRAGMA encoding = '{encoding}'")
-    for setting in ("synchronous = OFF", "cache_size = -4096"):
+    for setting in ("synchronous = OFF", f"cache_size = -{_CACHE}"):
         connection.execute(f"PRAGMA {setting}")
     return connection
 
@@ -219,11 +226,11 @@ def _declare(made: sqlite3.Connection, base: sqlite3.Connection, plan: TablePlan
     for column in table.columns:
         if column.generated:
             continue
-        line = f"{sql.name(column.name)} {column.affinity}"
-        line += " PRIMARY KEY" if column.name == table.rowid_alias else ""
+        words = f"{sql.name(column.name)} {column.affinity}"
+        words += " PRIMARY KEY" if column.name == table.rowid_alias else ""
         if column.collation in collations.KNOWN:
-            line += f" COLLATE {column.collation}"
-        lines.append(line)
+            words += f" COLLATE {column.collation}"
+        lines.append(words)
     if table.without_rowid:
         lines.append(f"PRIMARY KEY ({sql.names(table.primary_key)})")
     without = " WITHOUT ROWID" if table.without_rowid else ""
@@ -231,13 +238,12 @@ def _declare(made: sqlite3.Connection, base: sqlite3.Connection, plan: TablePlan
 
 
 def make_rows(
-    staging: Staging, base: sqlite3.Connection, plan: Plan, schema: str, assumed: bool
+    staging: Staging, base: sqlite3.Connection, target: Target, assumed: bool
 ) -> Iterator[Finding]:
     """Make every row as it will be, and name each value that the file can't hold.
 
     Args:
         base: the kept file, with ``staging`` attached.
-        schema: PostgreSQL's, for what is printed.
         assumed: only some values of large tables were looked at.
 
     Raises:
@@ -247,15 +253,53 @@ def make_rows(
         _name_rows(base, staged)
         if assumed:
             _demand_fitting(base, staged)
-        forms = [textual_form.form_of(base, staged.plan, c) for c in staged.plan.columns]
+        forms = [_form(base, staged.plan, column) for column in staged.plan.columns]
 
         def cell(number: int, text: str, forms: list[textual_form.Form] = forms) -> Cell:
             return forms[number](text)
 
         base.create_function("m_cell", 2, cell, deterministic=True)
         yield from _fill(base, staged)
-        yield from _differing(base, staged, schema)
+        _fetch(base, staged, target)
+        yield from _differing(base, staged, target.schema)
         base.commit()
+
+
+def _form(base: sqlite3.Connection, plan: TablePlan, column: ColumnPlan) -> textual_form.Form:
+    form = textual_form.form_of(base, plan, column)
+    if not column.bulky:
+        return form
+    nothing: Cell = b"" if column.codec.type == "bytea" else ""
+    # such a value comes later, see ``_fetch``
+    return lambda text: nothing if bulky.is_digest(text) else form(text)
+
+
+def _fetch(base: sqlite3.Connection, staged: Staged, target: Target) -> None:
+    """Values of megabytes, which were compared by their digests; one at a time."""
+    plan, number = staged.plan, staged.number
+    keys = [plan.column(c).codec.held_of(sql.name(plan.column(c).target)) for c in plan.key]
+    shown = ", ".join(f"e.k{k}" for k in range(len(keys) or 1))
+    for i, column in enumerate(plan.columns):
+        if not column.bulky:
+            continue
+        rows = base.execute(
+            f"SELECT f.row, {shown} FROM staged.e{number} e JOIN staged.f{number} f ON f.n = e.n"
+            f" WHERE e.kind <> {REMOVED} AND e.t{i} LIKE 'sha256:%'"
+        ).fetchall()
+        cast = "" if column.codec.type == "bytea" else "::text"
+        for row, *texts in rows:
+            wanted = " AND ".join(
+                f"({key}) = {sql.string(source.text(text))}"
+                for key, text in zip(keys or [line.held(plan)], texts, strict=True)
+            )
+            value = target.value(
+                f"SELECT {sql.name(column.target)}{cast}"
+                f" FROM {sql.qualified(target.schema, plan.target)} WHERE {wanted} LIMIT 1"
+            )
+            base.execute(
+                f"UPDATE made.{staged.name} SET {sql.name(column.source)} = ?"
+                f" WHERE {staged.row} = ?", (value, row),
+            )  # fmt: skip
 
 
 def _name_rows(base: sqlite3.Connection, staged: Staged) -> None:
@@ -268,7 +312,7 @@ def _name_rows(base: sqlite3.Connection, staged: Staged) -> None:
         )
         return
     cells = [plan.column(column) for column in plan.key]
-    keys = [c.codec.stored_of(c.cell) for c in cells] or [_line(plan)]
+    keys = [c.codec.stored_of(c.cell) for c in cells] or [line.stored(plan)]
     named = ", ".join(f"{key} AS m_k{i}" for i, key in enumerate(keys))
     same = " AND ".join(f"e.k{i} = r.m_k{i}" for i in range(len(keys)))
     if staged.row:
@@ -320,17 +364,11 @@ def _paired(found: str, number: int) -> str:
     )
 
 
-def _line(plan: TablePlan) -> str:
-    from migrate_db import line
-
-    return line.stored(plan)
-
-
 def _demand_fitting(base: sqlite3.Connection, staged: Staged) -> None:
     """What was proved once fits its codec; a row that doesn't shows that another one was right."""
     misfits = " OR ".join(c.codec.misfit_of(c.cell) for c in staged.plan.columns)
     row = base.execute(
-        f"SELECT 1 FROM {staged.plan.relation} WHERE {staged.removed} AND ({misfits}) LIMIT 1"
+        f"SELECT 1 FROM {staged.plan.relation} WHERE {staged.removed()} AND ({misfits}) LIMIT 1"
     ).fetchone()
     if row is not None:
         raise Misassumed
@@ -421,12 +459,16 @@ def _differing(base: sqlite3.Connection, staged: Staged, schema: str) -> Iterato
         # a reference that was cut depends on the parent's rows, which aren't there yet
         if column.source in made and plan.wish.column(column.source).orphans != "null"
     ]
-    stored = [f"{c.codec.stored_of(c.cell)} AS m_s{i}" for i, c in judged]
+    stored = [
+        f"{bulky.stored(c.codec, c.cell) if c.bulky else c.codec.stored_of(c.cell)} AS m_s{i}"
+        for i, c in judged
+    ]
     wrong = " OR ".join(f"(e.t{i} IS NOT NULL AND v.m_s{i} <> e.t{i})" for i, _ in judged)
     if staged.row:
         named, link = f"{staged.row} AS m_row", f"staged.f{number} f ON f.row = v.m_row"
         link += f" CROSS JOIN staged.e{number} e ON e.n = f.n"
     elif plan.key:
+        yield from _with_other_keys(base, staged, schema)
         keys = [plan.columns.index(plan.column(column)) for column in plan.key]
         named = "1 AS m_row"
         link = f"staged.e{number} e ON " + " AND ".join(
@@ -439,7 +481,7 @@ def _differing(base: sqlite3.Connection, staged: Staged, schema: str) -> Iterato
         f" FROM (SELECT {named}, {', '.join(stored)} FROM made.{staged.name}) v"
         f" CROSS JOIN {link} WHERE e.kind <> {REMOVED} AND ({wrong})"
     )
-    for row in rows.fetchmany(100_000):
+    for row in rows.fetchmany(_FEW):
         for (_, column), (wanted, got) in zip(judged, _pairs(row[1:]), strict=True):
             if wanted is not None and wanted != got:
                 text = source.text(wanted)
@@ -457,6 +499,27 @@ def _differing(base: sqlite3.Connection, staged: Staged, schema: str) -> Iterato
                     reason,
                     _advice(plan, column, key, schema),
                 )
+
+
+def _with_other_keys(base: sqlite3.Connection, staged: Staged, schema: str) -> Iterator[Finding]:
+    """Rows whose key the file would store as another one, so that they aren't found by it."""
+    plan, number = staged.plan, staged.number
+    columns = [plan.column(column) for column in plan.key]
+    keys = ", ".join(f"{c.codec.stored_of(c.cell)} AS k{i}" for i, c in enumerate(columns))
+    names = ", ".join(f"k{i}" for i in range(len(columns)))
+    base.execute(f"CREATE TABLE staged.v{number} AS SELECT {keys} FROM made.{staged.name}")
+    base.execute(f"CREATE INDEX staged.vk{number} ON v{number} ({names})")
+    rows = base.execute(
+        f"SELECT e.n, {', '.join(f'e.k{i}' for i in range(len(columns)))} FROM staged.e{number} e"
+        f" WHERE e.kind <> {REMOVED} AND ({', '.join(f'e.k{i}' for i in range(len(columns)))})"
+        f" NOT IN (SELECT {names} FROM staged.v{number})"
+    ).fetchmany(_FEW)
+    for row, *texts in rows:
+        column, text = columns[0], source.text(texts[0])
+        declared = plan.table.column(column.source)
+        reason = textual_form.unfit(column.codec, text, declared.declared if declared else "")
+        advice = _advice(plan, column, [source.text(t) for t in texts], schema)
+        yield _finding(base, staged, int(row), column, text, reason, advice)
 
 
 def _pairs(values: tuple[object, ...]) -> Iterator[tuple[object, object]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pg_tools.files import publish
 
-from migrate_db import converted, mapping, meaning, plan, quarantine, schema, source
+from migrate_db import converted, mapping, plan, quarantine, schema, source
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
 from migrate_db.finding import Findings
@@ -157,6 +157,8 @@ def planned(
             existing = tables(target, plan.target_names(read, wishes))
         aside = quarantine.Quarantine(connection, directory) if wishes.on_finding else None
         quick = quick and aside is None and not any(table.rows for table in existing.values())
+
+        from migrate_db import meaning  # with its parser of SQL, which others don't need
 
         def decide(quick: bool) -> Plan:
             report.findings = Findings(options.work_dir)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from .home import Home, stored
 from .program import Program, ask, fetch, sqlite
+from .test_secrets_and_memory import ROWS, peak_of
 
 
 def test_a_brainer_returns(program: Program, brainer: Path) -> None:
@@ -64,3 +65,17 @@ def test_the_whole_circle_twice(program: Program, brainer: Path) -> None:
     assert program("open", None).report["changed"]
     found = ask(program.url, "SELECT count(*) FROM exercises WHERE question = 'on SQLite'")
     assert found == [(2,)]
+
+
+def test_memory_does_not_grow_with_what_changed(program: Program, tmp_path: Path) -> None:
+    """Every row of every kind of table."""
+    home = Home(program, sqlite(tmp_path / "rows.db", ROWS))
+    home.write(
+        "UPDATE numbered SET x = x || ' changed', f = f + 1",
+        "UPDATE worded SET n = n + 1",
+        "UPDATE loose SET b = b || ' changed'",
+    )
+    assert program("close", None).code == 0
+    words = ("reverse", "--source", home.kept, "--into", home.into)
+    assert peak_of(program, *words) < 64
+    assert program.verify(home.into).verdict == "equal"

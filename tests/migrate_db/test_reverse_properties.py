@@ -103,6 +103,7 @@ def demand(program: Program, tmp_path: Path, example: Example, seed: int) -> str
     if not moved.report["proof"]:
         return "none"
     assert program("open", None).code == 0
+    before = judge(kept, program.url, moved.report)
     write_anything(program.url, random.Random(seed))
     assert program("close", None).code == 0
     back = program("reverse", kept, "--into", into)
@@ -110,7 +111,12 @@ def demand(program: Program, tmp_path: Path, example: Example, seed: int) -> str
     assert program("open", None).code == 0
     if back.code == 1:
         note(back.error)
-        known = ("hide all names", "only the app knows", "beside what the kept file has")
+        known = (
+            "hide all names",
+            "only the app knows",
+            "beside what the kept file",
+            "rows would point",
+        )
         told = back.report["reversal"]["uncarried"]
         assert told or any(words in back.error for words in known), back.out
         assert all(f["reason"] and f["resolve"] for f in told) and not into.exists()
@@ -121,10 +127,11 @@ def demand(program: Program, tmp_path: Path, example: Example, seed: int) -> str
         counts = told[table["name"]]
         table["rows"] = counts["unchanged"] + counts["added"] + counts["changed"]
     # numbers that were written by hand are ahead of the sequence: the app's own doing
-    found = [p for p in judge(into, program.url, moved.report) if "number" not in p]
+    found = [p for p in judge(into, program.url, moved.report)
+             if "number" not in p and p not in before]  # fmt: skip
     assert found == [], back.out
     # SQLite 3.40 takes columns of WITHOUT ROWID tables for each other
-    wrong = [row for row in fetch(into, "PRAGMA integrity_check") if "NULL value in" not in row[0]]
+    wrong = [row for row in fetch(into, "PRAGMA integrity_check") if " value in " not in row[0]]
     assert wrong in ([("ok",)], [])
     for counts in told.values():
         demand_untouched(kept, into, counts)
