@@ -34,6 +34,12 @@ examples:
       Propose what becomes of values that PostgreSQL can't hold; then run --mapping app.yml.
   migrate_db run … --on-finding quarantine
       Put rows with such values into a file, migrate and prove the rest.
+  migrate_db close; migrate_db reverse --source kept.db --into brainer.db
+      The way back: the SQLite file with what the app wrote to PostgreSQL since, proved.
+  migrate_db reverse --source kept.db --check-only
+      What that would carry, and what SQLite can't hold. Changes nothing.
+
+kept.db is what `run --keep-snapshot kept.db` kept.
 
 The password is best kept in DATABASE_URL or a passfile, not in --target: arguments can be
 seen by everybody on the machine. The source is never written to.

@@ -40,7 +40,7 @@ def render(report: Report) -> str:
     ]
     if report.error:
         parts.append("<h2>What happened</h2>" + _items(report.error))
-    parts += [_tables(report), _proof(report), _phases(report)]
+    parts += [_tables(report), _reversal(report), _proof(report), _phases(report)]
     for title, entries in (
         ("Caught up with what was written meanwhile",
          [f"{c.table}: {c.added} added, {c.changed} changed, {c.removed} removed"
@@ -50,7 +50,7 @@ def render(report: Report) -> str:
         ("Changed, as you asked", conversions(report)),
         ("Findings", [_finding(f, more) for f, more in report.findings.short()]),
     ):  # fmt: skip
-        if entries or title == "Not carried":
+        if entries or (title == "Not carried" and report.reversal is None):
             parts.append(f"<h2>{title}</h2>" + (_items(entries) or "<p>Nothing was left out.</p>"))
     if report.quarantine_file:
         parts.append(f"<h2>Quarantine</h2><p><code>{escape(report.quarantine_file)}</code></p>")
@@ -73,9 +73,12 @@ def _from_to(report: Report) -> str:
     text += f", sha256 {source.get('sha256', '')[:16]}…)"
     if target:
         text += (
-            f" → PostgreSQL {target['server_version']},"
+            f" {'→' if report.reversal is None else 'and'} PostgreSQL {target['server_version']},"
             f" {target['user']}@{target['host']}:{target['port']}/{target['database']}"
         )
+    if report.reversal is not None and report.reversal.into:
+        text += f" → {report.reversal.into}"
+        text += f" (sha256 {report.reversal.sha256[:16]}…)" if report.reversal.sha256 else ""
     return text
 
 
@@ -118,15 +121,31 @@ def _tables(report: Report) -> str:
     )
 
 
+def _reversal(report: Report) -> str:
+    told = report.reversal
+    if told is None or not told.tables:
+        return ""
+    rows = [
+        [escape(t.table), *(f"{n:,}" for n in (t.added, t.changed, t.removed, t.unchanged))]
+        for t in told.tables
+    ]
+    head = ["Table", "Added", "Changed", "Removed", "Unchanged"]
+    new = [*(f"table {name}" for name in told.added_tables), *told.added_columns]
+    text = "<h2>Since the cut-over</h2>" + _rows(head, rows)
+    return text + (f"<h2>New on PostgreSQL, made in the file</h2>{_items(new)}" if new else "")
+
+
 def _proof(report: Report) -> str:
     proof = report.proof
     if proof is None:
         return ""
     values = sum(table.values for table in proof.tables)
+    also = "sequences; validity of constraints and indexes"
+    if not proof.of_target:
+        also = "every page and index of the file, and its foreign keys"
     text = (
         f"<h2>Proof</h2><p>{values:,} values compared. Compared: every column of every row, both"
-        " ways round; row counts; sequences; validity of constraints and indexes. Not compared:"
-        " what stands under “Not carried”.</p>"
+        f" ways round; row counts; {also}. Not compared: what stands under “Not carried”.</p>"
     )
     if proof.failures:
         text += f"<div class=bad>{_items(proof.failures)}</div>"

@@ -21,12 +21,15 @@ def test_a_brainer_returns(program: Program, brainer: Path) -> None:
         " SELECT chapter_id, 'gone', 1, false, now() FROM exercises LIMIT 1",
         "DELETE FROM exercises WHERE question = 'gone'",
     )
-    done = home.returned()
+    page = brainer.with_name("page.html")
+    done = home.returned("--html", page)
     told = {t["table"]: (t["added"], t["changed"], t["removed"]) for t in
             done.report["reversal"]["tables"]}  # fmt: skip
     assert told == {"courses": (1, 0, 0), "parts": (0, 0, 0), "chapters": (0, 0, 0),
                     "exercises": (0, 1, 1)}  # fmt: skip
     assert done.report["proof"]["tables"][0]["equal"] > 0
+    assert "Since the cut-over" in page.read_text() and home.into.name in page.read_text()
+    assert any(line.split() == ["courses", "1", "0", "0", "4"] for line in done.told), done.text
     before, after = stored(home.kept, "exercises"), stored(home.into, "exercises")
     del before[9]
     assert after.pop(7) != before.pop(7)
