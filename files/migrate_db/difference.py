@@ -12,11 +12,13 @@ and what ``catch_up`` applies.
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 from migrate_db import blocks, line, sql
 from migrate_db.blocks import Block, SourceBlocks
@@ -26,6 +28,9 @@ from migrate_db.target import Target
 #: Of `COPY … (FORMAT binary)`: signature, no flags, no extension.
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"
+#: A field and its comma; for a long line the expression would take gigabytes.
+_FIELD = re.compile(r"(X?'[^']*'(?:'[^']*')*|[^,]*),")
+_SHORT = 1 << 16
 #: Rows between two calls of ``progress``.
 _STEP = 20_000
 
@@ -142,9 +147,14 @@ def _merged(
 ) -> Generator[Change, None, None]:
     """Compare row by row, the whole table or a block of it."""
     left, right = _source_lines(snapshot, plan, block), _target_lines(target, plan, block)
+    reader = _Reader(plan)
     # closed by name: a COPY that is still running would block the end of the transaction
     with closing(left), closing(right):
         ours, theirs = next(left, None), next(right, None)
+        our_row: Row | None = None
+        their_row: Row | None = None
+        our_place: Any = None
+        their_place: Any = None
         while ours is not None or theirs is not None:
             if ours == theirs and ours is not None:
                 tally.equal += 1
@@ -154,26 +164,56 @@ def _merged(
                 if tally.equal % _STEP == 0:
                     progress(tally.equal, tally.source_bytes)
                 ours, theirs = next(left, None), next(right, None)
+                our_row = their_row = None
                 continue
-            our_key = None if ours is None else _order(plan, ours)
-            their_key = None if theirs is None else _order(plan, theirs)
+            if our_row is None and ours is not None:
+                our_row, our_place = reader.read(ours)
+            if their_row is None and theirs is not None:
+                their_row, their_place = reader.read(theirs)
             # no `or`: a key may be empty, and one side may be at its end
-            ours_first = their_key is None or (our_key is not None and our_key <= their_key)
-            theirs_first = our_key is None or (their_key is not None and their_key <= our_key)
-            yield Change(
-                plan.table.name,
-                _label(plan, ours if ours_first else theirs),
-                _row(ours) if ours_first else None,
-                _row(theirs) if theirs_first else None,
+            ours_first = our_row is not None and (their_row is None or our_place <= their_place)
+            theirs_first = their_row is not None and (our_row is None or their_place <= our_place)
+            yield reader.change(
+                our_row if ours_first else None, their_row if theirs_first else None
             )
             if ours_first:
                 tally.source_rows += 1
                 tally.source_bytes += len(ours or b"")
-                ours = next(left, None)
+                ours, our_row = next(left, None), None
             if theirs_first:
                 tally.target_rows += 1
-                theirs = next(right, None)
+                theirs, their_row = next(right, None), None
         progress(tally.equal, tally.source_bytes)
+
+
+class _Reader:
+    """Takes lines apart: the row, and where it stands in the common order."""
+
+    def __init__(self, plan: TablePlan) -> None:
+        self._table, self._key = plan.table.name, plan.key
+        sources = [column.source for column in plan.columns]
+        self._positions = [sources.index(plan.column(column).source) for column in plan.key]
+        self._by_number = _ordered_by_number(plan)
+
+    def read(self, line: bytes) -> tuple[Row, Any]:
+        """A row and its place; a NULL in a key, which only the target may have, is last."""
+        fields = _split(line)
+        row = Row(tuple(fields))
+        if not self._positions:
+            return row, line
+        if self._by_number:
+            return row, [_number(fields[position]) for position in self._positions]
+        return row, [fields[position].encode() for position in self._positions]
+
+    def change(self, source: Row | None, target: Row | None) -> Change:
+        """One difference, with its key."""
+        fields = (source or target or Row(())).fields
+        if not self._positions:
+            label: tuple[str, ...] = (", ".join(fields)[:200],)
+        else:
+            named = zip(self._key, self._positions, strict=True)
+            label = tuple(f"{column}={fields[position]}" for column, position in named)
+        return Change(self._table, label, source, target)
 
 
 def _ordered_by_number(plan: TablePlan) -> bool:
@@ -232,6 +272,8 @@ def _target_lines(
 
 def _split(line: bytes) -> list[str]:
     """The fields of a line; bare words hold no comma, and quotes are doubled."""
+    if len(line) < _SHORT:
+        return _FIELD.findall(line.decode("utf-8") + ",")
     fields: list[str] = []
     at = 0
     while True:
@@ -251,32 +293,8 @@ def _end_of_quoted(line: bytes, at: int) -> int:
     return at + 1
 
 
-def _row(line: bytes | None) -> Row | None:
-    return None if line is None else Row(tuple(_split(line)))
-
-
-def _order(plan: TablePlan, line: bytes) -> tuple[float | bytes, ...]:
-    """Where a line stands in the common order; a NULL, which only the target may have, is last."""
-    if not plan.key:
-        return (line,)
-    fields = _split(line)
-    positions = [plan.columns.index(plan.column(column)) for column in plan.key]
-    if _ordered_by_number(plan):
-        return tuple(_number(fields[position]) for position in positions)
-    return tuple(fields[position].encode() for position in positions)
-
-
 def _number(field: str) -> float:
     try:
         return int(field)
     except ValueError:  # NULL, or what only a database without types takes for a number
         return math.inf
-
-
-def _label(plan: TablePlan, line: bytes | None) -> tuple[str, ...]:
-    fields = _split(line or b"")
-    if not plan.key:
-        return (", ".join(fields)[:200],)
-    return tuple(
-        f"{column}={fields[plan.columns.index(plan.column(column))]}" for column in plan.key
-    )
