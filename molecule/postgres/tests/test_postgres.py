@@ -137,11 +137,10 @@ class TestServer:
         ordered = app(host, "SELECT t FROM unnest('{b,B,a,é,Z}'::text[]) t ORDER BY t")
         assert [row[0] for row in ordered] == ["B", "Z", "a", "b", "é"]
 
-    def test_settings_of_this_role_and_of_another(self, host: Host) -> None:
+    def test_settings(self, host: Host) -> None:
         wanted = {
             "shared_buffers": "64MB",
-            "max_connections": "70",
-            "work_mem": "16MB",
+            "max_connections": "60",
             "password_encryption": "scram-sha-256",
             "port": "5432",
             "shared_preload_libraries": "",
