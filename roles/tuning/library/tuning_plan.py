@@ -31,7 +31,7 @@ EXAMPLES = r"""
   tuning_plan:
     major: 17
     disk: /var/lib/docker
-  register: tuning
+  register: tuning_plan
 """
 
 RETURN = r"""
