@@ -36,8 +36,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 settings: {type: dict, returned: success, description: Parameters of postgresql.conf.}
-memory_mb: {type: int, returned: success, description: Memory limit of the container.}
-shm_mb: {type: int, returned: success, description: Size of its /dev/shm.}
+memory: {type: str, returned: success, description: Memory limit of the container.}
+shm: {type: str, returned: success, description: Size of its /dev/shm.}
 drill_mb: {type: int, returned: success, description: Memory limit of a backup's drill.}
 budget: {type: list, elements: str, returned: success, description: The sums.}
 machine: {type: dict, returned: success, description: What was measured or given.}
@@ -205,8 +205,8 @@ def main() -> None:
     module.exit_json(
         changed=False,
         settings=made.settings,
-        memory_mb=made.limit,
-        shm_mb=made.shm,
+        memory=f"{made.limit}m",
+        shm=f"{made.shm}m",
         drill_mb=made.drill,
         budget=made.budget,
         machine=asdict(machine),
