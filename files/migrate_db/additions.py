@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrate_db import plan, sql
+from migrate_db import plan, sql, structure
 from migrate_db.finding import Finding
+from migrate_db.names import fitting
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.schema import Schema
 from migrate_db.target import Target, TargetTable, tables
@@ -37,6 +38,13 @@ _NEW_TABLES = """
     SELECT c.relname FROM pg_class c
     WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('r', 'p')
       AND NOT c.relispartition AND c.relname <> ALL(%s)
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                      AND d.objid = c.oid AND d.deptype = 'e')
+    ORDER BY c.relname
+"""
+_NEW_VIEWS = """
+    SELECT c.relname FROM pg_class c
+    WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('v', 'm') AND c.relname <> ALL(%s)
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                       AND d.objid = c.oid AND d.deptype = 'e')
     ORDER BY c.relname
@@ -367,6 +375,24 @@ class _Writer:
             self.made.statements.append(
                 f"CREATE {word}INDEX {sql.name(str(name))} ON {sql.name(place)} ({sql.names(parts)})"
             )
+
+
+def not_carried(target: Target, found: Plan, extra: Additions) -> list[str]:
+    """Rules and views that PostgreSQL got since the load, a line for each: the file keeps its own."""
+    before = structure.recorded(target)
+    now = structure.read(target, [t.target for t in found.tables if t.exists], [])
+    lines = []
+    for table, items in now.items():
+        new = [item for item in items if item not in before.get(table, items)]
+        made = [place.partition(".")[2] for place in extra.columns]
+        lines += [
+            f"{table}: new on PostgreSQL, and not in the file: {item}"
+            for item in new
+            if not any(re.search(rf'(?<!\w)"?{re.escape(name)}"?(?!\w)', item) for name in made)
+        ]
+    known = [fitting(view.name) for view in found.schema.views]
+    rows = target.connection.execute(_NEW_VIEWS, (sql.name(target.schema), known)).fetchall()
+    return lines + [f"view {name}: new on PostgreSQL, and not in the file" for (name,) in rows]
 
 
 def make(connection: sqlite3.Connection, additions: Additions) -> None:

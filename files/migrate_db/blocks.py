@@ -50,6 +50,12 @@ class Block:
         return f"({both})" if self.last is not None else f"({both} OR {key} IS NULL)"
 
 
+def joined(run: Sequence[Block]) -> Block:
+    """Neighbours as one, to be compared row by row."""
+    rows, size = sum(block.rows for block in run), sum(block.size for block in run)
+    return Block(run[0].after, run[-1].last, rows, size, b"")
+
+
 def possible(plan: TablePlan) -> bool:
     """Whether rows are named by one integer, which both databases find by its index."""
     return len(plan.key) == 1 and plan.column(plan.key[0]).codec.type in (

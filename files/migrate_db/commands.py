@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from migrate_db import stations
 from migrate_db.errors import Exit, MigrationError
@@ -198,6 +198,8 @@ def reverse(options: Options, events: Events, report: Report) -> None:
     from migrate_db.reversal import Way
     from migrate_db.target import lock
 
+    if options.into is not None and options.into.is_symlink():
+        options = replace(options, into=options.into.resolve())
     into = None if options.check_only else options.into
     with (
         workspace(options.work_dir) as directory,

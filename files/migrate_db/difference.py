@@ -17,7 +17,7 @@ import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 from migrate_db import blocks, line, sql
@@ -31,6 +31,8 @@ _TRAILER = b"\xff\xff"
 #: A field and its comma; for a long line the expression would take gigabytes.
 _FIELD = re.compile(r"(X?'[^']*'(?:'[^']*')*|[^,]*),")
 _SHORT = 1 << 16
+#: Blocks that are compared row by row without being asked for first, at most.
+_AT_ONCE = 64
 #: Rows between two calls of ``progress``.
 _STEP = 20_000
 
@@ -88,15 +90,22 @@ def compare(
         return
     with ExitStack() as stack:
         ahead = ahead or stack.enter_context(SourceBlocks(snapshot, [plan]))
-        for block in ahead.of(plan):
-            if blocks.is_held(target, plan, block):
+        coming, at_once = ahead.of(plan), 0
+        for block in coming:
+            if not at_once and blocks.is_held(target, plan, block):
                 tally.equal += block.rows
                 tally.source_rows += block.rows
                 tally.target_rows += block.rows
                 tally.source_bytes += block.size
                 progress(tally.equal, tally.source_bytes)
-            else:
-                yield from _merged(snapshot, target, plan, tally, progress, block)
+                continue
+            # where one block differs its neighbours often do: not asked first, and more at once
+            joined = blocks.joined([block, *islice(coming, max(at_once - 1, 0))])
+            differs = False
+            for change in _merged(snapshot, target, plan, tally, progress, joined):
+                differs = True
+                yield change
+            at_once = min(max(at_once, 1) * 2, _AT_ONCE) if differs else 0
 
 
 class _Unlike(Exception):

@@ -119,37 +119,34 @@ def put(made: Path, into: Path) -> None:
 
 def _settle(into: Path) -> None:
     """SQLite would read an old ``-wal`` into the new file: what is in it goes where it belongs."""
-    if not any(into.with_name(into.name + end).exists() for end in _BESIDE):
+    beside = [into.with_name(into.name + end) for end in _BESIDE]
+    if not any(path.exists() for path in beside):
         return
     try:
-        if into.exists():
-            # rolls back what a crash left, and fails if somebody has the file open
-            connection = sqlite3.connect(into.absolute(), timeout=2.0, isolation_level=None)
-            try:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-                connection.execute("BEGIN EXCLUSIVE")
-                connection.execute("ROLLBACK")
-            finally:
-                connection.close()
-    except sqlite3.OperationalError as error:
+        if not into.exists():
+            raise sqlite3.DatabaseError("there is no file that it belongs to")
+        # rolls back what a crash left, and fails if somebody has the file open
+        connection = sqlite3.connect(into.absolute(), timeout=2.0, isolation_level=None)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("ROLLBACK")
+        finally:
+            connection.close()
+        for path in beside:  # empty by now, where SQLite left it
+            path.unlink(missing_ok=True)
+    except sqlite3.Error as error:
         if "locked" in str(error):
             raise MigrationError(
                 "somebody is using the file that is to be replaced",
                 where=str(into),
                 next=f"stop the app (fuser -v {into}), then run again; nothing was changed",
             ) from None
-        _set_aside(into)
-    except sqlite3.Error:  # no database, so nobody can say what belongs to it
-        _set_aside(into)
-    _set_aside(into)
-
-
-def _set_aside(into: Path) -> None:
-    for end in _BESIDE:
-        left = into.with_name(into.name + end)
-        if left.exists():
-            left.replace(left.with_name(left.name + ".left"))
+        # no database, so nobody can say what belongs to it
+        for path in beside:
+            if path.exists():
+                path.replace(path.with_name(path.name + ".left"))
 
 
 def _size(path: Path, end: str) -> int:

@@ -18,8 +18,6 @@ from migrate_db.plan import TablePlan
 from migrate_db.sequences import Sequence as Numbering
 from migrate_db.staging import Staged, Staging
 
-#: SQLITE_DBCONFIG_ENABLE_TRIGGER; ``setconfig`` came with Python 3.12.
-_ENABLE_TRIGGER = 1003
 #: Rows deleted at once.
 _PORTION = 20_000
 #: Rows that point nowhere, shown.
@@ -117,14 +115,6 @@ def _without_triggers(connection: sqlite3.Connection, changed: set[str]) -> Iter
         ).fetchall()
         if table.lower() in changed
     ]
-    setconfig = getattr(connection, "setconfig", None)
-    if setconfig is not None or not triggers:
-        if setconfig is not None:
-            setconfig(_ENABLE_TRIGGER, False)
-        yield
-        if setconfig is not None:
-            setconfig(_ENABLE_TRIGGER, True)
-        return
     for name, _ in triggers:
         connection.execute(f"DROP TRIGGER main.{sql.name(name)}")
     yield

@@ -83,15 +83,23 @@ class Way:
                 self.report.verdict, self.report.exit_code = "reversible", Exit.DONE
                 return
             assert self.options.into is not None
-            with self.events.phase("apply") as phase:
-                numbering = sequences.read(self.target, found)
-                wal = kept.is_wal(self.options.into)
-                with _on_disk(self.options.into.parent):
-                    self.report.notes += landing.land(base, staged, found.tables, numbering, wal)
-                rows = sum(t.added + t.changed + t.removed for t in told.tables)
-                phase.note = f"{rows:,} rows written, removed or added"
+            self._apply(found, base, staged, self.options.into)
+            if any(c.orphans == "null" for t in found.tables for c in t.wish.columns.values()):
+                # references that were cut when their parent was missing; it may be there now
+                again = self._stage(found, base, Reversal(), 2)
+                self._demand_carried(told)
+                if again.tables:
+                    self._apply(found, base, again, self.options.into)
             self._prove(found, base, told)
         self._publish(base)
+
+    def _apply(self, found: Plan, base: Path, staged: Staging, into: Path) -> None:
+        with self.events.phase("apply") as phase, _on_disk(into.parent):
+            numbering = sequences.read(self.target, found)
+            notes = landing.land(base, staged, found.tables, numbering, kept.is_wal(into))
+            self.report.notes += notes
+            rows = sum(t.added + t.changed + t.removed for t in staged.reversals)
+            phase.note = f"{rows:,} rows written, removed or added"
 
     def _take(self, told: Reversal) -> Path:
         """A copy of the kept file, byte for byte."""
@@ -124,6 +132,7 @@ class Way:
                     self.target, read, found, existing, left_out, additions.names_of(connection)
                 )
             told.added_tables, told.added_columns = extra.tables, extra.columns
+            self.report.notes += additions.not_carried(self.target, found, extra)
             self.report.notes += extra.notes
             for problem in extra.problems:
                 self.report.findings.add(problem)

@@ -182,7 +182,8 @@ def _holds_unique(index: Index, names: dict[str, str], held: _Catalogue) -> bool
     if not index.partial and len(wanted) == len(columns) and wanted in held.uniques:
         return True
     special = index.partial or any(p.name is None or p.collation != "BINARY" for p in index.columns)
-    return special and any(all(c in text for c in wanted) for text in held.folded)
+    quoted = [sql.name(column)[1:-1] for column in wanted]
+    return special and any(all(c in text for c in quoted) for text in held.folded)
 
 
 def _catalogue(target: Target, tables: list[str]) -> dict[str, _Catalogue]:

@@ -244,7 +244,7 @@ def test_the_file_that_is_replaced_is_in_use(home: Home) -> None:
     home.demand_clean()
 
 
-@pytest.mark.parametrize("there", ["nothing", "garbage", "empty", "a -wal alone"])
+@pytest.mark.parametrize("there", ["nothing", "garbage", "empty", "a link", "a -wal alone"])
 def test_what_is_there_already(home: Home, there: str) -> None:
     home.into = home.into.with_name("new.db")
     if there == "garbage":
@@ -252,11 +252,15 @@ def test_what_is_there_already(home: Home, there: str) -> None:
         home.into.with_name("new.db-wal").write_bytes(b"y" * 9000)
     elif there == "empty":
         home.into.touch()
+    elif there == "a link":
+        shutil.copy(home.kept, home.into.with_name("real.db"))
+        home.into.symlink_to("real.db")
     elif there == "a -wal alone":
         shutil.copy(home.kept, home.into.with_name("new.db-wal"))
     home.returned()
     assert home.program.verify(home.into).verdict == "equal"
     assert fetch(home.into, "SELECT count(*) FROM exercises") == [(8000,)]
+    assert home.into.is_symlink() == (there == "a link")
 
 
 def test_a_value_that_a_sample_does_not_show(program: Program, tmp_path: Path) -> None:

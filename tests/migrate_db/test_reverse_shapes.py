@@ -205,6 +205,8 @@ def test_what_is_new_on_postgresql(program: Program, brainer: Path) -> None:
         "ALTER TABLE courses ADD COLUMN tags text[]",
         'ALTER TABLE courses ADD COLUMN "seen At" timestamp DEFAULT now()',
         "CREATE INDEX courses_stars ON courses (stars)",
+        "CREATE INDEX by_title ON courses (lower(title))",
+        "CREATE VIEW named AS SELECT title FROM courses",
         "UPDATE courses SET stars = 5, tags = '{a,\"b c\"}' WHERE id = 1",
         """CREATE TABLE reviews (id serial PRIMARY KEY, course_id integer NOT NULL
              REFERENCES courses (id) ON DELETE CASCADE, mail varchar(20) UNIQUE, at timestamp
@@ -227,6 +229,9 @@ def test_what_is_new_on_postgresql(program: Program, brainer: Path) -> None:
     assert told["added_columns"] == ["courses.stars", "courses.tags", "courses.seen At"]
     assert told["tables"] == look.report["reversal"]["tables"]
     assert any("courses.tags: text[] becomes a text" in note for note in done.report["notes"])
+    told_new = [note for note in done.report["notes"] if "not in the file" in note]
+    assert [note.partition(":")[0] for note in told_new] == ["courses", "view named"], told_new
+    assert "lower(" in told_new[0]
     assert fetch(home.into, "SELECT stars, tags FROM courses ORDER BY id")[:2] == [
         (5, '{a,"b c"}'), (3, None),
     ]  # fmt: skip
@@ -297,6 +302,23 @@ def test_a_new_orphan_is_refused(program: Program, tmp_path: Path) -> None:
     refused = home.refused()
     assert "1 rows would point at rows that don't exist" in refused.error
     assert "c rowid=4 -> p" in refused.error
+
+
+def test_a_reference_that_was_cut(program: Program, tmp_path: Path) -> None:
+    """The parent that was missing is there now: PostgreSQL's NULL counts."""
+    source = sqlite(
+        tmp_path / "o.db",
+        """CREATE TABLE p (id INTEGER PRIMARY KEY);
+        CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id));
+        INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1), (2, 77), (3, 88);""",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {c: {columns: {p: {orphans: 'null'}}}}\n")
+    home = Home(program, source, "--mapping", mapping)
+    home.write("INSERT INTO p VALUES (77)", "INSERT INTO c VALUES (4, 77)")
+    done = home.returned()
+    assert fetch(home.into, "SELECT p FROM c ORDER BY id") == [(1,), (None,), (88,), (77,)]
+    assert [t["added"] for t in done.report["reversal"]["tables"]] == [1, 1]
 
 
 def test_a_rule_that_only_sqlite_has(program: Program, tmp_path: Path) -> None:
