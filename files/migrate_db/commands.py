@@ -190,11 +190,16 @@ def close(options: Options, events: Events, report: Report) -> None:
         lock(target)
         stations.demand_migrated(target)
         report.changed = state.close(target)
+        report.notes += [
+            f"a role that is not held, as it didn't load, is connected; {sessions} sessions"
+            for sessions in state.others(target)
+        ]
     report.verdict, report.exit_code = "closed", Exit.DONE
 
 
 def reverse(options: Options, events: Events, report: Report) -> None:
     """The way back: the kept SQLite file with what PostgreSQL holds now, proved."""
+    from migrate_db import state
     from migrate_db.reversal import Way
     from migrate_db.target import lock
 
@@ -209,7 +214,7 @@ def reverse(options: Options, events: Events, report: Report) -> None:
         assert target is not None
         lock(target)
         known = stations.demand_migrated(target)
-        if not options.check_only and (not known.held or known.opened_at is not None):
+        if not options.check_only and not state.is_closed(target):
             raise MigrationError(
                 "the app may still write to PostgreSQL; what it writes now would be lost",
                 where=str(target),

@@ -116,9 +116,7 @@ def close(target: Target) -> bool:
     Raises:
         MigrationError: a session that may write is still there (exit code 5).
     """
-    state = read(target)
-    assert state is not None
-    changed = not state.held or state.opened_at is not None
+    changed = not is_closed(target)
     if changed:
         with target.connection.transaction():
             _make_room(target)
@@ -130,6 +128,31 @@ def close(target: Target) -> bool:
     ended = _end_writing_sessions(target)
     _demand_no_prepared(target)
     return changed or ended
+
+
+def is_closed(target: Target) -> bool:
+    """Whether the record says so, and the app's role is really read-only here.
+
+    A database that was restored from a backup has the record, and not the setting.
+    """
+    state = read(target)
+    setting = target.value(
+        "SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
+        " JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = current_database()"
+        f" AND r.rolname = {sql.string(_role(target))}"
+        " AND 'default_transaction_read_only=on' = ANY (s.setconfig)"
+    )
+    return state is not None and state.held and state.opened_at is None and bool(setting)
+
+
+def others(target: Target) -> list[str]:
+    """Roles besides the app's that are connected, each with its number of sessions."""
+    rows = target.execute(
+        "SELECT usename || ': ' || count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        f" AND usename <> {sql.string(_role(target))} AND pid <> pg_backend_pid()"
+        " GROUP BY usename ORDER BY usename"
+    ).fetchall()
+    return [str(row[0]) for row in rows]
 
 
 def _make_room(target: Target) -> None:

@@ -109,6 +109,31 @@ def test_a_superuser_closes_for_the_app(
     writes(program.url)
 
 
+def test_a_copy_of_the_database(
+    program: Program, brainer: Path, admin_url: str, database_url: str
+) -> None:
+    """One that was restored from a backup has the record, and not the setting of the role."""
+    kept = brainer.with_name("kept.db")
+    assert program.run(brainer, "--hold", "--keep-snapshot", kept).code == 0
+    name = database_url.rpartition("/")[2]
+    copy = f"{name}__rollback"
+    ask(admin_url, f"CREATE DATABASE {copy} TEMPLATE {name} OWNER brainer_tests")
+    url = database_url.replace(name, copy)
+    try:
+        into = brainer.with_name("back.db")
+        refused = program("reverse", kept, "--into", into, url=url)
+        assert refused.code == 1 and "migrate_db close" in refused.error
+        with psycopg.connect(admin_url.rpartition("/")[0] + "/" + copy) as other:
+            other.execute("SELECT 1")
+            closed = program("close", None, url=url)
+        assert closed.report["changed"] and "postgres: 1 sessions" in closed.text
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            writes(url)
+        assert program("reverse", kept, "--into", into, url=url).verdict == "reversed"
+    finally:
+        ask(admin_url, f"DROP DATABASE {copy} WITH (FORCE)")
+
+
 def settled(program: Program, wanted: dict[str, int]) -> dict[str, Any]:
     """The server adds up its statistics a little later."""
     deadline = time.monotonic() + 10
