@@ -51,6 +51,12 @@ _OPTIONS = {
     "compress": "pg_dump's --compress (default: zstd if it can)",
     "server_disk": "a directory on the server's disk, to see its free space before a restore",
     "drill_memory_mb": "memory of the throw-away server, in MiB",
+    "wal_dir": "changes and base backups, for recovery to a point in time",
+    "wal_slot": "the receiver's replication slot",
+    "wal_keep_days": "days back that can be recovered to",
+    "wal_base_days": "days between two base backups",
+    "wal_max_mb": "changes that are kept, in MiB",
+    "max_wal_lag_minutes": "status: age of the last change that was received",
     "offsite_repository": "restic's repository",
     "offsite_password_file": "restic's password file",
     "offsite_env_file": "KEY=value lines for restic's backend",
@@ -152,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
         ("drill", "restore into a throw-away server and compare"),
         ("prune", "remove sets that newer proved ones outlive"),
         ("status", "one line a limit; exit code 1 if one is broken"),
+        ("base", "take a base backup for recovery to a point in time"),
+        ("receive", "receive every change of the server; what a service runs"),
         ("offsite", "the copy elsewhere: push, check, list, fetch"),
         ("test-alarm", "let every alarm ring once"),
     ):
@@ -170,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
         for option, said in _OPTIONS.items():
             default = getattr(Options(), option)
             command.add_argument(
-                f"--{option.replace('_', '-')}", type=type(default) if option != "dir" else Path,
+                f"--{option.replace('_', '-')}", type=type(default) if not isinstance(default, Path) else Path,
                 metavar=type(default).__name__.upper()[:5], help=said,
             )  # fmt: skip
         command.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -195,6 +203,11 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument(
         "--without-backup", action="store_true", help="don't back up what is put away by --replace"
     )
+    restore.add_argument(
+        "--at",
+        metavar="TIME",
+        help='as it was then: "2026-11-22 14:00", in UTC',
+    )
     restore.add_argument("--undo", action="store_true", help="put the former database back")
     restore.add_argument("--forget", action="store_true", help="drop what restores have put away")
     made["list"].add_argument("--offsite", action="store_true", help="those that are off-site")
@@ -203,6 +216,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     made["offsite"].add_argument("what", choices=["push", "check", "list", "fetch"])
     made["offsite"].add_argument("set", nargs="?", default="latest", help="what to fetch")
+    made["receive"].add_argument(
+        "--stop",
+        action="store_true",
+        help="end it for good: the server keeps nothing for it any more",
+    )
     made["status"].set_defaults(metrics_file=True)
     return parser
 
@@ -215,7 +233,7 @@ def _options(words: argparse.Namespace) -> Options:
     found |= {name: value for name, value in given.items() if value is not None}
     url = words.database or found.get("url") or os.environ.get("DATABASE_URL", "")
     chosen = Options(**{**found, "url": url})
-    if words.command in ("backup", "nightly", "restore") or (
+    if words.command in ("backup", "nightly", "restore", "base", "receive") or (
         words.command == "drill" and words.set == "latest" and url
     ):
         server.words_of(url)

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from db_backup import backup, drill, manifest, offsite, restore, retention, status, store
+from db_backup import (
+    backup,
+    base,
+    drill,
+    manifest,
+    offsite,
+    recover,
+    restore,
+    retention,
+    status,
+    store,
+    wal,
+)
 from db_backup.errors import BackupError, Exit
 from db_backup.retention import Rule
 from db_backup.run import Run
@@ -70,6 +82,8 @@ def nightly(run: Run, words: Words, report: Report) -> None:
         report.changed = True
         _describe(report, made)
         _prune(run, report, dry=False)
+        if wal.configured(run) and base.due(run):
+            _base(run, report)
         if offsite.configured(run):
             try:
                 report.data["offsite"] = offsite.push(run)
@@ -133,7 +147,7 @@ def verify(run: Run, words: Words, report: Report) -> None:
 
 def restore_(run: Run, words: Words, report: Report) -> None:
     """Bring a set back, or undo that."""
-    with _noted(run, "restore"):
+    with _noted(run, "restore"), ExitStack() as stack:
         if words.undo:
             name, away = restore.undo(run)
             report.data.update(database=name, kept=away)
@@ -149,14 +163,23 @@ def restore_(run: Run, words: Words, report: Report) -> None:
             report.done("forgotten", changed=bool(gone))
             return
         # chosen before another one is made
-        chosen = offsite.fetch(run, words.set) if words.offsite else _chosen(run, words.set)
+        if words.at:
+            at = recover.moment(words.at)
+            restore.demand_empty(
+                run, words.replace, f'db_backup restore --at "{words.at}" --replace'
+            )
+            chosen = stack.enter_context(recover.recovered(run, at))
+            report.data["at"] = manifest.iso(at)
+        else:
+            chosen = offsite.fetch(run, words.set) if words.offsite else _chosen(run, words.set)
         if words.replace and not words.without_backup and restore.holds_tables(run):
             report.data["before"] = _before(run)
             report.lines.append(f"what was there is backed up as {report.data['before']}")
         done = restore.restore(run, chosen, replace=words.replace, jobs=words.jobs)
     report.data.update(asdict(done), seconds=run.log.seconds)
+    what = f"as it was at {report.data['at']}" if words.at else done.set
     report.lines.append(
-        f"{done.database} is {done.set}: {done.rows:,} rows in {done.tables} tables, each compared"
+        f"{done.database} is {what}: {done.rows:,} rows in {done.tables} tables, each compared"
     )
     if done.roles_made:
         report.lines.append(f"made roles: {', '.join(done.roles_made)}")
@@ -180,6 +203,39 @@ def _before(run: Run) -> str:
             next="if it can't be mended: db_backup restore --replace --without-backup"
             " (the former database is kept under another name anyway)",
         ) from None
+
+
+def base_(run: Run, words: Words, report: Report) -> None:
+    """What recovery to a point in time begins with."""
+    with _noted(run, "base"):
+        _base(run, report)
+    report.done("backed up", changed=True)
+
+
+def _base(run: Run, report: Report) -> None:
+    try:
+        made = base.take(run)
+    except BackupError as error:
+        if not report.changed:
+            raise
+        raise BackupError(
+            f"the backup is there and proved, but no base backup: {error.what}",
+            where=error.where,
+            details=error.details,
+            next=error.next,
+            code=Exit.CHANGED,
+        ) from None
+    report.data["base"] = made.name
+    report.data["bases_removed"] = base.prune(run)
+    report.lines.append(f"{made.name}: every moment from {made.ended} on can be recovered")
+
+
+def receive(run: Run, words: Words, report: Report) -> None:
+    """Until it is ended: what a service runs."""
+    if words.stop:
+        report.done("stopped", changed=wal.stop(run))
+        return
+    wal.receive(run)
 
 
 def drill_(run: Run, words: Words, report: Report) -> None:
@@ -268,6 +324,8 @@ COMMANDS: dict[str, Callable[[Run, Words, Report], None]] = {
     "drill": drill_,
     "prune": prune,
     "status": status_,
+    "base": base_,
+    "receive": receive,
     "offsite": offsite_,
     "test-alarm": test_alarm,
 }

@@ -38,6 +38,15 @@ class Options:
     drill_memory_mb: int = 384
     drill_cpu_shares: int = 128  #: an app without a limit has 1024
 
+    wal_dir: Path = (
+        Path()
+    )  #: changes and base backups, for recovery to a point in time; empty: none
+    wal_slot: str = "brainer_wal"
+    wal_keep_days: int = 7
+    wal_base_days: int = 3  #: between two base backups
+    wal_max_mb: int = 4096  #: of changes
+    max_wal_lag_minutes: float = 15.0
+
     offsite_repository: str = ""  #: restic's; empty: no copy elsewhere
     offsite_password_file: str = ""
     offsite_env_file: str = ""  #: KEY=value lines for restic's backend

@@ -129,6 +129,19 @@ def holds_tables(run: Run) -> bool:
         return bool(digest.tables_of(connection))
 
 
+def demand_empty(run: Run, replace: bool, command: str) -> None:
+    """Asked before something takes long: a database that holds tables is replaced on demand only."""
+    if not replace and holds_tables(run):
+        raise BackupError(
+            "the database holds tables",
+            where=run.database,
+            details=[
+                "It would be put away whole, and can be brought back with: db_backup restore --undo"
+            ],
+            next=command,
+        )
+
+
 def undo(run: Run) -> tuple[str, str]:
     """Put the former database back in its place.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pg_tools.files import publish
 
-from db_backup import drill, manifest, offsite, store
+from db_backup import base, drill, manifest, offsite, store, wal
 from db_backup.run import Run
 from db_backup.watch import free
 
@@ -35,6 +35,7 @@ def limits(run: Run) -> list[Limit]:
         _newest(run, now),
         *_drill(run, now),
         *_offsite(run, now),
+        *_moments(run, now),
         _space(run),
         _failed(run),
         *_damaged(run),
@@ -93,6 +94,33 @@ def _offsite(run: Run, now: datetime) -> list[Limit]:
     hours = (now - at).total_seconds() / 3600
     text = f"{last['pushed']}, {hours:.1f} h old (limit {most:g} h)"
     return [Limit("off-site", hours <= most, text, hours, most)]
+
+
+def _moments(run: Run, now: datetime) -> list[Limit]:
+    """Recovery to a point in time: are changes received, and is there something to begin with?"""
+    if not wal.configured(run):
+        return []
+    most = run.options.max_wal_lag_minutes
+    found = wal.noted(run)
+    if "at" not in found:
+        changes = Limit(
+            "changes", False, "none was ever received: systemctl status brainer-wal", -1.0, most
+        )
+    else:
+        minutes = (now - manifest.parse(str(found["at"]))).total_seconds() / 60
+        text = f"received up to {minutes:.0f} min ago (limit {most:g}), {found['lag'] // 1024:,} KiB behind then,"
+        text += f" {found['bytes'] // _MB:,} of {run.options.wal_max_mb:,} MiB"
+        changes = Limit("changes", minutes <= most, text, minutes, most)
+    bases, gap, hours = base.all_of(run), wal.gap(run), 24 * run.options.wal_base_days + 26.0
+    if not bases:
+        return [changes, Limit("base backup", False, "there is none: db_backup base", -1.0, hours)]
+    age = (now - bases[-1].at).total_seconds() / 3600
+    if gap and gap > bases[-1].at:
+        text = f"the server gave up keeping changes, those before {manifest.iso(gap)} are lost: db_backup base"
+        return [changes, Limit("base backup", False, text, age, hours)]
+    since = next(one for one in bases if not gap or one.at > gap)
+    text = f"{age:.1f} h old (limit {hours:g} h); every moment since {since.ended} can be recovered"
+    return [changes, Limit("base backup", age <= hours, text, age, hours)]
 
 
 def _space(run: Run) -> Limit:
