@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import signal
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ examples:
   db_backup backup --container brainer-postgres --dir /opt/brainer/backups --database URL
       One set now: dumped, read back, with the digest of every table.
   db_backup drill …       Restore the newest set into a throw-away server and compare it.
+  db_backup with latest -- psql …   A throw-away server with the newest set, for one command.
   db_backup restore …     Restore beside the live database, compare, then swap; --undo goes back.
   db_backup status …      Is the newest backup young enough, was it tried, is it off-site?
 
@@ -75,7 +77,11 @@ def main(arguments: list[str] | None = None) -> int:
         the exit code, see ``errors.Exit``.
     """
     os.umask(0o077)
-    words = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    # what comes after -- is another program's
+    end = given.index("--") if given[:1] == ["with"] and "--" in given else len(given)
+    words = _parser().parse_args(given[:end])
+    words.words = given[end + 1 :]
     signal.signal(signal.SIGTERM, _interrupt)
     log = Log(quiet=words.quiet)
     report = Report(words.command)
@@ -87,7 +93,10 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen is not None:
         alarm = Alarm(chosen, words.command, log) if words.alarm else None
         _perform(chosen, words, report, log, alarm)
-    if words.json:
+    if words.command == "with" and not words.json:
+        # what goes to standard output is the command's own
+        print("\n".join(report.error), file=sys.stderr, end="\n" * bool(report.error))
+    elif words.json:
         print(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
         print("\n".join([*report.lines, *report.error]))
@@ -156,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         ("verify", "read every byte of a set and compare it with its SHA-256"),
         ("restore", "restore beside the live database, compare, then swap"),
         ("drill", "restore into a throw-away server and compare"),
+        ("with", "restore into a throw-away server and run a command on it: with NAME -- COMMAND"),
         ("prune", "remove sets that newer proved ones outlive"),
         ("status", "one line a limit; exit code 1 if one is broken"),
         ("base", "take a base backup for recovery to a point in time"),
@@ -187,11 +197,19 @@ def _parser() -> argparse.ArgumentParser:
             "--alarm", action="store_true", help="tell the monitor of the settings how it went"
         )
         made[name] = command
-    for name in ("verify", "restore", "drill"):
+    for name in ("verify", "restore", "drill", "with"):
         made[name].add_argument(
             "set", nargs="?", default="latest", help="its name (default: latest)"
         )
+    made["restore"].epilog = (
+        "SET may also be a time in UTC, for the newest set of then (2026-11-23, '2026-11-23 14:30'),"
+        " or a plain dump: /path/file.sql."
+    )
     made["verify"].epilog = "`all` instead of a name checks every set."
+    made[
+        "with"
+    ].epilog = "COMMAND finds the restored database in $DATABASE_URL; its exit code is ours."
+    made["with"].usage = "db_backup with [options] [SET] -- COMMAND [ARGUMENT ...]"
     restore = made["restore"]
     restore.add_argument(
         "--replace", action="store_true", help="put a live database away that holds tables"

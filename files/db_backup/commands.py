@@ -6,14 +6,17 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from db_backup import (
     backup,
     base,
     drill,
+    lend,
     manifest,
     offsite,
+    plain,
     recover,
     restore,
     retention,
@@ -163,6 +166,8 @@ def restore_(run: Run, words: Words, report: Report) -> None:
             report.done("forgotten", changed=bool(gone))
             return
         # chosen before another one is made
+        file = Path(words.set) if words.set.endswith(".sql") and not words.at else None
+        chosen: Set | None = None
         if words.at:
             at = recover.moment(words.at)
             restore.demand_empty(
@@ -170,16 +175,23 @@ def restore_(run: Run, words: Words, report: Report) -> None:
             )
             chosen = stack.enter_context(recover.recovered(run, at))
             report.data["at"] = manifest.iso(at)
+        elif file is not None:
+            plain.read(file)
         else:
             chosen = offsite.fetch(run, words.set) if words.offsite else _chosen(run, words.set)
         if words.replace and not words.without_backup and restore.holds_tables(run):
             report.data["before"] = _before(run)
             report.lines.append(f"what was there is backed up as {report.data['before']}")
-        done = restore.restore(run, chosen, replace=words.replace, jobs=words.jobs)
+        if chosen is not None:
+            done = restore.restore(run, chosen, replace=words.replace, jobs=words.jobs)
+        else:
+            assert file is not None
+            done = restore.restore_plain(run, file, replace=words.replace)
     report.data.update(asdict(done), seconds=run.log.seconds)
     what = f"as it was at {report.data['at']}" if words.at else done.set
     report.lines.append(
-        f"{done.database} is {what}: {done.rows:,} rows in {done.tables} tables, each compared"
+        f"{done.database} is {what}: {done.rows:,} rows in {done.tables} tables, each"
+        f" {'counted' if file else 'compared'}"
     )
     if done.roles_made:
         report.lines.append(f"made roles: {', '.join(done.roles_made)}")
@@ -253,6 +265,16 @@ def drill_(run: Run, words: Words, report: Report) -> None:
     report.done("drilled")
 
 
+def with_(run: Run, words: Words, report: Report) -> None:
+    """Run a command on a set that is restored aside; its exit code is ours."""
+    with _noted(run, "with"):
+        chosen = _chosen(run, words.set)
+        code = lend.lend(run, chosen, words.words)
+    report.done(f"exit code {code}")
+    report.data.update(set=chosen.name, code=code)
+    report.exit_code = code
+
+
 def prune(run: Run, words: Words, report: Report) -> None:
     """Let sets go that newer proved ones outlive."""
     if words.dry_run:
@@ -322,6 +344,7 @@ COMMANDS: dict[str, Callable[[Run, Words, Report], None]] = {
     "verify": verify,
     "restore": restore_,
     "drill": drill_,
+    "with": with_,
     "prune": prune,
     "status": status_,
     "base": base_,
@@ -332,11 +355,12 @@ COMMANDS: dict[str, Callable[[Run, Words, Report], None]] = {
 
 
 def _chosen(run: Run, name: str) -> Set:
-    """A set by name; the newest one of the URL's database when none is named."""
-    if name != "latest":
+    """A set by name; the newest one of the URL's database, of all or as of a moment, when none is named."""
+    at = store.moment(name)
+    if name != "latest" and at is None:
         return run.store.find(name)
     prefix = run.store.prefix(run.database) if run.options.url else ""
-    return run.store.find(name, prefix)
+    return run.store.find("latest", prefix, at)
 
 
 def _prune(run: Run, report: Report, dry: bool) -> None:

@@ -62,6 +62,32 @@ def drill(run: Run, chosen: Set) -> Drilled:
     Raises:
         BackupError: the set can't be restored, or what comes out is not what went in.
     """
+    begun = time.monotonic()
+    with restored(run, chosen):
+        pass
+    found = chosen.needed()
+    done = Drilled(
+        set=chosen.name,
+        at=manifest.iso(manifest.now()),
+        rpo=(manifest.now() - found.at).total_seconds(),
+        rto=round(time.monotonic() - begun, 1),
+        tables=len(found.contents.tables),
+        rows=found.contents.rows,
+    )
+    publish(run.store.private / "drill.json", json.dumps(asdict(done)) + "\n")
+    return done
+
+
+@contextmanager
+def restored(run: Run, chosen: Set) -> Iterator[str]:
+    """A set, restored into a throw-away server and proved. The lock is held.
+
+    Yields:
+        the restored database's URL, for a superuser; the server goes with the context.
+
+    Raises:
+        BackupError: the set can't be restored, or what comes out is not what went in.
+    """
     found = chosen.needed()
     image = run.options.image or _image(found.image)
     if not image:
@@ -70,7 +96,6 @@ def drill(run: Run, chosen: Set) -> Drilled:
             where=chosen.name,
             next="db_backup drill --image postgres:17-trixie",
         )
-    begun = time.monotonic()
     with run.log.step("checksums"):
         problems = store.check(chosen)
         if problems:
@@ -94,16 +119,7 @@ def drill(run: Run, chosen: Set) -> Drilled:
         with run.log.step("restore"):
             there.tools.restore(chosen.dump, there.conninfo(name), 1, run.watch)
         restore.prove(there, name, found)
-    done = Drilled(
-        set=chosen.name,
-        at=manifest.iso(manifest.now()),
-        rpo=(manifest.now() - found.at).total_seconds(),
-        rto=round(time.monotonic() - begun, 1),
-        tables=len(found.contents.tables),
-        rows=found.contents.rows,
-    )
-    publish(run.store.private / "drill.json", json.dumps(asdict(done)) + "\n")
-    return done
+        yield url.replace("/postgres?", f"/{name}?")
 
 
 def _image(of: Image) -> str:

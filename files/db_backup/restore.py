@@ -13,9 +13,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from db_backup import digest, manifest, roles, server, store
+from db_backup import digest, manifest, plain, roles, server, store
 from db_backup.errors import BackupError, Exit
 from db_backup.manifest import GLOBALS, Manifest
+from db_backup.plain import Plain
 from db_backup.run import Run
 from db_backup.store import Set
 from db_backup.watch import free
@@ -85,6 +86,89 @@ def restore(run: Run, chosen: Set, *, replace: bool, jobs: int) -> Restored:
             _drop(run, connection, aside)
             raise
     return done
+
+
+def restore_plain(run: Run, path: Path, *, replace: bool) -> Restored:
+    """Restore what ``pg_dump DATABASE > file.sql`` wrote, as the database of the URL. The lock is held by the caller.
+
+    The file has no digests. So it must be whole, load without an error, and every table must have as many rows as the
+    file has lines of it.
+
+    Raises:
+        BackupError: the live database is as it was.
+    """
+    with run.log.step("read"):
+        found = plain.read(path)
+    name = run.database
+    with _administration(run) as connection:
+        if not _exists(connection, name):
+            raise BackupError(
+                "a plain dump does not say how its database was made, and there is none",
+                where=name,
+                next="make it first: CREATE DATABASE, or playbooks/site.yml",
+            )
+        with run.session(name) as there:
+            like, tables = server.describe(there), digest.tables_of(there)
+        if tables and not replace:
+            raise _would_replace(name, tables, str(path))
+        demand_free(run, max(like.bytes, 2 * path.stat().st_size))
+        for left in _named(connection, name, _ASIDE, r"[0-9a-f]{8}"):
+            _drop(run, connection, left)
+        aside = _short(name, _ASIDE + run.id)
+        try:
+            with run.log.step("restore"):
+                server.create(connection, aside, like)
+                run.tools.load(path, run.conninfo(aside), run.watch)
+            done = _counted(run, aside, found, like.owner)
+            server.admit(connection, aside, like)
+            done.kept = _short(name, _KEPT + manifest.stamp(manifest.now()))
+            with run.log.step("publish"):
+                _swap(connection, run, name, done.kept, aside)
+        except BaseException:
+            _drop(run, connection, aside)
+            raise
+    return done
+
+
+def _counted(run: Run, database: str, found: Plain, owner: str) -> Restored:
+    """Give what nobody owns to the app's role, and count what arrived."""
+    wrong = []
+    with run.log.step("prove"), run.session(database) as connection:
+        # a dump made with --no-owner leaves everything to the superuser, and the app outside
+        mine = connection.execute(
+            "SELECT format('ALTER %%s %%s OWNER TO %%I', CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN"
+            " 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass, %s::text)"
+            " FROM pg_class c WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND relowner = ("
+            "SELECT oid FROM pg_roles WHERE rolname = current_user) AND relnamespace IN (SELECT oid FROM"
+            " pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')"
+            " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND (d.deptype = 'e' OR"
+            " relkind = 'S' AND d.deptype IN ('a', 'i'))"
+            " AND d.classid = 'pg_class'::regclass) ORDER BY relkind = 'S'",
+            [owner],
+        ).fetchall()
+        for (statement,) in mine:
+            connection.execute(str(statement).encode())
+        tables = digest.tables_of(connection)
+        if not tables:
+            wrong.append("it made no table")
+        for table, rows in found.rows.items():
+            there = server.value(connection, f"SELECT count(*) FROM ONLY {table}")
+            if there != rows:
+                wrong.append(f"{table}: {rows} rows in the file, {there} in the database")
+        connection.execute("ANALYZE")
+    if wrong:
+        raise BackupError(
+            "what was loaded is not what the file has",
+            where=str(found.path),
+            details=wrong[:12],
+            next="the live database was not touched",
+            code=Exit.DIFFERENT,
+        )
+    if not found.rows:
+        run.log.say("[prove] the file has no COPY (made with --inserts?): rows were not counted")
+    return Restored(
+        str(found.path), run.database, tables=len(tables), rows=sum(found.rows.values())
+    )
 
 
 def prove(run: Run, database: str, found: Manifest) -> None:
@@ -214,9 +298,14 @@ def _administration(run: Run) -> Iterator[psycopg.Connection]:
 
 def demand_room(run: Run, found: Manifest) -> None:
     """Beside the live database there must be room for another one."""
+    demand_free(run, found.database.bytes)
+
+
+def demand_free(run: Run, need: int) -> None:
+    """Room for so many bytes on the server's disk, if that is known."""
     if not run.options.server_disk:
         return
-    need, there = found.database.bytes, free(Path(run.options.server_disk))
+    there = free(Path(run.options.server_disk))
     if there < need + run.options.floor:
         raise BackupError(
             "the server's disk is too small for a second copy of the database",
@@ -246,15 +335,19 @@ def _demand_reason(run: Run, name: str, found: Manifest, replace: bool) -> None:
             next="take a set from when there was something to back up: db_backup list",
         )
     if tables and not replace:
-        some = ", ".join(".".join(table) for table in tables[:5])
-        raise BackupError(
-            f"the database holds {len(tables)} tables: {some}{', …' if len(tables) > 5 else ''}",
-            where=name,
-            details=[
-                "It would be put away whole, and can be brought back with: db_backup restore --undo"
-            ],
-            next=f"db_backup restore {found.name} --replace",
-        )
+        raise _would_replace(name, tables, found.name)
+
+
+def _would_replace(name: str, tables: list[tuple[str, str]], source: str) -> BackupError:
+    some = ", ".join(".".join(table) for table in tables[:5])
+    return BackupError(
+        f"the database holds {len(tables)} tables: {some}{', …' if len(tables) > 5 else ''}",
+        where=name,
+        details=[
+            "It would be put away whole, and can be brought back with: db_backup restore --undo"
+        ],
+        next=f"db_backup restore {source} --replace",
+    )
 
 
 def _swap(connection: psycopg.Connection, run: Run, name: str, away: str, comes: str) -> None:

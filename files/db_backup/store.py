@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from pg_tools.files import publish, sync
@@ -75,6 +75,18 @@ def damaged(found: Set, problems: list[str]) -> BackupError:
         next="take another one: db_backup list",
         code=Exit.DIFFERENT,
     )
+
+
+def moment(text: str) -> datetime | None:
+    """A time in UTC as a person writes it: ``2026-11-23``, meaning its end, or ``2026-11-23 14:30``; else None."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?Z?", text):
+        return None
+    text = text.removesuffix("Z")
+    try:
+        at = datetime.fromisoformat(text if len(text) > 10 else f"{text}T23:59:59")
+    except ValueError:
+        return None
+    return at.replace(tzinfo=timezone.utc)
 
 
 class Store:
@@ -148,8 +160,11 @@ class Store:
         ours = [one for one in found if one is not None and prefix in ("", one.prefix)]
         return sorted(ours, key=lambda one: (one.at, one.name))
 
-    def find(self, name: str, prefix: str = "") -> Set:
+    def find(self, name: str, prefix: str = "", at: datetime | None = None) -> Set:
         """A set by its name, or the newest readable one: ``latest``.
+
+        Args:
+            at: the newest one of this moment or before it.
 
         Raises:
             BackupError: there is none.
@@ -159,11 +174,16 @@ class Store:
             sets = [one for one in sets if one.manifest is not None]
             # one that a wrong clock made must not be the latest for ever
             sets = [one for one in sets if not future(one.at)] or sets
+            sets = [one for one in sets if at is None or one.at <= at]
         else:
             sets = [one for one in sets if one.name == name]
         if not sets:
             raise BackupError(
-                f"there is no set {name}" if name != "latest" else "there is no backup",
+                f"there is no set {name}"
+                if name != "latest"
+                else f"there is no backup of {at:%Y-%m-%d %H:%M:%S} UTC or before"
+                if at
+                else "there is no backup",
                 where=str(self.directory),
                 next="see what is there: db_backup list",
             )

@@ -100,6 +100,18 @@ class Tools:
             script = ["sh", "-c", _RESTORE, "sh", size, *command]
             self.run(script, watch, stdin=file, name="pg_restore")
 
+    def load(self, script: Path, conninfo: str, watch: Watch) -> None:
+        """A plain dump by ``psql`` into an empty database, in one transaction; the first error ends it."""
+        command = [
+            "psql",
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            "--single-transaction",
+        ]
+        with script.open("rb") as file:
+            self.run([*command, "--file=-", conninfo], watch, stdin=file)
+
     def run(
         self,
         command: Sequence[str],

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import os
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 from ..postgres import docker
-from .program import Program
+from .program import FILES, Program, ask
 from .test_restore import forge
 
 
@@ -71,3 +74,25 @@ def test_an_image_that_is_not_there(program: Program) -> None:
     program.backup()
     result = program("drill", image="no-such-image:1")
     assert result.code == 1 and "docker run failed" in result.error
+
+
+def test_a_command_on_a_set(program: Program, tmp_path: Path) -> None:
+    """Neither the live server nor anything that is left has a part in it."""
+    name = program.backup()
+    ask(program.url, "DELETE FROM part")
+    script = (
+        "import os, sys, psycopg\n"
+        "with psycopg.connect(os.environ['DATABASE_URL']) as c:\n"
+        "    c.execute('CREATE TABLE mine (id int)')\n"
+        "    print(c.execute('SELECT count(*) FROM part').fetchone()[0], sys.argv[1:])\n"
+        "sys.exit(3)"
+    )
+    words = ["--dir", str(program.directory), "--database", program.url, "--floor-mb", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "db_backup", "with", name, "--quiet", *words, "--",
+         sys.executable, "-c", script, "--json", "--", "x"],
+        env=os.environ | {"PYTHONPATH": str(FILES)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "700 ['--json', '--', 'x']\n"), done.stderr
+    assert ours(program) == []
+    assert ask(program.url, "SELECT count(*), to_regclass('mine') FROM part") == [(0, None)]
