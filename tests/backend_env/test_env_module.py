@@ -136,6 +136,47 @@ def test_a_killed_run_leaves_nothing_that_stays(run: Run, env: Path) -> None:
     assert env.read_bytes() == AFTER and not beside.exists()
 
 
+KEYS = ["DB_TYPE", "DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        BEFORE,
+        b"DB_TYPE='sqlite' # ours\nDATABASE_URL=sqlite:////data/it's.db\nX=1\n",
+        b"X=${HOME}\nexport DB_TYPE=sqlite\nDATABASE_URL=\n",
+        b"X=1\n",
+        b"",
+    ],
+)
+def test_a_switch_undone_is_the_file_as_it_was(
+    run: Run, env: Path, tmp_path: Path, before: bytes
+) -> None:
+    copy = tmp_path / "copy"
+    env.write_bytes(before)
+    copy.write_bytes(before)
+    assert switch(run, env)["changed"]
+    answer = run(path=str(env), undo=str(copy), keys=KEYS)
+    assert answer["changed"] and "s3cr3t" not in json.dumps(answer)
+    assert env.read_bytes() == before
+    assert not run(path=str(env), undo=str(copy), keys=KEYS)["changed"]
+
+
+def test_undoing_leaves_what_was_changed_since(run: Run, env: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.write_bytes(BEFORE)
+    switch(run, env)
+    env.write_bytes(env.read_bytes().replace(b"other-secret", b"new") + b"MORE=1\r\n")
+    assert run(path=str(env), undo=str(copy), keys=KEYS)["keys"] == KEYS
+    assert env.read_bytes() == BEFORE.replace(b"other-secret", b"new") + b"\r\nMORE=1\r\n"
+
+
+def test_undoing_without_a_copy_is_refused(run: Run, env: Path, tmp_path: Path) -> None:
+    answer = run(path=str(env), undo=str(tmp_path / "none"), keys=KEYS)
+    assert answer["failed"] and "Nothing was changed" in answer["msg"]
+    assert env.read_bytes() == BEFORE
+
+
 def test_a_link_planted_beside_is_not_followed(run: Run, env: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("untouched")

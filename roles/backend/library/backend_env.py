@@ -36,6 +36,16 @@ options:
   restore:
     description: Put this copy back, byte for byte, instead of setting keys.
     type: path
+  undo:
+    description:
+      - Give C(keys) what they have in this copy, in the same words, instead of setting values. A key that it lacks
+        goes, with its line. Every other byte stays as it is now.
+    type: path
+  keys:
+    description: The keys that C(undo) is about.
+    type: list
+    elements: str
+    default: []
   create:
     description: Make the file (0600) when it does not exist.
     type: bool
@@ -220,6 +230,46 @@ def set_values(data: bytes, values: dict[str, str]) -> tuple[bytes, list[str]]:
     return text.encode("utf-8", "surrogateescape"), changed
 
 
+def undone(data: bytes, copy: bytes, keys: list[str]) -> tuple[bytes, list[str]]:
+    """The file with what these keys were in the copy, and the keys that were something else."""
+    text = data.decode("utf-8", "surrogateescape")
+    before = copy.decode("utf-8", "surrogateescape")
+    changed = []
+    for key in keys:
+        was, now = _last(before, key), _last(text, key)
+        as_it_was = before[was.start : was.end] if was else ""
+        if (was is None) == (now is None) and (
+            now is None or text[now.start : now.end] == as_it_was
+        ):
+            continue
+        changed.append(key)
+        if was is not None and now is not None:
+            text = text[: now.start] + as_it_was + text[now.end :]
+        elif was is not None:
+            text = _appended(text, f"{key}={as_it_was}")
+        while was is None and now is not None:
+            begin = text.rfind("\n", 0, now.start) + 1
+            text = text[:begin] + text[_line_end(text, now.end) + 1 :]
+            now = _last(text, key)
+    if changed and text.rstrip("\r\n") == before.rstrip("\r\n"):
+        return copy, changed  # also the missing newline at its end
+    wrong = [
+        key
+        for key in keys
+        if getattr(_last(text, key), "value", "") != getattr(_last(before, key), "value", "")
+    ]
+    if wrong:
+        raise EnvError(
+            f"{', '.join(wrong)}: would not be read back as it was; the file is left alone"
+        )
+    return text.encode("utf-8", "surrogateescape"), changed
+
+
+def _last(text: str, key: str) -> Assignment | None:
+    """The assignment that counts."""
+    return next((item for item in reversed(parse(text)) if item.key == key), None)
+
+
 def _appended(text: str, line: str) -> str:
     newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
     if text.strip("\ufeff") and not text.endswith("\n"):
@@ -289,6 +339,8 @@ def main() -> None:
             "secrets": {"type": "dict", "default": {}, "no_log": True},
             "backup_path": {"type": "path"},
             "restore": {"type": "path"},
+            "undo": {"type": "path"},
+            "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "create": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -308,6 +360,16 @@ def main() -> None:
                 msg=f"There is no copy {params['restore']} to restore {path} from. Nothing was changed."
             )
         keys: list[str] = []
+    elif params["undo"]:
+        copy = read(params["undo"])
+        if copy is None:
+            module.fail_json(
+                msg=f"There is no copy {params['undo']} to undo a switch of {path} with. Nothing was changed."
+            )
+        try:
+            after, keys = undone(before or b"", copy, params["keys"])
+        except EnvError as error:
+            module.fail_json(msg=f"Cannot undo the switch in {path}: {error}. Nothing was changed.")
     else:
         values = {
             key: str(value) for key, value in {**params["values"], **params["secrets"]}.items()

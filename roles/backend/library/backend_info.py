@@ -91,6 +91,15 @@ def state(service: Service, env_file: str, url: str, wait: int) -> dict[str, Any
     }
 
 
+def configured(service: Service) -> dict[str, Any]:
+    """What the files say, for which no engine is needed; nothing when they can't be read either."""
+    try:
+        kind = db_type(service.environment.get("DB_TYPE", ""))
+        return {"configured_db_type": kind, "image": service.image}
+    except Problem:
+        return {}
+
+
 def main() -> None:
     """Entry point."""
     module = AnsibleModule(
@@ -104,8 +113,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    service = Service(module)
     try:
-        found = state(Service(module), params["env_file"], params["url"], params["wait"])
+        found = state(service, params["env_file"], params["url"], params["wait"])
     except Problem as problem:
         if params["required"] or params["wait"]:
             module.fail_json(msg=str(problem))
@@ -115,6 +125,7 @@ def main() -> None:
             "running": False,
             "active": False,
             "healthy": False,
+            **configured(service),
         }
     module.exit_json(changed=False, state=found)
 
