@@ -57,6 +57,8 @@ def start(*words: str, inside: bool = False) -> Iterator[subprocess.Popen[str]]:
     # of Molecule's settings nothing may help: the project's own ansible.cfg has to do
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")}
     command = ["ansible-playbook", playbook if inside else f"playbooks/{playbook}"]
+    with (SCRATCH / "played").open("a", encoding="utf-8") as record:
+        record.write(" ".join(words) + "\n")
     process = subprocess.Popen(
         [*command, "-i", INVENTORY, *options],
         cwd=PLAYBOOKS if inside else ROOT,

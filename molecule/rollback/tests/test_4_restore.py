@@ -1,0 +1,93 @@
+"""restore.yml round an app that lives on the database: stopped, restored, started; and undone."""
+
+from __future__ import annotations
+
+import pytest
+from controller import play
+from sides import SHORT, YES, again, answers, on_postgresql, slow, written
+from testinfra.host import Host
+
+
+@pytest.fixture(scope="module")
+def told(host: Host) -> str:
+    """What the API answered when the newest backup was taken."""
+    host.check_output("db_backup backup --quiet")
+    return answers(host)
+
+
+def test_it_is_refused_before_the_app_is_stopped(host: Host, told: str) -> None:
+    run = play("restore.yml", "-e", "restore_from=latest", *SHORT)
+    assert run.rc == 2 and run.changed == 0 and "backup_replace=true" in run.failure
+    on_postgresql(host, told)
+
+
+def test_the_newest_and_back(host: Host, told: str) -> None:
+    later = written(host)
+    run = play("restore.yml", "-e", "restore_from=latest", "-e", "backup_replace=true", *SHORT)
+    assert run.rc == 0 and "RESTORED" in run.output, run.failure
+    on_postgresql(host, told)
+    assert play("restore.yml", "-e", "restore_undo=true", *SHORT).rc == 0
+    on_postgresql(host, later)
+    host.check_output("db_backup restore --forget")
+
+
+@slow
+def test_a_plain_dump_and_one_that_was_cut_off(host: Host) -> None:
+    told = answers(host)
+    host.check_output("docker exec brainer-postgres pg_dump -U brainer brainer >/root/backup.sql")
+    host.check_output("head -c 9000 /root/backup.sql >/root/cut.sql")
+    later = written(host)
+    run = play("restore.yml", "-e", "restore_from=/root/cut.sql", "-e", "backup_replace=true", *SHORT)  # fmt: skip
+    assert run.rc == 2 and "cut off" in run.failure
+    on_postgresql(host, later)
+    run = play("restore.yml", "-e", "restore_from=/root/backup.sql", "-e", "backup_replace=true", *SHORT)  # fmt: skip
+    assert run.rc == 0, run.failure
+    on_postgresql(host, told)
+    host.check_output("db_backup restore --forget")
+
+
+class TestCode:
+    """A bad image is deployed, and the one before comes back."""
+
+    def test_the_image_that_ran_before(self, host: Host) -> None:
+        told = answers(host)
+        assert play("site.yml", *SHORT).rc == 0, "remembers what runs"
+        good = host.check_output("docker inspect --format '{{ .Image }}' brainer-backend-1")
+        host.check_output(
+            "cd /opt/brainer && printf 'FROM brainer-backend:1.0.0\\nENTRYPOINT [\"false\"]\\n'"
+            " | docker build --quiet --tag brainer-backend:1.0.0 - && docker compose up --detach"
+        )
+        looked = play("rollback.yml", "--tags", "assess")
+        assert "NOT " in looked.output and "code      OPEN" in looked.output
+        run = play("rollback.yml", "-e", "rollback_image=previous", "-e", "rollback_confirm=true")
+        assert run.rc == 0 and "ROLLED BACK (code)" in run.output, run.failure
+        assert host.check_output("docker inspect --format '{{ .Image }}' brainer-backend-1") == good
+        on_postgresql(host, told)
+
+
+class TestSideBySide:
+    """By DB_TYPE alone, while both sides are the same."""
+
+    @slow
+    def test_to_sqlite_and_back(self, host: Host) -> None:
+        told = answers(host)
+        assert play("rollback.yml", *YES).rc == 0
+        back = play("rollback.yml", "-e", "rollback_side=postgres", *YES)
+        assert back.rc == 0 and "CHANGED SIDES" in back.output, back.failure
+        on_postgresql(host, told)
+        assert play("rollback.yml", "-e", "rollback_side=sqlite", *YES).rc == 0
+        _, url = host.file("/opt/brainer/.env").content_string.rsplit("\n", 2)[:2]
+        assert url.startswith("DATABASE_URL=postgresql://"), "DB_TYPE alone"
+        assert answers(host) == told
+        again(host)
+
+    def test_a_side_that_is_behind_is_refused(self, host: Host) -> None:
+        told = written(host)
+        run = play("rollback.yml", "-e", "rollback_side=sqlite", *YES)
+        assert run.rc == 2
+        for word in (
+            "would lose on SQLite",
+            "courses: 0 rows only in SQLite, 1 only in PostgreSQL",
+        ):
+            assert word in run.failure
+        on_postgresql(host, told)

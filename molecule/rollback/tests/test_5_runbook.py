@@ -1,0 +1,99 @@
+"""Each command of docs/runbook.md is run, as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from controller import ROOT, SCRATCH, kill_at, play
+from sides import MIGRATION, SHORT, YES, again, answers, migrated, on_postgresql, on_sqlite, written
+from testinfra.host import Host
+
+TEXT = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+#: Every indented block, in order; the first one is the two names.
+BLOCKS = re.findall(r"(?:^    .+\n)+", TEXT, re.MULTILINE)
+NAMES = BLOCKS[0]
+
+
+def block(word: str) -> str:
+    """The block with this word; each has one that no other has."""
+    (found,) = (text for text in BLOCKS[1:] if word in text)
+    ran.add(found)
+    return found
+
+
+def run(host: Host, text: str) -> str:
+    """A whole block by a person's shell, which stops at the first error."""
+    return host.check_output("bash -euc %s 2>&1", NAMES + text)
+
+
+ran: set[str] = set()
+
+
+def test_look(host: Host) -> None:
+    said = run(host, block("tail -n 20"))
+    for word in ('"database":"postgresql"', "LIVE", "brainer-20", '"event"', "brainer-postgres"):
+        assert word in said
+
+
+def test_back_to_sqlite_by_hand_and_migrated_again(host: Host) -> None:
+    told = written(host)
+    said = run(host, block("migrate_db close --target"))
+    assert '"database":"sqlite"' in said
+    host.check_output("cp -p /root/faults/.env /opt/brainer/.env")  # but for DATABASE_URL
+    host.check_output("cd /opt/brainer && docker compose up --detach --wait")
+    on_sqlite(host, told)
+    again(host)
+
+
+def test_a_server_that_was_stopped(host: Host) -> None:
+    told = answers(host)
+    host.check_output("docker stop brainer-postgres")
+    run(host, block("docker start brainer-postgres"))
+    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    on_postgresql(host, told)
+
+
+def test_a_throw_away_server_with_the_newest_backup(host: Host) -> None:
+    told = answers(host)
+    host.check_output("db_backup backup --quiet")
+    file = "/opt/brainer/data/brainer.db"
+    kept = host.check_output(f"sha256sum <{file}")
+    assert "reversed" in run(host, block("db_backup with latest")).lower()
+    assert host.check_output(f"sha256sum <{file}") != kept
+    on_postgresql(host, told)
+
+
+def test_restore_by_hand(host: Host) -> None:
+    told = answers(host)
+    run(host, block("db_backup restore --forget"))
+    run(host, block("/look?"))
+    host.check_output("docker exec brainer-postgres psql -U postgres -c 'DROP DATABASE look'")
+    host.check_output("docker compose --project-directory /opt/brainer restart backend")
+    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    on_postgresql(host, told)
+
+
+def test_a_migration_that_was_killed_half_way(host: Host) -> None:
+    told = answers(host)
+    assert play("rollback.yml", *YES).rc == 0
+    kill_at("backend : Switch the database", "migrate.yml", *SHORT)
+    assert host.file(f"{MIGRATION}/env.before").exists
+    run(host, block("rm $M/env.before"))
+    host.check_output("rm %s/lock.json", MIGRATION)
+    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    on_sqlite(host, told)
+    migrated(host)
+
+
+def test_nothing_in_it_was_left_out() -> None:
+    left = [text for text in BLOCKS[1:] if text not in ran]
+    played = {tuple(shlex.split(line)) for line in (SCRATCH / "played").read_text().splitlines()}
+    assert left, "the playbooks"
+    for line in "".join(left).splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[0] == "ansible-playbook", f"nobody ran: {line}"
+        playbook, wanted = words[1].removeprefix("playbooks/"), set(words[2:])
+        if not any(done[0] == playbook and wanted <= set(done[1:]) for done in played):
+            pytest.fail(f"nobody ran: {line}")
