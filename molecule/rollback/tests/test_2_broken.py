@@ -32,7 +32,7 @@ def test_a_server_that_was_stopped_and_a_file_that_somebody_changed(host: Host) 
     assert looked.rc == 0 and looked.changed == 0
     for word in (
         "DOWN: the container brainer-postgres is exited",
-        "was changed by somebody",
+        "is not the file that the migration left",
         "lossless  OPEN",
     ):
         assert word in looked.output
