@@ -6,6 +6,7 @@ whether it still runs. A killed run must not be in the way of the next one.
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 from pathlib import Path
@@ -47,7 +48,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 def _ourselves() -> dict[str, Any]:
     process = os.getppid()  # we are a worker; our parent is ansible-playbook
-    return {"controller": platform.node(), "process": process, "born": _born(process)}
+    return {
+        "controller": platform.node(),
+        "user": _user(),
+        "process": process,
+        "born": _born(process),
+    }
+
+
+def _user() -> str:
+    """Whose command it is: the journal says who did what."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's number without a name
+        return str(os.getuid())
 
 
 def _born(process: int) -> str:

@@ -83,6 +83,8 @@ def write(directory: Path, words: dict) -> None:
         "event": words["event"],
         "name": words["name"],
     }
+    if words["event"] == "begin":
+        entry["by"] = f"{words['holder'].get('user', '')}@{words['holder'].get('controller', '')}"
     if words["note"]:
         entry["note"] = words["note"]
     with (directory / "journal.jsonl").open("a", encoding="utf-8") as file:
