@@ -28,6 +28,11 @@ class Run:
     output: str
 
     @property
+    def told(self) -> str:
+        """All that it said, without the line breaks of YAML."""
+        return " ".join(self.output.split())
+
+    @property
     def changed(self) -> int:
         """Changed tasks of all hosts."""
         found = _RECAP.findall(self.output)

@@ -88,8 +88,8 @@ LOSSY = {"backup", "frozen"}
         ({}, {"server": HELD}, "", LOSSY, "nothing need be done"),
         (STOPPED, {"server": HELD, "under_way": BEGUN}, "", ALL, "Run again"),
         (SICK | SQLITE, {"server": HELD, "under_way": BEGUN}, "finish", ALL, "Run again"),
-        (SQLITE, {"server": HELD}, "nothing", LOSSY, "runs on SQLite"),
-        (SICK | SQLITE, {"server": HELD}, "call_off", LOSSY, "starts it"),
+        (SQLITE, {"server": HELD}, "nothing", set(), "runs on SQLite"),
+        (SICK | SQLITE, {"server": HELD}, "call_off", set(), "starts it"),
     ],
 )
 def test_what_is_said(

@@ -58,7 +58,7 @@ class TestCode:
             " | docker build --quiet --tag brainer-backend:1.0.0 - && docker compose up --detach"
         )
         looked = play("rollback.yml", "--tags", "assess")
-        assert "NOT " in looked.output and "code      OPEN" in looked.output
+        assert "NOT " in looked.output and "code OPEN" in looked.told
         run = play("rollback.yml", "-e", "rollback_image=previous", "-e", "rollback_confirm=true")
         assert run.rc == 0 and "ROLLED BACK (code)" in run.output, run.failure
         assert host.check_output("docker inspect --format '{{ .Image }}' brainer-backend-1") == good

@@ -126,7 +126,8 @@ def server(ask: Asker, words: dict[str, Any], engine: bool) -> dict[str, Any]:
         return {**found, "reason": f"the container {words['container']} is {container}{gone}"}
     answer = ask.json(words["migrate_db"], "status", "--target", words["target"])
     if answer["exit_code"] != 0:
-        return {**found, "reason": " ".join(answer.get("error") or ["it does not answer"][:3])}
+        said = (answer.get("error") or ["it does not answer"])[0]
+        return {**found, "reason": said.removeprefix("error: ")}
     state = answer.get("state") or {}
     return {
         **found,
@@ -195,7 +196,9 @@ def decide(app: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
         side = app["db_type"]
     at, kept_, backup = found["server"], found["kept"], found["backup"]
     answers = at["verdict"] != ""
-    every = common(app, found)
+    broken = common(app, found)
+    already = "the app is on SQLite already" if side == "sqlite" and not found["under_way"] else ""
+    every = broken or already
     can_start = at["container"] in ("exited", "created") and at["volume"] == "there"
     lossless = every or (
         ""
@@ -230,7 +233,7 @@ def decide(app: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     half_way = found["switching"] and at["verdict"] in ("loaded", "unknown")
     if found["under_way"]:
         do = "finish" if side == "sqlite" else ""
-    elif half_way or (side == "sqlite" and not app.get("healthy") and not every):
+    elif half_way or (side == "sqlite" and not app.get("healthy") and not broken):
         do = "call_off"
     else:
         do = "nothing" if side == "sqlite" and app.get("healthy") else ""
