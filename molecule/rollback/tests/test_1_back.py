@@ -124,7 +124,7 @@ class TestFrozen:
     def test_then_the_rows_are_kept_in_a_file(self, host: Host) -> None:
         run = play("rollback.yml", "-e", "rollback_data=frozen", *LOSS)
         assert run.rc == 0, run.failure
-        (path,) = re.findall(r"given up: (\S+given-up\.jsonl)", run.output)
+        (path,) = re.findall(r"given up: (\S+given-up\.jsonl)", run.told)
         rows = [json.loads(line) for line in host.file(path).content_string.splitlines()]
         kinds = [(row["table"], row["kind"]) for row in rows]
         assert sorted(kind for table, kind in kinds if table == "exercises") == [
