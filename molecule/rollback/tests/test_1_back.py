@@ -30,9 +30,9 @@ def remembered(host: Host) -> None:
     host.check_output(f"printf %%s %s >{BEFORE}/target", TARGET)
 
 
-def away(output: str) -> float:
+def away(told: str) -> float:
     """Seconds that the app did not answer, as the playbook says."""
-    (seconds,) = re.findall(r"the app was away for ([0-9.]+) s", output)
+    (seconds,) = re.findall(r"the app was away for ([0-9.]+) s", told)
     return float(seconds)
 
 
@@ -83,7 +83,7 @@ def test_every_answer_is_what_it_was_on_postgresql(host: Host) -> None:
     ):
         assert word in run.told
     # 10 s on a quiet machine; this one tests other things meanwhile
-    assert 0 < away(run.output) < 60
+    assert 0 < away(run.told) < 60
     assert host.check_output(f"sha256sum <{MIGRATION}/kept/brainer.db") == first
     (report,) = (SCRATCH / "reports").glob("*/*/rollback.json")
     assert json.loads(report.read_text())["verdict"] == "reversed"
