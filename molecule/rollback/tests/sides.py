@@ -64,7 +64,8 @@ def _healthy(host: Host, database: str, told: str) -> None:
         assert not host.file(f"{MIGRATION}/{left}").exists, left
     assert host.check_output("ls -A /opt/brainer/data") == "brainer.db"
     assert host.check_output("ls -A %s/work", MIGRATION) == ""
-    assert host.run("pgrep -f 'outage.jso[n]'").rc == 1, "nobody asks the app any more"
+    gone = "for i in $(seq 50); do pgrep -f 'outage.jso[n]' || exit 0; sleep 0.2; done; exit 1"
+    assert host.run(gone).rc == 0, "nobody asks the app any more"
 
 
 def on_sqlite(host: Host, told: str, server: bool = True) -> None:
