@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from migrate_db import bulky, collations, functions, inspection, line, source, sql, textual_form
@@ -26,7 +27,7 @@ from migrate_db.target import Target
 REMOVED, ADDED, CHANGED = 0, 1, 2
 _KINDS = {"missing": REMOVED, "extra": ADDED, "different": CHANGED}
 #: Findings of one table that are told, at most.
-_FEW = 100_000
+_FEW = 10_000
 #: KiB of each file that is kept in memory; they are written and read in their order.
 _CACHE = 1024
 #: Characters of a value that are shown.
@@ -383,16 +384,23 @@ def _fill(base: sqlite3.Connection, staged: Staged) -> Iterator[Finding]:
         return
     except sqlite3.IntegrityError:
         base.execute(f"DELETE FROM made.{staged.name}")
+    if staged.row:
+        base.execute(f"CREATE INDEX staged.fn{staged.number} ON f{staged.number} (n)")
+    told = 0
     for kind, statement in zip((CHANGED, ADDED), statements, strict=True):
-        rows = base.execute(f"SELECT n FROM staged.e{staged.number} WHERE kind = {kind}").fetchall()
+        rows = base.execute(f"SELECT n FROM staged.e{staged.number} WHERE kind = {kind}")
         for (number,) in rows:
             try:
-                base.execute(f"{statement} AND e.n = {number}")
+                # in whatever order finds the one row soonest
+                base.execute(f"{statement.replace('CROSS JOIN', 'JOIN')} AND e.n = {number}")
             except sqlite3.IntegrityError as error:
                 yield _finding(
                     base, staged, number, None, "", f"SQLite refuses the row: {error}",
                     "change the row on PostgreSQL, as an administrator; then run again",
                 )  # fmt: skip
+                told += 1
+                if told == _FEW:
+                    return
 
 
 def _cells(staged: Staged) -> dict[str, tuple[int, ColumnPlan]]:
@@ -481,7 +489,7 @@ def _differing(base: sqlite3.Connection, staged: Staged, schema: str) -> Iterato
         f" FROM (SELECT {named}, {', '.join(stored)} FROM made.{staged.name}) v"
         f" CROSS JOIN {link} WHERE e.kind <> {REMOVED} AND ({wrong})"
     )
-    for row in rows.fetchmany(_FEW):
+    for row in islice(rows, _FEW):
         for (_, column), (wanted, got) in zip(judged, _pairs(row[1:]), strict=True):
             if wanted is not None and wanted != got:
                 text = source.text(wanted)
@@ -513,8 +521,8 @@ def _with_other_keys(base: sqlite3.Connection, staged: Staged, schema: str) -> I
         f"SELECT e.n, {', '.join(f'e.k{i}' for i in range(len(columns)))} FROM staged.e{number} e"
         f" WHERE e.kind <> {REMOVED} AND ({', '.join(f'e.k{i}' for i in range(len(columns)))})"
         f" NOT IN (SELECT {names} FROM staged.v{number})"
-    ).fetchmany(_FEW)
-    for row, *texts in rows:
+    )
+    for row, *texts in islice(rows, _FEW):
         column, text = columns[0], source.text(texts[0])
         declared = plan.table.column(column.source)
         reason = textual_form.unfit(column.codec, text, declared.declared if declared else "")
