@@ -38,7 +38,7 @@ def test_a_moment(host: Host) -> None:
     host.check_output("timeout 60 sh -c %s", again)
     insert(host, 2)
     psql(host, "DELETE FROM moments")
-    run = play("restore.yml", *PITR, "-e", f"backup_set='{wanted}'", "-e", "backup_replace=true")
+    run = play("restore.yml", *PITR, "-e", f"restore_from='{wanted}'", "-e", "backup_replace=true")
     assert run.rc == 0, run.failure
     assert psql(host, "SELECT id FROM moments") == "1"
     status = host.run("db_backup status")
