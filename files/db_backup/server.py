@@ -25,7 +25,9 @@ SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; 
 SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64';
 SET search_path = pg_catalog; SET row_security = off; SET default_transaction_read_only = off;
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
-SET client_connection_check_interval = '1s'
+SET client_connection_check_interval = '1s';
+-- roles come with their hashes: pg_stat_statements, where there is one, must not show them
+SET pg_stat_statements.track_utility = off
 """
 
 

@@ -152,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     prepare = made["prepare"]
     prepare.add_argument("--role", default="monitoring", help="its name (default: monitoring)")
     prepare.add_argument("--passfile", type=Path, required=True, metavar="FILE", help="its password")  # fmt: skip
+    prepare.add_argument("--plain", type=Path, metavar="FILE", help="the bare password, too")
     prepare.add_argument("--password-stdin", action="store_true", help="take the password from stdin")  # fmt: skip
     prepare.add_argument("--remove", action="store_true", help="remove what it made, nothing else")
     return parser

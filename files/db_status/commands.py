@@ -93,7 +93,7 @@ def prepare_(options: Options, words: Words, report: Report) -> None:
     """The role that looks, and the extension that counts; or neither."""
     password = sys.stdin.readline().rstrip("\n") if words.password_stdin else ""
     wanted = prepare.Wanted(
-        options.url, words.role, words.passfile, password, options.statements_database
+        options.url, words.role, words.passfile, password, options.statements_database, words.plain
     )
     done = prepare.remove(wanted) if words.remove else prepare.prepare(wanted)
     report.data.update(changes=done.changes, loaded=done.loaded)

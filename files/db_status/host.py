@@ -147,7 +147,7 @@ def _docker(*words: str) -> str:
     except subprocess.TimeoutExpired:
         raise NoEngine(f"docker {words[0]} did not answer in {_SECONDS} s") from None
     # one that went away between the two calls is no reason to say nothing of the others
-    if done.returncode and not done.stdout.strip().startswith("[{"):
+    if done.returncode and not re.match(r"\s*\[\s*\{", done.stdout):
         raise NoEngine(" ".join(done.stderr.split()))
     return done.stdout
 

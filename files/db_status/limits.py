@@ -256,6 +256,11 @@ def _settings(seen: Seen, options: Options) -> Iterator[Crossed]:
             "settings", "warning", "autovacuum is off: dead rows stay, and transaction ids run out",
             "set autovacuum and track_counts to on; SELECT pg_reload_conf()",
         )  # fmt: skip
+    if server["migration"] == "held":
+        yield Crossed(
+            "migration", "warning", "the app may only read this database: a migration holds it, or was cut short",
+            "migrate_db status; ansible-playbook playbooks/migrate.yml completes it, or turns back",
+        )  # fmt: skip
     if server["pending_restart"]:
         yield Crossed(
             "settings", "hint", f"changed, and waiting for a restart: {', '.join(server['pending_restart'])}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -114,6 +115,10 @@ def _server(seen: Seen, open_: Session, options: Options) -> None:
     seen.indexes = asked.all("indexes", queries.INDEXES, {"least": options.unused_index_mb * _MB})
     seen.transactions = asked.all("transactions", queries.TRANSACTIONS)
     seen.locks = asked.all("locks", queries.LOCKS)
+    for row in [*seen.transactions, *seen.locks]:
+        row["query"] = without_secrets(row["query"])
+    for row in seen.locks:
+        row["blocking_query"] = without_secrets(row["blocking_query"])
     newer = open_.major >= 17
     seen.checkpoints = asked.one(
         "checkpoints", queries.CHECKPOINTS_17 if newer else queries.CHECKPOINTS_16
@@ -131,11 +136,24 @@ def _statements(seen: Seen, open_: Session, options: Options) -> None:
         seen.statements = asked.all(
             "statements", queries.STATEMENTS.format(**fill), {"most": MOST_STATEMENTS}
         )
+        for row in seen.statements:
+            row["query"] = without_secrets(row["query"])
         seen.statements_total = asked.one(
             "statements in total", queries.STATEMENTS_TOTAL.format(**fill)
         )
 
     seen.statements_why = at_extension(open_, options, ask)
+
+
+#: A utility statement is kept as it was written, with all its values.
+_SECRET = re.compile(
+    r"(\bpassword\b\s*(?:=\s*)?)(E?'(?:[^'\\]|''|\\.)*('|$)|\$\w*\$.*)", re.I | re.S
+)
+
+
+def without_secrets(query: str | None) -> str | None:
+    """A statement without the passwords that it sets."""
+    return query and _SECRET.sub(r"\1'***'", query)
 
 
 def at_extension(open_: Session, options: Options, ask: Callable[[Session, str], None]) -> str:

@@ -18,6 +18,10 @@ def text(sample: Row, options: Options) -> str:
                 [(f'{{name="{_label(name)}"}}', row["restarts"]) for name, row in sample["containers"].items()]),
         *_gauge("db_status_container_oom_kills", "Processes that the kernel killed in a running container.",
                 [(f'{{name="{_label(name)}"}}', row["oom_kills"]) for name, row in sample["containers"].items()]),
+        *_gauge("db_status_disk_free_bytes", "Free space of a disk.",
+                [(f'{{path="{_label(path)}"}}', free) for path, (free, _) in sample["disks"].items()]),
+        *_gauge("db_status_disk_bytes", "Size of a disk.",
+                [(f'{{path="{_label(path)}"}}', whole) for path, (_, whole) in sample["disks"].items()]),
     ]  # fmt: skip
     if "down" not in sample:
         lines += [
@@ -29,6 +33,9 @@ def text(sample: Row, options: Options) -> str:
                     [("", sample["oldest"])]),
             *_gauge("db_status_xid_age", "Age of the oldest transaction id of all databases.",
                     [("", sample["xid_age"])]),
+            *_gauge("db_status_migration", "What a migration left: nothing, a database held read-only, or an open one.",
+                    [(f'{{state="{state}"}}', float(state == sample["migration"]))
+                     for state in ("none", "held", "open")]),
         ]  # fmt: skip
     return "\n".join(lines) + "\n"
 

@@ -36,6 +36,7 @@ class Wanted:
         passfile: where its password is, in libpq's format; made with one if it isn't there.
         password: the password it shall have; empty: the passfile's, or a new one.
         extension: the database that gets the extension: one that no restore replaces.
+        plain: a file for the bare password, for programs that read no passfile.
     """
 
     url: str
@@ -43,6 +44,7 @@ class Wanted:
     passfile: Path
     password: str = ""
     extension: str = "postgres"
+    plain: Path | None = None
 
 
 @dataclass
@@ -63,11 +65,9 @@ def prepare(wanted: Wanted) -> Done:
     if not wanted.role.strip() or wanted.role == "postgres" or "\n" in wanted.role:
         raise StatusError("the role needs a name of its own", where="--role", next="monitoring")
     password = wanted.password or _kept(wanted.passfile) or secrets.token_urlsafe(24)
-    line = f"*:*:*:{_escaped(wanted.role)}:{_escaped(password)}\n"
-    if _text(wanted.passfile) != line:
-        wanted.passfile.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        publish(wanted.passfile, line)
-        done.changes.append(f"password in {wanted.passfile}")
+    _publish(wanted.passfile, f"*:*:*:{_escaped(wanted.role)}:{_escaped(password)}\n", done)
+    if wanted.plain is not None:
+        _publish(wanted.plain, f"{password}\n", done)
     if not _as_wanted(wanted, password):
         _make(wanted, password, done)
         if not _as_wanted(wanted, password):
@@ -86,7 +86,31 @@ def prepare(wanted: Wanted) -> Done:
             )
             done.changes.append(f"extension pg_stat_statements in {wanted.extension}")
         done.loaded = bool(_one(connection, _LOADED))
+        if done.loaded:
+            _forget_passwords(connection)
     return done
+
+
+def _forget_passwords(connection: psycopg.Connection) -> None:
+    """Somebody who sets a password by hand leaves it, as he wrote it, for every reader of the statements."""
+    found = connection.execute(
+        "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+        " WHERE e.extname = 'pg_stat_statements'"
+    ).fetchone()
+    if found is not None:
+        # a statement without a text can't be told, and is of a role that may not be looked at
+        connection.execute(
+            f"SELECT {found[0]}.pg_stat_statements_reset(userid, dbid, queryid)"
+            f" FROM {found[0]}.pg_stat_statements"
+            " WHERE query ~* '^\\s*(create|alter)\\s+(role|user|group)\\M.*password'".encode()
+        )
+
+
+def _publish(path: Path, text: str, done: Done) -> None:
+    if _text(path) != text:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        publish(path, text)
+        done.changes.append(f"password in {path}")
 
 
 def remove(wanted: Wanted) -> Done:
@@ -120,9 +144,10 @@ def remove(wanted: Wanted) -> Done:
             )
             connection.execute(sql.SQL("DROP ROLE {}").format(role))
             done.changes.append(f"role {wanted.role}")
-    if wanted.passfile.exists():
-        wanted.passfile.unlink()
-        done.changes.append(str(wanted.passfile))
+    for path in (wanted.passfile, wanted.plain):
+        if path is not None and path.exists():
+            path.unlink()
+            done.changes.append(str(path))
     return done
 
 
@@ -204,7 +229,10 @@ def _superuser(url: str, database: str) -> Iterator[psycopg.Connection]:
             ),
             autocommit=True,
         ) as connection:  # fmt: skip
-            connection.execute("SET log_statement = none")
+            # what makes a role must be in no log, and not among the statements that everybody may look at
+            connection.execute(
+                "SET log_statement = none; SET pg_stat_statements.track_utility = off"
+            )
             yield connection
     except psycopg.OperationalError as error:
         raise _cant_connect(url, " ".join(str(error).split())) from None

@@ -21,7 +21,11 @@ SELECT {MARK} current_database()::text AS database, current_setting('server_vers
   pg_size_bytes(current_setting('max_wal_size'))::int8 AS max_wal_size,
   pg_size_bytes(current_setting('work_mem'))::int8 AS work_mem,
   (SELECT coalesce(array_agg(name::text ORDER BY name), '{{}}') FROM pg_settings WHERE pending_restart)
-    AS pending_restart
+    AS pending_restart,
+  CASE WHEN NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'migrate_db') THEN 'none'
+    WHEN EXISTS (SELECT 1 FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+                 WHERE d.datname = current_database() AND 'default_transaction_read_only=on' = ANY (s.setconfig))
+    THEN 'held' ELSE 'open' END AS migration
 """
 
 CONNECTIONS = f"""

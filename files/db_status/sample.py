@@ -52,7 +52,7 @@ def take(options: Options) -> Row:
 
 def _ask(open_: Session, body: Row, options: Options) -> None:
     server = open_.row(queries.SERVER)
-    body["limit"] = server["usable_connections"]
+    body["limit"], body["migration"] = server["usable_connections"], server["migration"]
     found = open_.row(queries.CONNECTIONS)
     body["connections"] = {
         key: found[key] for key in ("used", "active", "idle_in_transaction", "waiting")

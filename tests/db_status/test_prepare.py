@@ -1,5 +1,6 @@
 """The role looks at everything and changes nothing; a second run changes nothing either."""
 
+import json
 import stat
 import subprocess
 import sys
@@ -115,3 +116,27 @@ def test_no_superuser(
         assert result.code == 1 and "superuser" in result.error
     finally:
         admin.execute("DROP OWNED BY nobody; DROP ROLE nobody")
+
+
+def test_no_password_among_the_statements(
+    program: Program, counted_anew: None, superuser: str, passfile: Path
+) -> None:
+    """The server keeps utility statements as they were written, for every member of pg_monitor to read."""
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("CREATE ROLE told LOGIN PASSWORD 'by-hand-1'")
+        connection.execute(
+            "ALTER ROLE told WITH password E'by-hand-2'' \\' ' VALID UNTIL 'infinity'"
+        )
+        try:
+            result = program("report", "--with-page")
+            assert result.code == 0 and "ROLE told" in json.dumps(result.report)
+            assert "by-hand" not in json.dumps(result.report)
+            assert program("prepare", passfile=passfile, database=superuser).code == 0
+            assert "ROLE told" not in json.dumps(program("report").report), (
+                "and now it is forgotten"
+            )
+            queries = [row["query"] for row in program("report").report["statements"]]
+            ours = [query for query in queries if "SCRAM" in query or "monitoring" in query]
+            assert ours == [], "our own were never there"
+        finally:
+            connection.execute("DROP ROLE told")

@@ -244,6 +244,29 @@ def _main(words: list[str]) -> tuple[int, dict[str, list[dict[str, str]]]]:
     return code, json.loads(out.getvalue())
 
 
+def test_a_migration_that_was_cut_short(
+    program: Program, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    """As `migrate_db run --hold` leaves it: the app's role may only read."""
+    assert program("report").report["server"]["migration"] == "none"
+    name = admin.info.dbname
+    admin.execute("CREATE SCHEMA migrate_db; CREATE ROLE app_of_test")
+    try:
+        assert program("report").crossed("migration") == []
+        setting = (
+            f"ALTER ROLE app_of_test IN DATABASE {name} SET default_transaction_read_only = on"
+        )
+        admin.execute(setting.encode())
+        ((level, _, _),) = program("report").crossed("migration")
+        assert level == "warning"
+        metrics = tmp_path / "db_status.prom"
+        assert program("sample", metrics=metrics).code == 0
+        assert 'db_status_migration{state="held"} 1' in metrics.read_text()
+        assert metrics.stat().st_mode & 0o777 == 0o644
+    finally:
+        admin.execute("DROP ROLE app_of_test")
+
+
 def test_a_full_disk(program: Program) -> None:
     result = program("report", disk_floor_mb=10**9)
     assert result.code == 3
