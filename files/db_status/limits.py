@@ -40,14 +40,16 @@ def _down(seen: Seen, options: Options) -> Iterator[Crossed]:
             "docker compose restart of the app frees its pool; then db_status report says who has them",
         )  # fmt: skip
         return
-    name = options.container or "CONTAINER"
+    name = options.container
     state = next((row for row in seen.containers if row["name"] == options.container), None)
     if state is None and options.container and seen.containers:
         next_ = f"there is no container {name}: ansible-playbook playbooks/site.yml"
     elif state is not None and state["state"] != "running":
         next_ = f"docker logs --tail 50 {name}; df -h; docker start {name}"
-    else:
+    elif name:
         next_ = f"docker logs --tail 50 {name}"
+    else:
+        next_ = "see that it runs, and listens there; its log says why not"
     yield Crossed("server", "critical", f"it does not answer: {seen.down}", next_)
 
 
