@@ -93,9 +93,10 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         traceback.print_exc()
         _failed(report, StatusError(f"an unexpected error: {error!r}", next="report it"))
+    quiet = words.command == "sample" and words.quiet and report.verdict == "sampled"
     if words.json:
         print(json.dumps(report.as_dict(), ensure_ascii=False, default=str))
-    elif report.lines or report.error:
+    elif not quiet and (report.lines or report.error):
         to_page = words.command == "page" and str(words.output) == "-"
         print("\n".join([*report.lines, *report.error]), file=sys.stderr if to_page else sys.stdout)
     return int(report.exit_code)
@@ -148,6 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     made["page"].add_argument(
         "--output", type=Path, required=True, metavar="FILE", help="the page; - prints it"
+    )
+    made["sample"].add_argument(
+        "--quiet", action="store_true", help="say nothing when all is well: for a schedule"
     )
     prepare = made["prepare"]
     prepare.add_argument("--role", default="monitoring", help="its name (default: monitoring)")

@@ -145,15 +145,16 @@ def _statements(seen: Seen, open_: Session, options: Options) -> None:
     seen.statements_why = at_extension(open_, options, ask)
 
 
-#: A utility statement is kept as it was written, with all its values.
-_SECRET = re.compile(
-    r"(\bpassword\b\s*(?:=\s*)?)(E?'(?:[^'\\]|''|\\.)*('|$)|\$\w*\$.*)", re.I | re.S
+#: A utility statement is kept as it was written, with all its values: a literal after the word, or a connection string.
+_LITERAL = re.compile(
+    r"(\bpassword\s*=?\s*)(?:E?'(?:[^'\\]|''|\\.)*(?:'|$)|\$\w*\$.*)", re.I | re.S
 )
+_WORD = re.compile(r"(\bpassword\s*=\s*)[^\s'\"$;)][^\s'\";)]*", re.I)
 
 
 def without_secrets(query: str | None) -> str | None:
     """A statement without the passwords that it sets."""
-    return query and _SECRET.sub(r"\1'***'", query)
+    return query and _WORD.sub(r"\1***", _LITERAL.sub(r"\1'***'", query))
 
 
 def at_extension(open_: Session, options: Options, ask: Callable[[Session, str], None]) -> str:

@@ -102,7 +102,7 @@ def _forget_passwords(connection: psycopg.Connection) -> None:
         connection.execute(
             f"SELECT {found[0]}.pg_stat_statements_reset(userid, dbid, queryid)"
             f" FROM {found[0]}.pg_stat_statements"
-            " WHERE query ~* '^\\s*(create|alter)\\s+(role|user|group)\\M.*password'".encode()
+            " WHERE query ~* '^\\s*(create|alter)\\s+(role|user|group|subscription)\\M.*password'".encode()
         )
 
 

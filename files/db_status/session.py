@@ -87,7 +87,8 @@ def words_of(url: str) -> dict[str, Any]:
         raise StatusError(
             "the database is not a PostgreSQL URL" if url else "no database was given",
             where="--database (or DATABASE_URL)",
-            next="write it as postgresql://monitoring@127.0.0.1:5432/DATABASE?passfile=FILE",
+            next="on the VPS run it as root, who may read its settings; elsewhere write it as"
+            " postgresql://monitoring@127.0.0.1:5432/DATABASE?passfile=FILE",
             code=Exit.USAGE,
         )
     return found

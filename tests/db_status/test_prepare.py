@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from db_status.look import without_secrets
 from psycopg.conninfo import make_conninfo
 
 from ..postgres import PostgresContainer, docker
@@ -122,6 +123,9 @@ def test_no_password_among_the_statements(
     program: Program, counted_anew: None, superuser: str, passfile: Path
 ) -> None:
     """The server keeps utility statements as they were written, for every member of pg_monitor to read."""
+    assert without_secrets("CONNECTION 'host=a password=by-hand-3 user=b'") == (
+        "CONNECTION 'host=a password=*** user=b'"
+    )
     with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute("CREATE ROLE told LOGIN PASSWORD 'by-hand-1'")
         connection.execute(

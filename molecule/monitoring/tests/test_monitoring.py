@@ -200,6 +200,8 @@ class TestTrouble:
             assert "DISKS AND MEMORY" in run.output and "BACKUPS" in run.output
             assert "does not answer" in PAGE.read_text(encoding="utf-8")
             assert host.run("systemctl start brainer-monitoring.service").rc == 0
+            journal = host.check_output("journalctl -t db_status --no-pager")
+            assert "the server does not answer" in journal and "sampled in" not in journal
             assert (
                 "db_status_server_up 0"
                 in host.file("/var/lib/node_exporter/db_status.prom").content_string
@@ -258,7 +260,6 @@ class TestSchedule:
             command,
         )
         assert report(host)["samples"] == before + 1
-        assert "sampled in" in host.check_output("journalctl -t db_status --no-pager")
 
     def test_removed(self, host: Host) -> None:
         words = ("site.yml", "--tags", "monitoring", "-e", "monitoring_state=absent")
