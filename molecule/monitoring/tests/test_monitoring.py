@@ -53,6 +53,8 @@ class TestReport:
 
     def test_with_one_all_is_fine(self, host: Host) -> None:
         host.check_output("db_backup nightly")
+        # the timer's first turn may be minutes away
+        host.check_output("systemctl start brainer-monitoring.service")
         psql(
             host,
             "CREATE TABLE IF NOT EXISTS courses AS SELECT g AS id FROM generate_series(1, 500) g",
