@@ -131,11 +131,13 @@ def _dumped(run: Run, chosen: Base, at: datetime, place: Path, name: str) -> Set
                 _wait(run, name, url, at)
             except _TooShort:
                 # it stops at the first commit after the moment; if there is none, the end is that moment
-                if not wal.whole_at(run, at):
+                end = wal.end_after(run, at)
+                if not end:
                     raise
                 remove(name)
                 _start(run, name, chosen.image, mounts, {})
                 _wait(run, name, url, at)
+                _demand_replayed(data, end, at)
         there = replace(
             run,
             store=Store(place / "sets"),
@@ -166,6 +168,24 @@ def _start(run: Run, name: str, image: str, mounts: list[str], target: dict[str,
         *(word for key, value in settings.items() for word in ("-c", f"{key}={value}")),
     ]  # fmt: skip
     execute(command, run.watch, {}, name="docker run")
+
+
+def _demand_replayed(data: Path, end: str, at: datetime) -> None:
+    """Where the server began a timeline of its own is how far it came: no change may be missing before."""
+    newest = max((data / "pg_wal").glob("*.history"))
+    (*_, last) = [line for line in newest.read_text(encoding="utf-8").splitlines() if line.strip()]
+    reached = last.split()[1]
+    if _position(reached) < _position(end):
+        raise BackupError(
+            f"the changes that were received can't be replayed up to {manifest.iso(at)}",
+            where=f"they end at {reached}, and {end} was received",
+            next="take a nightly set instead: db_backup list",
+        )
+
+
+def _position(lsn: str) -> int:
+    high, _, low = lsn.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
 
 
 def _wait(run: Run, name: str, url: str, at: datetime) -> None:

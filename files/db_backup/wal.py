@@ -85,7 +85,11 @@ def _slot(run: Run) -> None:
             connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
         if state in ("lost", None):
             if segments(directory(run)):
-                note(run, gap=manifest.iso(manifest.now()), before_gap=noted(run).get("all", ""))
+                last = noted(run)
+                note(
+                    run, gap=manifest.iso(manifest.now()), before_gap=last.get("all", ""),
+                    before_gap_lsn=last.get("all_lsn", ""),
+                )  # fmt: skip
                 _begin_anew(run)
             connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [slot])
 
@@ -94,6 +98,8 @@ def _begin_anew(run: Run) -> None:
     """What was received before a gap stays for recovery; the receiver would ask for what follows it: gone."""
     archive = directory(run)
     (archive / "before").mkdir(exist_ok=True)
+    # the throw-away server reads it as the one that the archive belongs to
+    own(archive / "before", archive.stat().st_uid)
     for path in archive.iterdir():
         if _SEGMENT.match(path.name):
             path.rename(archive / "before" / path.name)
@@ -110,18 +116,20 @@ def _look(run: Run, tools: Beside) -> None:
             where=str(archive),
             next="a base backup lets old ones go: db_backup base; or a higher backup_wal_max_mb",
         )
+    # before the server is asked: what is committed meanwhile is not said to be here
+    now = manifest.iso(manifest.now())
     with run.session() as connection:
         row = connection.execute(
             """
-            SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), r.write_lsn)::bigint
-            FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid
+            SELECT pg_wal_lsn_diff(w.lsn, r.write_lsn)::bigint, w.lsn::text
+            FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid,
+                 pg_current_wal_lsn() AS w(lsn)
             WHERE s.slot_name = %s AND r.write_lsn IS NOT NULL
             """,
             [run.options.wal_slot],
         ).fetchone()
     if row is not None:
-        now = manifest.iso(manifest.now())
-        everything = {"all": now} if row[0] <= 0 else {}
+        everything = {"all": now, "all_lsn": row[1]} if row[0] <= 0 else {}
         note(run, at=now, lag=int(row[0]), bytes=taken, **everything)
     for path in archive.iterdir():
         if _SEGMENT.fullmatch(path.name):
@@ -176,8 +184,9 @@ def prune(run: Run, first: str) -> int:
 def noted(run: Run) -> dict[str, Any]:
     """What the receiver wrote down.
 
-    ``at`` the last look, ``lag`` bytes behind then, ``all`` the last look at which nothing was missing, ``bytes`` kept;
-    ``gap`` when the slot was last found lost, and ``before_gap`` what ``all`` was then.
+    ``at`` the last look, ``lag`` bytes behind then, ``bytes`` kept; ``all`` the last look at which nothing was missing,
+    and ``all_lsn`` the end of the changes then; ``gap`` when the slot was last found lost, and ``before_gap``,
+    ``before_gap_lsn`` what these were then.
     """
     try:
         found = json.loads((run.store.private / "wal.json").read_text(encoding="utf-8"))
@@ -198,11 +207,12 @@ def gap(run: Run) -> datetime | None:
     return manifest.parse(str(found)) if found else None
 
 
-def whole_at(run: Run, at: datetime) -> bool:
-    """Whether all that happened up to a moment was received, though nothing after it may have been."""
+def end_after(run: Run, at: datetime) -> str:
+    """An end of the changes that all up to a moment lies before; empty if they weren't all received."""
     found, lost = noted(run), gap(run)
-    until = str(found.get("before_gap" if lost and at < lost else "all", ""))
-    return bool(until) and at <= manifest.parse(until)
+    name = "before_gap" if lost and at < lost else "all"
+    until = str(found.get(name, ""))
+    return str(found.get(f"{name}_lsn", "")) if until and at <= manifest.parse(until) else ""
 
 
 def stop(run: Run) -> bool:

@@ -173,6 +173,11 @@ def test_a_lost_slot_is_said_and_a_base_backup_begins_anew(program: PointInTime)
         assert rows(program) == [1, 2], "untouched"
         result = program("restore", "--at", before, "--replace")
         assert result.code == 0 and rows(program) == [1], error(result) + str(program.noted())
+        for path in program.wal.glob("wal/before/*"):
+            path.unlink()
+        result = program("restore", "--at", before, "--replace")
+        assert result.code == 1 and "can't be replayed" in result.error, error(result)
+        assert rows(program) == [1], "untouched"
 
 
 def test_what_is_missing_or_full(program: PointInTime) -> None:
