@@ -11,9 +11,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from pg_tools.report import Report
+
 from db_backup import __version__, options, run, server, status
 from db_backup.alarm import Alarm
-from db_backup.commands import COMMANDS, Report
+from db_backup.commands import COMMANDS
 from db_backup.errors import BackupError, Exit
 from db_backup.log import Log
 from db_backup.options import Options

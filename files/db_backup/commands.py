@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from pg_tools.report import Report
 
 from db_backup import (
     backup,
@@ -29,29 +31,6 @@ from db_backup.retention import Rule
 from db_backup.run import Run
 from db_backup.store import Set
 from db_backup.watch import free
-
-
-@dataclass
-class Report:
-    """What a command has to say; ``lines`` for a person, ``data`` for a machine."""
-
-    command: str
-    verdict: str = "failed"
-    exit_code: int = Exit.REFUSED
-    changed: bool = False
-    lines: list[str] = field(default_factory=list)
-    data: dict[str, Any] = field(default_factory=dict)
-    error: list[str] = field(default_factory=list)
-
-    def done(self, verdict: str, changed: bool = False) -> None:
-        """It went well."""
-        self.verdict, self.changed, self.exit_code = verdict, changed, Exit.DONE
-
-    def as_dict(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
-        found = asdict(self)
-        return {**found.pop("data"), **{key: found[key] for key in found if key != "lines"}}
-
 
 Words = argparse.Namespace
 

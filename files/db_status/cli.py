@@ -12,8 +12,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from pg_tools.report import Report
+
 from db_status import __version__, options, session
-from db_status.commands import COMMANDS, Report
+from db_status.commands import COMMANDS
 from db_status.errors import Exit, StatusError
 from db_status.options import Options
 

@@ -5,40 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pg_tools.files import publish
+from pg_tools.report import Report
 
 from db_status import limits, look, metrics, page, prepare, sample, show
 from db_status.errors import Exit, StatusError
 from db_status.history import History, Sample
 from db_status.options import Options
 from db_status.seen import Seen
-
-
-@dataclass
-class Report:
-    """What a command has to say; ``lines`` for a person, ``data`` for a machine."""
-
-    command: str
-    verdict: str = "failed"
-    exit_code: int = Exit.REFUSED
-    changed: bool = False
-    lines: list[str] = field(default_factory=list)
-    data: dict[str, Any] = field(default_factory=dict)
-    error: list[str] = field(default_factory=list)
-
-    def done(self, verdict: str, changed: bool = False) -> None:
-        """It went well."""
-        self.verdict, self.changed, self.exit_code = verdict, changed, Exit.DONE
-
-    def as_dict(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
-        found = asdict(self)
-        return {**found.pop("data"), **found}
-
 
 Words = argparse.Namespace
 
