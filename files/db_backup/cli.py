@@ -228,6 +228,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help='as it was then: "2026-11-22 14:00", in UTC',
     )
+    restore.add_argument(
+        "--as", dest="into", metavar="NAME", help="beside the live database, as one of this name"
+    )
     restore.add_argument("--undo", action="store_true", help="put the former database back")
     restore.add_argument("--forget", action="store_true", help="drop what restores have put away")
     made["list"].add_argument("--offsite", action="store_true", help="those that are off-site")

@@ -129,6 +129,7 @@ def verify(run: Run, words: Words, report: Report) -> None:
 
 def restore_(run: Run, words: Words, report: Report) -> None:
     """Bring a set back, or undo that."""
+    source, run = run, run.of(words.into) if words.into else run
     with _noted(run, "restore"), ExitStack() as stack:
         if words.undo:
             name, away = restore.undo(run)
@@ -149,15 +150,13 @@ def restore_(run: Run, words: Words, report: Report) -> None:
         chosen: Set | None = None
         if words.at:
             at = recover.moment(words.at)
-            restore.demand_empty(
-                run, words.replace, f'db_backup restore --at "{words.at}" --replace'
-            )
+            restore.demand_empty(run, words.replace, f'{run.restore} --at "{words.at}" --replace')
             chosen = stack.enter_context(recover.recovered(run, at))
             report.data["at"] = manifest.iso(at)
         elif file is not None:
             plain.read(file)
         else:
-            chosen = offsite.fetch(run, words.set) if words.offsite else _chosen(run, words.set)
+            chosen = offsite.fetch(run, words.set) if words.offsite else _chosen(source, words.set)
         if words.replace and not words.without_backup and restore.holds_tables(run):
             report.data["before"] = _before(run)
             report.lines.append(f"what was there is backed up as {report.data['before']}")
@@ -177,8 +176,8 @@ def restore_(run: Run, words: Words, report: Report) -> None:
     if done.kept:
         report.lines += [
             f"the former database is kept as {done.kept}",
-            "  back to it:  db_backup restore --undo",
-            "  drop it:     db_backup restore --forget",
+            f"  back to it:  {run.restore} --undo",
+            f"  drop it:     {run.restore} --forget",
         ]
     report.done("restored", changed=True)
 
@@ -191,7 +190,7 @@ def _before(run: Run) -> str:
             f"what is there can't be backed up before it is replaced: {error.what}",
             where=error.where,
             details=error.details,
-            next="if it can't be mended: db_backup restore --replace --without-backup"
+            next=f"if it can't be mended: {run.restore} --replace --without-backup"
             " (the former database is kept under another name anyway)",
         ) from None
 

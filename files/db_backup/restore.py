@@ -110,7 +110,7 @@ def restore_plain(run: Run, path: Path, *, replace: bool) -> Restored:
         with run.session(name) as there:
             like, tables = server.describe(there), digest.tables_of(there)
         if tables and not replace:
-            raise _would_replace(name, tables, str(path))
+            raise _would_replace(run, name, tables, str(path))
         demand_free(run, max(like.bytes, 2 * path.stat().st_size))
         for left in _named(connection, name, _ASIDE, r"[0-9a-f]{8}"):
             _drop(run, connection, left)
@@ -220,7 +220,7 @@ def demand_empty(run: Run, replace: bool, command: str) -> None:
             "the database holds tables",
             where=run.database,
             details=[
-                "It would be put away whole, and can be brought back with: db_backup restore --undo"
+                f"It would be put away whole, and can be brought back with: {run.restore} --undo"
             ],
             next=command,
         )
@@ -311,7 +311,7 @@ def demand_free(run: Run, need: int) -> None:
             "the server's disk is too small for a second copy of the database",
             where=run.options.server_disk,
             details=[f"{need >> 20} MiB are needed, {there >> 20} MiB are free"],
-            next="free some space, for instance: db_backup restore --forget",
+            next=f"free some space, for instance: {run.restore} --forget",
         )
 
 
@@ -335,18 +335,16 @@ def _demand_reason(run: Run, name: str, found: Manifest, replace: bool) -> None:
             next="take a set from when there was something to back up: db_backup list",
         )
     if tables and not replace:
-        raise _would_replace(name, tables, found.name)
+        raise _would_replace(run, name, tables, found.name)
 
 
-def _would_replace(name: str, tables: list[tuple[str, str]], source: str) -> BackupError:
+def _would_replace(run: Run, name: str, tables: list[tuple[str, str]], source: str) -> BackupError:
     some = ", ".join(".".join(table) for table in tables[:5])
     return BackupError(
         f"the database holds {len(tables)} tables: {some}{', …' if len(tables) > 5 else ''}",
         where=name,
-        details=[
-            "It would be put away whole, and can be brought back with: db_backup restore --undo"
-        ],
-        next=f"db_backup restore {source} --replace",
+        details=[f"It would be put away whole, and can be brought back with: {run.restore} --undo"],
+        next=f"{run.restore} {source} --replace",
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from pg_tools import libpq
@@ -32,6 +32,7 @@ class Run:
     watch: Watch
     history: History
     id: str
+    into: str = ""  #: the database of ``restore --as``
 
     @property
     def database(self) -> str:
@@ -54,6 +55,16 @@ class Run:
         """The server's own programs."""
         words = tools.words(self.options.server_tools, self.options.container)
         return Tools(words, libpq.environment(self.options.url))
+
+    def of(self, database: str) -> Run:
+        """The same run on another database of the server."""
+        url = make_conninfo(self.options.url, dbname=database)
+        return replace(self, options=replace(self.options, url=url), into=database)
+
+    @property
+    def restore(self) -> str:
+        """The command that brings a set to where this one does."""
+        return f"db_backup restore --as {self.into}" if self.into else "db_backup restore"
 
     def conninfo(self, database: str) -> str:
         """For the arguments of a tool; without a secret."""

@@ -253,6 +253,19 @@ def test_what_can_not_be_backed_up_is_not_replaced_by_the_way(program: Program) 
     connection.close()
 
 
+def test_as_another_database_the_live_one_is_not_touched(program: Program, admin_url: str) -> None:
+    name = program.backup()
+    ask(program.url, "UPDATE course SET title = 'later'")
+    live, look = image(program.url), f"{conninfo_to_dict(program.url)['dbname']}__look"
+    done = program("restore", "--as", look)
+    assert done.code == 0 and done.report["database"] == look, done.error
+    there = make_conninfo(program.url, dbname=look)
+    assert ask(there, "SELECT count(*) FROM course WHERE title = 'later'") == [(0,)]
+    refused = program("restore", name, "--as", look)
+    assert refused.code == 1 and f"restore --as {look} {name} --replace" in refused.error
+    assert image(program.url) == live
+
+
 def test_an_empty_set_replaces_nothing(program: Program) -> None:
     ask(program.url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     name = program.backup()

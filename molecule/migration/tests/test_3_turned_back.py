@@ -97,8 +97,6 @@ class TestTargetOfSomebodyElse:
     def test_with_the_option_a_dump_is_kept_first(self, host: Host) -> None:
         assert play("migrate.yml", "-e", "migration_replace=true", *SHORT).rc == 0
         on_postgresql(host)
-        (dump,) = host.check_output(
-            f"find {MIGRATION}/kept -type f ! -name brainer.db"
-        ).splitlines()
+        (dump,) = host.check_output(f"find {MIGRATION}/kept -name '*.dump'").splitlines()
         restored = f"docker exec -i brainer-postgres pg_restore --data-only -t courses -f - <{dump}"
         assert "precious" in host.check_output(restored)

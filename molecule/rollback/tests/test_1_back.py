@@ -14,10 +14,12 @@ from sides import (
     MIGRATION,
     TARGET,
     YES,
+    again,
     answers,
     migrated,
     on_postgresql,
     on_sqlite,
+    slow,
     written,
 )
 from testinfra.host import Host
@@ -135,6 +137,9 @@ class TestFrozen:
         assert len(rows) == 9
         assert host.run(f"cmp {FILE} {MIGRATION}/kept/brainer.db").rc == 0
         on_sqlite(host, answers(host))
+        again(host)
 
+    @slow
     def test_migrated_again_it_is_what_sqlite_has(self, host: Host) -> None:
+        assert play("rollback.yml", "-e", "rollback_data=frozen", *LOSS).rc == 0
         migrated(host)

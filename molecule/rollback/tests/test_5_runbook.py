@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 from controller import ROOT, SCRATCH, kill_at, play
-from sides import MIGRATION, SHORT, YES, again, answers, migrated, on_postgresql, on_sqlite, written
+from sides import MIGRATION, SHORT, YES, again, answers, on_postgresql, on_sqlite, written
 from testinfra.host import Host
 
 TEXT = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def test_a_server_that_was_stopped(host: Host) -> None:
 
 
 def test_a_throw_away_server_with_the_newest_backup(host: Host) -> None:
-    told = answers(host)
+    told = written(host)
     host.check_output("db_backup backup --quiet")
     file = "/opt/brainer/data/brainer.db"
     kept = host.check_output(f"sha256sum <{file}")
@@ -67,8 +67,9 @@ def test_a_throw_away_server_with_the_newest_backup(host: Host) -> None:
 
 def test_restore_by_hand(host: Host) -> None:
     told = answers(host)
+    host.check_output("db_backup drill")  # or status has something to say against it
     run(host, block("db_backup restore --forget"))
-    run(host, block("/look?"))
+    run(host, block("--as look"))
     host.check_output("docker exec brainer-postgres psql -U postgres -c 'DROP DATABASE look'")
     host.check_output("docker compose --project-directory /opt/brainer restart backend")
     host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
@@ -84,7 +85,7 @@ def test_a_migration_that_was_killed_half_way(host: Host) -> None:
     host.check_output("rm %s/lock.json", MIGRATION)
     host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
     on_sqlite(host, told)
-    migrated(host)
+    again(host)
 
 
 def test_nothing_in_it_was_left_out() -> None:
