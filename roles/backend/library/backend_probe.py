@@ -26,6 +26,7 @@ options:
   url: {description: The app's address on this host, to find its port in the container., type: str, required: true}
   port: {description: Port in the container; 0 finds it., type: int, default: 0}
   health_path: {description: Path that answers 200 when the app is well., type: str, default: /health}
+  image: {description: Its image; empty is the service's., type: str, default: ''}
   timeout: {description: Seconds to wait for the probe to be healthy., type: int, default: 60}
 author: [The brainer-db authors]
 """
@@ -70,7 +71,8 @@ def definition(service: Service, environment: dict[str, str]) -> dict[str, Any]:
     probe = {key: value for key, value in service.definition.items() if key not in DROPPED}
     given = {key: value.replace("$", "$$") for key, value in environment.items() if value}
     probe["environment"] = {**(probe.get("environment") or {}), **given}
-    probe |= {"image": service.image, "container_name": container_name(service), "restart": "no"}
+    wanted = service.module.params["image"] or service.image
+    probe |= {"image": wanted, "container_name": container_name(service), "restart": "no"}
     probe["pull_policy"] = (
         "never"  # the image the app runs on, never a newer one or a stranger's of that name
     )
@@ -201,6 +203,7 @@ def main() -> None:
             "url": {"type": "str", "required": True},
             "port": {"type": "int", "default": 0},
             "health_path": {"type": "str", "default": "/health"},
+            "image": {"type": "str", "default": ""},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
