@@ -42,10 +42,11 @@ e2e: images ## what the demo does, asserted
 	@$(TESTS) e2e
 
 .PHONY: test-faults
-test-faults: images ## migrate.yml and rollback.yml killed at every phase, and the long counts of db_backup (`make test` has some of each)
+test-faults: images ## migrate.yml and rollback.yml killed at every phase, doctor.yml with each of its fixes, and the long counts of db_backup (`make test` has some of each)
 	@.venv/bin/pytest --quiet --slow --durations=0 -m slow tests/db_backup
 	@TEST_FAULTS=all testbed/molecule migration
 	@TEST_FAULTS=all testbed/molecule rollback
+	@TEST_FAULTS=all testbed/molecule doctor
 
 .PHONY: corpus
 corpus: images ## migrate databases that nobody here wrote, judged by a second program; fetches packages

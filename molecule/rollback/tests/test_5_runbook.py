@@ -35,6 +35,7 @@ def test_look(host: Host) -> None:
     said = run(host, block("tail -n 20"))
     for word in ('"database":"postgresql"', "LIVE", "brainer-20", '"event"', "brainer-postgres"):
         assert word in said
+    assert play("doctor.yml").changed == 0
 
 
 def test_back_to_sqlite_by_hand_and_migrated_again(host: Host) -> None:

@@ -1,0 +1,7 @@
+"""``python3 -m db_doctor``."""
+
+import sys
+
+from db_doctor.cli import main
+
+sys.exit(main())
