@@ -125,7 +125,8 @@ def _raw(rest: str) -> str:
     if _BAD_PERCENT.search(rest.split("?", 1)[0]):
         return "a % in it begins no percent-encoding (a % itself is %25)"
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in rest and "@" not in authority and not re.fullmatch(r"[^:@]+(:\d+)?", authority):
+    after = rest[len(authority) :]
+    if "@" in (after.split("?", 1)[0] if "@" in authority else after):
         return "a / ? or # stands raw in its password (they are %2F %3F %23)"
     login, _, _ = authority.rpartition("@")
     if "@" in login:

@@ -165,7 +165,7 @@ def app(facts: Facts, options: Options, crossed: Crosseds) -> Findings:
             (f"{differs} was changed in {options.env_file} since the app was started"
              + ("" if app.healthy else f"; it answers {app.health}"),),
             fix="restart_app", by_hand=f"cd {options.project} && docker compose up -d {options.service}",
-            because=("url", "url_encoding", "host", "password", "role", "database"),
+            because=("url", "url_encoding", "host", "app_port", "password", "role", "database"),
         )  # fmt: skip
     if app.healthy:
         return

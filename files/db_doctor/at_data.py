@@ -107,7 +107,7 @@ def behind(facts: Facts) -> list[dict[str, object]]:
     return [
         row for row in facts.data.sequences
         if row["highest"] is not None
-        and (row["last_value"] + 1 if row["is_called"] else row["last_value"]) <= row["highest"]
+        and (row["last_value"] + row["step"] if row["is_called"] else row["last_value"]) <= row["highest"]
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from db_doctor.ask import Said, run
+from db_doctor.ask import Row, Said, run
 from db_doctor.options import Options
 
 #: Reads only, waits for nobody, and ends by itself.
@@ -39,7 +39,8 @@ SELECT json_build_object(
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE {_OURS}),
   'sequences', (SELECT coalesce(json_agg(json_build_object('sequence', format('%I.%I', sn.nspname, s.relname),
-      'table', format('%I.%I', n.nspname, c.relname), 'column', quote_ident(a.attname)) ORDER BY s.relname), '[]')
+      'table', format('%I.%I', n.nspname, c.relname), 'column', quote_ident(a.attname), 'step', q.seqincrement)
+      ORDER BY s.relname), '[]')
     FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
     JOIN pg_namespace sn ON sn.oid = s.relnamespace
     JOIN pg_sequence q ON q.seqrelid = s.oid AND q.seqincrement > 0
@@ -99,11 +100,11 @@ def filled(tables: list[str]) -> str:
     return f"SELECT coalesce(json_agg(name), '[]') FROM ({' UNION ALL '.join(each)}) t"
 
 
-def positions(sequences: list[dict[str, str]]) -> str:
+def positions(sequences: list[Row]) -> str:
     """Where each sequence stands, and the highest number that its column has."""
     each = [
         f"SELECT {_literal(one['sequence'])} AS sequence, {_literal(one['table'])} AS table,"
-        f" {_literal(one['column'])} AS column, s.last_value, s.is_called,"
+        f" {_literal(one['column'])} AS column, {int(one['step'])} AS step, s.last_value, s.is_called,"
         f" (SELECT max({one['column']}) FROM {one['table']}) AS highest FROM {one['sequence']} s"
         for one in sequences
     ]

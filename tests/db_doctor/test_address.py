@@ -35,6 +35,8 @@ def test_nothing_is_wrong(url: str) -> None:
         ("sqlite:////app/data/brainer.db", "url", "an address of sqlite"),
         ("postgresql://brainer:s3@cret@postgres/brainer", "url_encoding", "%40"),
         ("postgresql://brainer:s3/cret@postgres/brainer", "url_encoding", "%2F"),
+        ("postgresql://brainer:s3@x/cret@postgres/brainer", "url_encoding", "%2F"),
+        ("postgresql://brainer:5432/cret@postgres/brainer", "url_encoding", "%2F"),
         ("postgresql://brainer:s3#cret@postgres/brainer", "url_encoding", "%23"),
         ("postgresql://brainer:s3?cret@postgres/brainer", "url_encoding", "%3F"),
         ("postgresql://brainer:100%s3cret@postgres/brainer", "url_encoding", "%25"),
