@@ -13,7 +13,9 @@ def as_user(host: Host, command: str) -> str:
     return host.check_output("runuser --login deploy --command %s", command)
 
 
-@pytest.mark.parametrize("program", ["migrate_db", "api_compare", "db_backup", "db_status", "db_doctor"])
+@pytest.mark.parametrize(
+    "program", ["migrate_db", "api_compare", "db_backup", "db_status", "db_doctor"]
+)
 class TestProgram:
     def test_it_runs_by_name_for_a_user_without_sudo(self, host: Host, program: str) -> None:
         assert "usage" in as_user(host, f"{program} --help").lower()
