@@ -103,6 +103,7 @@ def facts(ask: Asker, words: dict[str, Any]) -> dict[str, Any]:
         "images": read(words["images"]).get("list", []),
         "image": image_id(ask, words["app"].get("image", "")) if engine else "",
         "backup": newest(ask, words["db_backup"]),
+        "finalized": read(f"{directory}/finalized.json"),
         "under_way": under_way(directory, words["source"]),
         "switching": os.path.exists(f"{directory}/env.before"),
         "lock": read(f"{directory}/lock.json"),
@@ -200,14 +201,22 @@ def decide(app: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     already = "the app is on SQLite already" if side == "sqlite" and not found["under_way"] else ""
     every = broken or already
     can_start = at["container"] in ("exited", "created") and at["volume"] == "there"
-    lossless = every or (
-        ""
-        if at["verdict"] == "live"
-        or (at["verdict"] == "loaded" and found["under_way"])
-        or can_start
-        else f"the database says {at['verdict']}: the app does not live there"
-        if answers
-        else f"PostgreSQL does not answer: {at['reason']}"
+    through_backup = found.get("finalized") and (
+        f"finalised at {found['finalized'].get('at', '?')}: only through a backup;"
+        " ansible-playbook playbooks/backup.yml takes one with all there is"
+    )
+    lossless = (
+        every
+        or through_backup
+        or (
+            ""
+            if at["verdict"] == "live"
+            or (at["verdict"] == "loaded" and found["under_way"])
+            or can_start
+            else f"the database says {at['verdict']}: the app does not live there"
+            if answers
+            else f"PostgreSQL does not answer: {at['reason']}"
+        )
     )
     through = every or (
         f"no backup: {backup['reason']}"
@@ -226,7 +235,7 @@ def decide(app: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
             else "to SQLite, with what the newest backup has",
         ),
         way(
-            "frozen", every, f"{PLAY} -e rollback_data=frozen {loss}",
+            "frozen", every or through_backup or "", f"{PLAY} -e rollback_data=frozen {loss}",
             f"to SQLite as it was at the cut-over ({kept_['at'] or 'never'})",
         ),
     ]  # fmt: skip
@@ -306,6 +315,9 @@ def following(
             return [f"nothing: the app runs on SQLite. {back}"]
         return [f"{PLAY} starts it; or look at its logs: docker compose logs"]
     if app.get("healthy"):
+        if found.get("finalized"):
+            way_back = f"ansible-playbook playbooks/backup.yml, then {ways[1]['command']}"
+            return [f"nothing need be done. To go back to SQLite all the same: {way_back}"]
         return [f"nothing need be done. To go back to SQLite all the same: {PLAY}"]
     if at["container"] in ("exited", "created"):
         return [
