@@ -14,6 +14,15 @@ def fix(name: str) -> Run:
     return play("doctor.yml", "-e", f"doctor_fix={name}")
 
 
+def mended(name: str) -> Run:
+    """It was found, something was changed, and then nothing is found any more."""
+    run = fix(name)
+    assert run.rc == 0, run.failure
+    assert run.changed >= 1 and "NOTHING TO MEND" not in run.output
+    assert "nothing found" in run.output
+    return run
+
+
 def test_nothing_found(host: Host) -> None:
     run = play("doctor.yml")
     assert run.rc == 0, run.failure
@@ -30,9 +39,7 @@ def test_the_server_has_another_password_and_the_app_a_wrong_host(host: Host) ->
     assert "host: the host in DATABASE_URL is wrong" in run.failure
     assert "password: the server does not know the password" in run.failure
     assert "app_" not in run.failure
-    run = fix("password")
-    assert run.rc == 0, run.failure
-    assert "nothing found" in run.output
+    mended("password")
     well(host)
 
 
@@ -52,11 +59,17 @@ def test_a_lock_that_nobody_holds_is_given_back(host: Host) -> None:
 
 @slow
 class TestEachFix:
+    def test_a_dry_run_only_looks(self, host: Host) -> None:
+        psql(host, "SELECT setval(pg_get_serial_sequence('exercises', 'id'), 1)")
+        run = play("doctor.yml", "-e", "doctor_fix=sequences", "--check")
+        assert run.rc == 2 and run.changed == 0 and "doctor_fix=sequences" in run.failure
+        mended("sequences")
+
     def test_start_server(self, host: Host) -> None:
         host.check_output("docker stop brainer-postgres")
         run = play("doctor.yml")
         assert run.rc == 2 and "doctor_fix=start_server" in run.failure
-        assert fix("start_server").rc == 0
+        mended("start_server")
 
     def test_start_docker(self, host: Host) -> None:
         host.check_output("systemctl stop docker.socket docker 2>&1")
@@ -67,28 +80,23 @@ class TestEachFix:
 
     def test_start_app(self, host: Host) -> None:
         host.check_output("docker stop brainer-backend-1")
-        assert fix("start_app").rc == 0
+        mended("start_app")
 
     def test_restart_app(self, host: Host) -> None:
         host.check_output(f"sed -i -E 's|^(DATABASE_URL=.*)|\\1?application_name=app|' {ENV}")
-        assert fix("restart_app").rc == 0
+        mended("restart_app")
 
     def test_env_url(self, host: Host) -> None:
         host.check_output(f"sed -i -E 's|@postgres:|@localhost:|' {ENV} && {UP}")
-        assert fix("env_url").rc == 0
-
-    def test_sequences(self, host: Host) -> None:
-        psql(host, "SELECT setval(pg_get_serial_sequence('courses', 'id'), 1)")
-        run = fix("sequences")
-        assert run.rc == 0 and run.changed == 1
+        mended("env_url")
 
     def test_types(self, host: Host) -> None:
         psql(host, "ALTER TABLE courses ALTER content TYPE text")
-        assert fix("types").rc == 0
+        mended("types")
 
     def test_collation(self, host: Host) -> None:
         psql(host, "UPDATE pg_database SET datcollversion = '0.1' WHERE datname = 'brainer'")
-        assert fix("collation").rc == 0
+        mended("collation")
 
     def test_the_container_is_gone_and_its_port_wide_open(self, host: Host) -> None:
         host.check_output("docker rm --force brainer-postgres")
