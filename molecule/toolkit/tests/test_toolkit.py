@@ -14,7 +14,7 @@ def as_user(host: Host, command: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "program", ["migrate_db", "api_compare", "db_backup", "db_status", "db_doctor"]
+    "program", ["migrate_db", "api_compare", "db_backup", "db_status", "db_doctor", "load_test"]
 )
 class TestProgram:
     def test_it_runs_by_name_for_a_user_without_sudo(self, host: Host, program: str) -> None:

@@ -23,6 +23,12 @@ options:
   state: {description: Whether the probe is to be there., type: str, choices: [present, absent], default: present}
   db_type: {description: DB_TYPE for the probe; empty is what the service has., type: str, default: ''}
   database_url: {description: DATABASE_URL for the probe; empty is what the service has., type: str, default: ''}
+  mounts:
+    description: >-
+      Directories of this host by what shall stand in for them, so that the probe works on a copy of the app's files.
+      A directory that the service does not mount is an error, for then the probe would write to the app's own.
+    type: dict
+    default: {}
   url: {description: The app's address on this host, to find its port in the container., type: str, required: true}
   port: {description: Port in the container; 0 finds it., type: int, default: 0}
   health_path: {description: Path that answers 200 when the app is well., type: str, default: /health}
@@ -53,6 +59,7 @@ container:
 """
 
 import json
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,7 +73,9 @@ DROPPED = (
 )  # fmt: skip
 
 
-def definition(service: Service, environment: dict[str, str]) -> dict[str, Any]:
+def definition(
+    service: Service, environment: dict[str, str], mounts: dict[str, str]
+) -> dict[str, Any]:
     """A compose project that holds only the probe; networks and volumes are the operator's, by name."""
     probe = {key: value for key, value in service.definition.items() if key not in DROPPED}
     given = {key: value.replace("$", "$$") for key, value in environment.items() if value}
@@ -76,6 +85,8 @@ def definition(service: Service, environment: dict[str, str]) -> dict[str, Any]:
     probe["pull_policy"] = (
         "never"  # the image the app runs on, never a newer one or a stranger's of that name
     )
+    if mounts:
+        probe["volumes"] = _instead(service, probe.get("volumes") or [], mounts)
     if probe.get("networks"):
         probe["networks"] = dict.fromkeys(probe["networks"])  # no alias, no fixed address
     if resources := (probe.pop("deploy", None) or {}).get("resources"):
@@ -93,6 +104,24 @@ def definition(service: Service, environment: dict[str, str]) -> dict[str, Any]:
         if service.config.get(kind):
             theirs[kind] = service.config[kind]
     return theirs
+
+
+def _instead(
+    service: Service, volumes: list[dict[str, Any]], mounts: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The service's mounts, some of them of other directories of this host."""
+    left = {os.path.realpath(path): other for path, other in mounts.items()}
+    found = []
+    for item in volumes:
+        source = os.path.realpath(item.get("source") or "") if item["type"] == "bind" else ""
+        found.append({**item, "source": left.pop(source)} if source in left else item)
+    if left:
+        raise Problem(
+            f"The service does not mount {', '.join(sorted(left))}, so a copy can't stand in for it.",
+            f"service {service.name} in {service.directory}",
+            "mount the directory of the SQLite file itself, as in ./data:/app/data",
+        )
+    return found
 
 
 def _volumes(probe: dict[str, Any]) -> set[str]:
@@ -152,7 +181,12 @@ def remove(service: Service) -> bool:
 
 
 def start(
-    service: Service, environment: dict[str, str], port: int, path: str, timeout: int
+    service: Service,
+    environment: dict[str, str],
+    mounts: dict[str, str],
+    port: int,
+    path: str,
+    timeout: int,
 ) -> tuple[str, bool]:
     """Start the probe and wait until it answers; its address, and whether it is a new container."""
     project = container_name(service)
@@ -160,7 +194,7 @@ def start(
     code, _, err = service.docker(
         "docker", "compose", "--project-directory", service.directory, "--project-name", project, "--file", "-",
         "up", "--detach", "--no-build", "--quiet-pull", "probe",
-        data=json.dumps(definition(service, environment)),
+        data=json.dumps(definition(service, environment, mounts)),
     )  # fmt: skip
     try:
         if code:
@@ -200,6 +234,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "db_type": {"type": "str", "default": ""},
             "database_url": {"type": "str", "default": "", "no_log": True},
+            "mounts": {"type": "dict", "default": {}},
             "url": {"type": "str", "required": True},
             "port": {"type": "int", "default": 0},
             "health_path": {"type": "str", "default": "/health"},
@@ -219,7 +254,9 @@ def main() -> None:
         port = target_port(service, params["url"], params["port"])
         if module.check_mode:
             module.exit_json(changed=not existing(service), container=name, url="")
-        url, changed = start(service, environment, port, params["health_path"], params["timeout"])
+        url, changed = start(
+            service, environment, params["mounts"], port, params["health_path"], params["timeout"]
+        )
     except Problem as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(changed=changed, container=name, url=url)

@@ -1,0 +1,7 @@
+"""``python3 -m load_test``."""
+
+import sys
+
+from load_test.cli import main
+
+sys.exit(main())
