@@ -308,6 +308,22 @@ class TestBenchmark:
         assert not host.file(f"{MIGRATION}/lock.json").exists
 
 
+def test_the_app_waits_out_a_restart_of_the_server(host: Host) -> None:
+    """A setting that needs one: the app's container stays, and it answers with all it had."""
+    began = "docker inspect --format '{{ .State.StartedAt }}' brainer-backend-1 brainer-postgres"
+    app, server = host.check_output(began).split()
+    status, courses = ask(host, "GET", "/api/courses?skip=0&limit=500")
+    assert status == 200
+    setting = '{"postgres_settings": {"wal_buffers": "4MB"}}'
+    run = play("site.yml", "--tags", "tuning", "-e", setting)
+    assert run.rc == 0, run.failure
+    show = "docker exec brainer-postgres psql -U postgres -Atc 'SHOW wal_buffers'"
+    assert host.check_output(show) == "4MB"
+    assert ask(host, "GET", "/api/courses?skip=0&limit=500") == (200, courses)
+    assert host.check_output(began).split()[0] == app
+    assert host.check_output(began).split()[1] != server, "it was restarted"
+
+
 def test_nothing_of_the_migration_runs_on(host: Host) -> None:
     names = host.check_output("docker ps --all --format '{{ .Names }}'").split()
     assert sorted(names) == ["brainer-backend-1", "brainer-postgres"]
