@@ -25,7 +25,7 @@ border-radius:.3rem}svg text{fill:var(--soft);font:12px system-ui,sans-serif}svg
 vector-effect:non-scaling-stroke}svg .c0{stroke:var(--s0);stroke-width:2.5}svg .c1{stroke:var(--s1);stroke-width:2.5}
 """
 #: Of the drawing, in its own units.
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 640, 240, 56, 28
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM = 640, 240, 72, 28, 28
 
 
 def render(loads: list[list[Side]], where: str, at: str) -> str:
@@ -62,14 +62,14 @@ def _curves(load: list[Side]) -> str:
     """Latency by percentile: each percentile has the same width, so that the slow few can be seen."""
     percents = sorted(set.intersection(*(set(side.latency) for side in load)), key=int)
     most = max(side.latency["100"] for side in load) or 1.0
-    step = (_WIDTH - _LEFT - 12) / max(len(percents) - 1, 1)
+    step = (_WIDTH - _LEFT - _RIGHT) / max(len(percents) - 1, 1)
     high = _HEIGHT - _BOTTOM - 12
 
     def at(number: int, value: float) -> str:
         return f"{_LEFT + number * step:.1f} {12 + high * (1 - value / most):.1f}"
 
     lines = "".join(
-        f"<path d='M{at(0, most * part)}H{_WIDTH - 12}'/>"
+        f"<path d='M{at(0, most * part)}H{_WIDTH - _RIGHT}'/>"
         f"<text x={_LEFT - 6} y={16 + high * (1 - part):.0f} text-anchor=end>{most * part:,.0f} ms</text>"
         for part in (0, 0.5, 1)
     ) + "".join(

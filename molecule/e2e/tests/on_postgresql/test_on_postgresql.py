@@ -272,32 +272,33 @@ class TestBackup:
         assert "0 2 * * * root " in host.file("/etc/cron.d/brainer-backup").content_string
 
 
+@pytest.fixture(scope="module")
+def benchmark() -> Run:
+    small = {"rounds": 1, "requests": 200, "seconds": 3, "concurrency": 4}
+    words = [f"--extra-vars=benchmark_{name}={value}" for name, value in small.items()]
+    return play("benchmark.yml", "-e", "benchmark_confirm=true", *words)
+
+
 class TestBenchmark:
     """The same load on copies of both sides; the app is not asked."""
-
-    @pytest.fixture(scope="class")
-    def run(self) -> Run:
-        small = {"rounds": 1, "requests": 200, "seconds": 3, "concurrency": 4}
-        words = [f"--extra-vars=benchmark_{name}={value}" for name, value in small.items()]
-        return play("benchmark.yml", "-e", "benchmark_confirm=true", *words)
 
     def test_it_is_refused_unless_it_is_wanted(self) -> None:
         refused = play("benchmark.yml")
         assert refused.rc == 2 and refused.changed == 0
         assert "benchmark_confirm=true" in refused.failure
 
-    def test_both_sides_answered_both_loads(self, run: Run) -> None:
-        assert run.rc == 0, run.failure
-        assert "requests of SQLite: GET /api/courses, 4 at a time" in run.told
-        assert "requests of SQLite: 80 % reads, 20 % writes" in run.told
-        (page,) = re.findall(r"page: (\S+benchmark)\.html", run.told)
+    def test_both_sides_answered_both_loads(self, benchmark: Run) -> None:
+        assert benchmark.rc == 0, benchmark.failure
+        assert "requests of SQLite: GET /api/courses, 4 at a time" in benchmark.told
+        assert "requests of SQLite: 80 % reads, 20 % writes" in benchmark.told
+        (page,) = re.findall(r"page: (\S+benchmark)\.html", benchmark.told)
         loads = json.loads(Path(f"{page}.json").read_text())["loads"]
         for load, least in zip(loads, (200, 20), strict=True):
             assert [side["name"] for side in load] == ["SQLite", "PostgreSQL"]
             assert all(side["requests"] >= least and side["per_second"] > 0 for side in load)
             assert load[1]["failed"] == 0, "PostgreSQL has more than one writer"
 
-    def test_the_app_and_its_data_are_as_before(self, host: Host, run: Run) -> None:
+    def test_the_app_and_its_data_are_as_before(self, host: Host, benchmark: Run) -> None:
         status, rows = ask(host, "GET", "/api/exercises?skip=0&limit=100")
         assert status == 200 and not any(row["question"] == "under load" for row in rows)
         names = host.check_output("docker ps --all --format '{{ .Names }}'").split()
