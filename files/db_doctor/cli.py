@@ -39,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     words = _parser().parse_args(arguments)
     report = Report(words.command)
     try:
+        # what only root may see would look like an engine that is down
+        if os.geteuid() != 0:
+            raise DoctorError("only root sees everything", next="sudo db_doctor")
         chosen = options.from_file(words.config) if words.config else options.Options()
         if words.command == "mend":
             _mend(chosen, words.what, report)

@@ -269,6 +269,11 @@ class TestHost:
         found = look(host, project="/nowhere", migration="/nowhere", secrets="/nowhere/x")
         assert found == {}
 
+    def test_somebody_who_may_not_see_it(self, host: Host) -> None:
+        """To him the engine would look as if it were down."""
+        said = host.run("runuser --login deploy --command db_doctor")
+        assert said.rc == 1 and "sudo db_doctor" in said.stdout
+
     def test_a_setting_that_there_is_not(self, host: Host) -> None:
         said = host.run("echo '{\"prot\": 1}' | db_doctor look --config /dev/stdin")
         assert said.rc == 2 and "unknown settings: prot" in said.stdout
