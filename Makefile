@@ -46,6 +46,7 @@ test-faults: images ## migrate.yml and rollback.yml killed at every phase, docto
 	@.venv/bin/pytest --quiet --slow --durations=0 -m slow tests/db_backup
 	@TEST_FAULTS=all testbed/molecule migration
 	@TEST_FAULTS=all testbed/molecule rollback
+	@TEST_FAULTS=all testbed/molecule deploy
 	@TEST_FAULTS=all testbed/molecule doctor
 
 .PHONY: corpus

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from controller import ROOT, play
+from often import slow
 from testinfra.host import Host
 
 REGISTRY = ("-e", "deploy_registry=127.0.0.1:5000/team")
@@ -142,6 +143,7 @@ class TestServer:
         assert run.rc == 2 and run.changed == 0
         assert "would start on sqlite" in run.failure and "site.yml" in run.failure
 
+    @slow
     def test_a_version_that_is_no_tag(self, sources: Path) -> None:
         run = play("deploy.yml", "-e", f"deploy_source={sources}", "-e", "deploy_version=1.0:x")
         assert run.rc == 2 and run.changed == 0 and "is no version" in run.failure
@@ -159,7 +161,11 @@ class TestRegistry:
             "curl -sS -u ci:sesame 127.0.0.1:5000/v2/team/brainer-backend/tags/list"
         )
         assert json.loads(told)["tags"] == ["1.5.0"]
-        again = play(*words, *REGISTRY, *LOGIN)
+        left(host)
+
+    @slow
+    def test_pushed_again_nothing_changes(self, host: Host, sources: Path) -> None:
+        again = play(*version(sources, "1.5.0"), *REGISTRY, *LOGIN)
         assert again.rc == 0 and again.changed == 0 and "ALREADY DEPLOYED" in again.told
         left(host)
 

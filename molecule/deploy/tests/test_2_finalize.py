@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
-from controller import kill_at, play
+from controller import ROOT, kill_at, play
+from often import slow
 from testinfra.host import Host
 
 MIGRATION = "/opt/brainer-db/migration"
@@ -51,10 +53,11 @@ def test_all_that_speaks_against_it_at_once(host: Host) -> None:
         assert word in run.failure
     assert "1 rows added, 0 changed, 0 removed" in run.told
     assert host.check_output(TREE) == before
-
-
-def test_a_file_that_somebody_wrote_to_is_not_put_away(host: Host) -> None:
     host.check_output("db_backup drill --quiet")
+
+
+@slow
+def test_a_file_that_somebody_wrote_to_is_not_put_away(host: Host) -> None:
     host.check_output(f"cp -a {FILE} /root/file && chmod u+w {FILE}")
     host.check_output(
         "python3 -c %s",
@@ -65,6 +68,7 @@ def test_a_file_that_somebody_wrote_to_is_not_put_away(host: Host) -> None:
     host.check_output(f"cp -a /root/file {FILE}")
 
 
+@slow
 def test_nobody_is_asked_so_nothing_happens(host: Host) -> None:
     before = host.check_output(TREE)
     run = play("finalize.yml", *NOW)
@@ -115,6 +119,20 @@ def test_the_other_playbooks_know_it(host: Host) -> None:
     assert verified.rc == 0 and "since then 1 added" in verified.told
     assert play("status.yml", "--tags", "check").rc == 0
     assert not host.file(FILE).exists and answers(host) == told
+
+
+@slow
+def test_undone_as_the_readme_says_and_ended_again(host: Host) -> None:
+    readme = (ROOT / "roles/finalize/README.md").read_text(encoding="utf-8")
+    (undo,) = re.findall(r"^    cd .+\n(?:    .+\n)+", readme, re.MULTILINE)
+    host.check_output("bash -euc %s", undo)
+    sha256 = host.check_output(f"sha256sum <{FILE}").split()[0]
+    assert sha256 == json.loads(host.file(f"{MIGRATION}/kept/record.json").content_string)["sha256"]
+    looked = play("rollback.yml", "--tags", "assess")
+    assert looked.rc == 0 and "lossless OPEN" in looked.told and "frozen OPEN" in looked.told
+    run = play("finalize.yml", *YES)
+    assert run.rc == 0, run.failure
+    assert not host.file(FILE).exists
 
 
 def test_back_to_sqlite_through_a_backup(host: Host) -> None:

@@ -52,7 +52,10 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except OSError as error:
         where = error.filename or words["archive"]
-        module.fail_json(msg=f"{where}: {error.strerror}. {words['path']} was not removed.")
+        module.fail_json(
+            msg=f"{where}: {error.strerror}. {words['path']} was not removed.\n"
+            f"Next: df -h {os.path.dirname(words['archive'])}; mend that, and run this again"
+        )
     module.exit_json(**answer)
 
 
