@@ -75,7 +75,7 @@ LOSSY = {"backup", "frozen"}
         (SICK, {"server": DOWN | {"container": "exited"}}, "", ALL, "docker start"),
         (SICK, {"server": GONE}, "", LOSSY, "rollback_data=backup"),
         (SICK, {"server": GONE, "backup": {"set": ""}}, "", {"frozen"}, "rollback_data=frozen"),
-        ({}, {"server": PASSWORD}, "", LOSSY, "nothing need be done"),
+        ({}, {"server": PASSWORD}, "", LOSSY, "site.yml"),
         (SICK, {"server": PASSWORD}, "", LOSSY, "site.yml"),
         ({}, {"backup": {"at": "2026-11-23T01:00:00Z"}}, "", {"lossless", "frozen"}, "nothing"),
         ({"defined": False}, {"engine": False}, "", set(), "systemctl start docker"),

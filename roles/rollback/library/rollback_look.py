@@ -314,6 +314,9 @@ def following(
         if app.get("healthy"):
             return [f"nothing: the app runs on SQLite. {back}"]
         return [f"{PLAY} starts it; or look at its logs: docker compose logs"]
+    # healthy or not: the app's next connection is refused, too
+    if "password" in at["reason"]:
+        return ["ansible-playbook playbooks/site.yml sets the password on both sides again"]
     if app.get("healthy"):
         if found.get("finalized"):
             way_back = f"ansible-playbook playbooks/backup.yml, then {ways[1]['command']}"
@@ -324,8 +327,6 @@ def following(
             "docker start the server's container: the app finds it again by itself",
             f"if it does not stay up: {PLAY} -e rollback_data=backup",
         ]
-    if "password" in at["reason"]:
-        return ["ansible-playbook playbooks/site.yml sets the password on both sides again"]
     for one in ways:
         if is_open[one["way"]]:
             return [f"docker compose logs of the app; if it can't be mended: {one['command']}"]
