@@ -40,7 +40,7 @@ def away(told: str) -> float:
 
 def test_the_assessment_says_all_and_changes_nothing(host: Host) -> None:
     told = written(host)
-    tree = f"find {MIGRATION} /opt/brainer -printf '%%p %%m %%T@ %%s\\n' | sort"
+    tree = f"find {MIGRATION} /opt/brainer -printf '%p %m %T@ %s\\n' | sort"
     before = host.check_output(tree)
     run = play("rollback.yml", "--tags", "assess")
     assert run.rc == 0 and run.changed == 0
