@@ -100,7 +100,8 @@ def test_a_disk_that_is_full(host: Host) -> None:
     host.check_output(
         "cd /opt/brainer && docker compose stop && mv data data.real && mkdir data"
         # room for the file and a half; a rollback makes another one beside it
-        " && mount -t tmpfs -o size=$(($(stat --format %s data.real/brainer.db) * 3 / 2)) tmpfs data && cp -a data.real/. data/"
+        " && mount -t tmpfs -o size=$(($(stat --format %s data.real/brainer.db) * 3 / 2)) tmpfs data"
+        " && cp -a data.real/. data/"
         " && chown --reference data.real data && docker compose up --detach --wait"
     )
     try:
