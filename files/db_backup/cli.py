@@ -165,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         ("nightly", "back up, prune, and send off-site: what a schedule runs"),
         ("list", "list the sets"),
         ("verify", "read every byte of a set and compare it with its SHA-256"),
+        ("compare", "compare the live database with a set: every table by its digest"),
         ("restore", "restore beside the live database, compare, then swap"),
         ("drill", "restore into a throw-away server and compare"),
         ("with", "restore into a throw-away server and run a command on it: with NAME -- COMMAND"),
@@ -199,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
             "--alarm", action="store_true", help="tell the monitor of the settings how it went"
         )
         made[name] = command
-    for name in ("verify", "restore", "drill", "with"):
+    for name in ("verify", "compare", "restore", "drill", "with"):
         made[name].add_argument(
             "set", nargs="?", default="latest", help="its name (default: latest)"
         )
@@ -207,6 +208,7 @@ def _parser() -> argparse.ArgumentParser:
         "SET may also be a time in UTC, for the newest set of then (2026-11-23, '2026-11-23 14:30'),"
         " or a plain dump: /path/file.sql."
     )
+    made["compare"].epilog = "SET may also be a manifest alone: /path/file.json."
     made["verify"].epilog = "`all` instead of a name checks every set."
     made[
         "with"
@@ -256,7 +258,7 @@ def _options(words: argparse.Namespace) -> Options:
     found |= {name: value for name, value in given.items() if value is not None}
     url = words.database or found.get("url") or os.environ.get("DATABASE_URL", "")
     chosen = Options(**{**found, "url": url})
-    if words.command in ("backup", "nightly", "restore", "base", "receive") or (
+    if words.command in ("backup", "nightly", "compare", "restore", "base", "receive") or (
         words.command == "drill" and words.set == "latest" and url
     ):
         server.words_of(url)

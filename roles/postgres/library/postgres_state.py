@@ -19,7 +19,9 @@ description:
   - Needs nothing but Python on the host. A host without an engine is an answer, not an error.
 options:
   container: {type: str, required: true, description: Name of the server's container.}
-  volume: {type: str, required: true, description: Name of the data volume.}
+  volume: {type: str, required: true, description: Name of the data volume, as long as no upgrade has made another.}
+  directory: {type: path, default: "", description: "Where an upgrade says which volume counts, and whether one runs."}
+  place: {type: dict, default: {}, description: "The volume and the settings to look at instead of those in use."}
   network: {type: str, required: true, description: Name of the network.}
   address: {type: str, required: true, description: Address the port is published on.}
   port: {type: int, required: true, description: Port published on the host.}
@@ -33,6 +35,8 @@ missing_libraries: {type: list, elements: str, returned: always, description: Mo
 network: {type: bool, returned: always, description: Whether the network is there.}
 container: {type: dict, returned: always, description: "Empty, or running, health, restarts, image, data (volumes)"}
 volume: {type: dict, returned: always, description: "Empty, or mountpoint and clusters (path, major, unfinished)"}
+place: {type: dict, returned: always, description: "volume and settings (a directory), image (after an upgrade)"}
+upgrading: {type: bool, returned: always, description: Whether an upgrade was begun and is not finished.}
 port_taken_by: {type: str, returned: always, description: Empty, or the process or container that has the port.}
 """
 
@@ -140,6 +144,21 @@ def clusters(mountpoint: str) -> list[dict[str, str]]:
     return found
 
 
+def place(directory: str, volume: str) -> dict[str, str]:
+    """Where the data is now: in the volume of that name, or in the one that an upgrade of it made."""
+    try:
+        found = json.loads(read(os.path.join(directory, "volume.json")))
+    except ValueError:
+        found = {}
+    if found.get("of") != volume:
+        found = {}
+    return {
+        "volume": found.get("volume", volume),
+        "settings": found.get("settings", "etc"),
+        "image": found.get("image", ""),
+    }
+
+
 def volume(found: dict[str, Any]) -> dict[str, Any]:
     return (
         {"mountpoint": found["Mountpoint"], "clusters": clusters(found["Mountpoint"])}
@@ -197,6 +216,8 @@ def main() -> None:
         argument_spec={
             "container": {"type": "str", "required": True},
             "volume": {"type": "str", "required": True},
+            "directory": {"type": "path", "default": ""},
+            "place": {"type": "dict", "default": {}},
             "network": {"type": "str", "required": True},
             "address": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
@@ -207,6 +228,7 @@ def main() -> None:
     )
     wanted = module.params
     docker = Docker(module)
+    where = {"image": "", **(wanted["place"] or place(wanted["directory"], wanted["volume"]))}
     module.exit_json(
         changed=False,
         engine=engine(docker),
@@ -215,7 +237,9 @@ def main() -> None:
         ],
         network=bool(docker.inspect("network", wanted["network"])),
         container=settled(docker, wanted["container"], wanted["wait"]),
-        volume=volume(docker.inspect("volume", wanted["volume"])),
+        volume=volume(docker.inspect("volume", where["volume"])),
+        place=where,
+        upgrading=os.path.exists(os.path.join(wanted["directory"], "upgrade.json")),
         port_taken_by=port_taken_by(docker, wanted["container"], wanted["address"], wanted["port"]),
     )
 

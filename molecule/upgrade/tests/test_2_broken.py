@@ -1,0 +1,122 @@
+"""Something is broken, or killed, on purpose: one healthy side, never two that can be written to."""
+
+from __future__ import annotations
+
+import pytest
+from controller import kill_at, play
+from servers import NEW, UNDONE, answers, on_new, on_old, one_reached, psql, slow, upgrade, written
+from testinfra.host import Host
+
+#: In the order of the run; the first of each name.
+POINTS = [
+    ("upgrade : Dump and prove", slow),
+    ("upgrade : Restore and prove", slow),
+    ("upgrade : Note how far it is", slow),
+    ("backend : Stop the app", slow),
+    ("upgrade : A directory for what was compared", slow),
+    ("postgres : The app's role$", slow),
+    ("postgres : Log in as the app does", slow),
+    ("upgrade : Remember that", slow),
+    ("monitoring : .*", slow),
+]
+
+
+@pytest.mark.parametrize("task", [pytest.param(task, marks=marks) for task, marks in POINTS])
+def test_killed_and_run_again(host: Host, task: str) -> None:
+    told = written(host)
+    kill_at(task, "upgrade.yml", *NEW)
+    one_reached(host)
+    run = upgrade(*NEW)
+    assert run.rc == 0, run.failure
+    on_new(host, told)
+    undone = upgrade(*UNDONE)
+    assert undone.rc == 0 and "nothing was written since" in undone.told, undone.failure
+    on_old(host, told)
+
+
+@slow
+def test_killed_while_it_goes_back(host: Host) -> None:
+    told = written(host)
+    assert upgrade(*NEW).rc == 0
+    kill_at("postgres : Do it", "upgrade.yml", *UNDONE)
+    kill_at("upgrade : The former server in its place|postgres : Keep the answer", "upgrade.yml", *UNDONE)  # fmt: skip
+    one_reached(host)
+    run = upgrade(*UNDONE)
+    assert run.rc == 0, run.failure
+    on_old(host, told)
+
+
+@slow
+def test_a_rehearsal_leaves_nothing(host: Host) -> None:
+    told = answers(host)
+    run = upgrade(*NEW, "-e", "upgrade_rehearse=true")
+    assert run.rc == 0 and "REHEARSED: PostgreSQL 17 takes all of it" in run.told, run.failure
+    on_old(host, told)
+
+
+def broken(host: Host, script: str) -> tuple[str, ...]:
+    """An image of 17 whose entrypoint begins with a script."""
+    host.check_output(
+        "mkdir -p /root/broken && cd /root/broken && printf '%%s\\n' '#!/bin/bash' %s"
+        " 'exec docker-entrypoint.sh \"$@\"' >entry && chmod 755 entry"
+        " && printf 'FROM postgres:17-trixie\\nCOPY entry /entry\\nENTRYPOINT [\"/entry\"]\\n' >Dockerfile"
+        " && docker pull --quiet postgres:17-trixie && docker build --quiet --tag postgres:17-broken .",
+        script,
+    )
+    return ("-e", "postgres_image=postgres:17-broken", "-e", "postgres_healthy_timeout=20")
+
+
+@slow
+def test_an_image_that_does_not_start_in_the_end(host: Host) -> None:
+    """It does where nobody else reaches it: so only the very last start fails."""
+    told = written(host)
+    run = upgrade(*broken(host, "[ ! -e /sys/class/net/eth0 ] || exit 1"))
+    assert run.rc == 2 and "PostgreSQL 15 runs again with all it had" in run.failure, run.failure
+    on_old(host, told)
+
+
+@slow
+def test_an_image_that_never_starts(host: Host) -> None:
+    told = written(host)
+    run = upgrade(*broken(host, "exit 1"))
+    assert run.rc == 2 and "were not touched" in run.failure, run.failure
+    on_old(host, told)
+
+
+@slow
+def test_a_setting_that_the_new_major_does_not_know(host: Host) -> None:
+    told = written(host)
+    run = upgrade(*NEW, "-e", '{"postgres_settings": {"old_snapshot_threshold": "60min"}}')
+    assert run.rc == 2 and "old_snapshot_threshold" in run.failure, run.failure
+    on_old(host, told)
+
+
+@slow
+def test_a_tablespace(host: Host) -> None:
+    psql(host, "CREATE TABLESPACE elsewhere LOCATION '/tmp'")
+    run = upgrade(*NEW)
+    assert run.rc == 2 and run.changed == 0 and "tablespaces lie outside" in run.failure
+    psql(host, "DROP TABLESPACE elsewhere")
+
+
+@slow
+class TestConfirmed:
+    """For good, after a proved backup."""
+
+    def test_the_former_side_goes(self, host: Host) -> None:
+        told = written(host)
+        assert upgrade(*NEW).rc == 0
+        run = upgrade(*NEW, "-e", "upgrade_state=confirmed")
+        assert run.rc == 0 and "CONFIRMED" in run.told, run.failure
+        named = host.check_output("docker ps --all --format '{{ .Names }}'").split()
+        assert sorted(named) == ["brainer-backend-1", "brainer-postgres"]
+        volumes = host.check_output("docker volume ls --quiet --filter name=brainer-postgres")
+        assert volumes == "brainer-postgres-data-17"
+        assert written(host) != told
+
+    def test_again_it_changes_nothing_and_there_is_no_way_back(self, host: Host) -> None:
+        for state, word in (("confirmed", "ALREADY CONFIRMED"), ("undone", "NOTHING TO UNDO")):
+            run = upgrade(*NEW, "-e", f"upgrade_state={state}")
+            assert run.rc == 0 and run.changed == 0 and word in run.told
+        site = play("site.yml", *NEW)
+        assert site.rc == 0 and site.changed == 0
