@@ -177,6 +177,17 @@ def open_(options: Options, events: Events, report: Report) -> None:
         lock(target)  # nobody copies what is being written
         stations.demand_migrated(target)
         report.changed = state.open_(target)
+    # a leader that dies now may have told it to nobody else
+    with stations.target(options, report) as target:
+        assert target is not None
+        known = stations.demand_migrated(target)
+        if known.opened_at is None:
+            raise MigrationError(
+                "another server answers now, which does not know that the app may write: a failover?",
+                where=str(target),
+                next="run it again: migrate_db open",
+                code=Exit.CHANGED,
+            )
     report.verdict, report.exit_code = "opened", Exit.DONE
 
 

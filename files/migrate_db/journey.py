@@ -44,6 +44,7 @@ class Journey:
     target: Target
     plan: Plan
     spent_on_views: float = 0.0  #: seconds
+    proved_on: str = ""  #: the server that answered, see ``leader``
 
     @property
     def snapshot(self) -> sqlite3.Connection:
@@ -65,9 +66,10 @@ class Journey:
         return holds
 
     def record(self) -> None:
-        from migrate_db import state, structure
+        from migrate_db import leader, state, structure
 
         with self.target.connection.transaction():
+            self.proved_on = leader.of(self.target)
             state.record_load(
                 self.target,
                 str(self.options.source),
@@ -75,6 +77,7 @@ class Journey:
                 self.options.hold,
                 structure.as_text(self.target, self.plan),
                 self.plan.mapping.as_json(),
+                self.proved_on,
             )
 
     def load(self, replace: bool) -> None:
@@ -358,12 +361,15 @@ class Journey:
     def _count_again(self) -> None:
         import psycopg
 
-        from migrate_db import sql
+        from migrate_db import leader, sql
         from migrate_db.target import connect
 
         try:
             other = connect(self.options.target, self.target.schema)
             try:
+                now = leader.of(other)
+                if now != self.proved_on:
+                    raise leader.changed(other, self.proved_on, now, Exit.CHANGED)
                 for table in self.plan.tables:
                     place = sql.qualified(other.schema, table.target)
                     seen = other.value(f"SELECT count(*) FROM {place}")
@@ -383,7 +389,9 @@ class Journey:
                 "everything was loaded and proved, but a last look failed: " + told.what,
                 where=told.where,
                 details=told.details,
-                next="see whether it is all there: migrate_db verify",
+                next=told.next
+                if told.code == Exit.CHANGED
+                else "see whether it is all there: migrate_db verify",
                 code=Exit.CHANGED,
             ) from None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from migrate_db import activity, sql
+from migrate_db import activity, leader, sql
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.target import Target
 
@@ -23,7 +23,7 @@ _PATIENCE, _STEP = 10.0, 0.1
 _SECOND_LOOK = 0.5
 #: What later versions wrote down besides; an older record has no place for it.
 _LATER = ("structure text", "mapping text", "lived_since text", "closed_at timestamptz",
-          "baseline text")  # fmt: skip
+          "baseline text", "proved_on text")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class State:
     opened_at: str | None  #: since when the app lives here
     mapping: str = ""  #: what the operator wanted, as ``Mapping.as_json`` writes it
     lived_since: str | None = None  #: since when the app lived here, if that is over
+    proved_on: str | None = None  #: the server that answered then, see ``leader``
 
 
 def read(target: Target) -> State | None:
@@ -46,20 +47,28 @@ def read(target: Target) -> State | None:
     row = target.execute(
         # as JSON: a record that an older version made has fewer columns
         "SELECT source, snapshot_sha256, loaded_at, held, opened_at,"
-        " coalesce(to_jsonb(state) ->> 'mapping', ''), to_jsonb(state) ->> 'lived_since'"
+        " coalesce(to_jsonb(state) ->> 'mapping', ''), to_jsonb(state) ->> 'lived_since',"
+        " to_jsonb(state) ->> 'proved_on'"
         " FROM migrate_db.state"
     ).fetchone()
     return None if row is None else State(*row)
 
 
 def record_load(
-    target: Target, source: str, sha256: str, held: bool, structure: str, mapping: str
+    target: Target,
+    source: str,
+    sha256: str,
+    held: bool,
+    structure: str,
+    mapping: str,
+    proved_on: str,
 ) -> None:
     """Write the record anew, inside the transaction that loads.
 
     Args:
         structure: see ``structure.as_text``.
         mapping: see ``Mapping.as_json``.
+        proved_on: see ``leader.of``.
     """
     target.execute("CREATE SCHEMA IF NOT EXISTS migrate_db")
     target.execute(
@@ -72,9 +81,9 @@ def record_load(
     target.execute("DELETE FROM migrate_db.state")
     target.connection.execute(
         "INSERT INTO migrate_db.state (source, snapshot_sha256, loaded_at, held, structure,"
-        " mapping) VALUES (%s, %s,"
-        " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, %s, %s)",
-        (source, sha256, held, structure, mapping),
+        " mapping, proved_on) VALUES (%s, %s,"
+        " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, %s, %s, %s)",
+        (source, sha256, held, structure, mapping, proved_on),
     )
     if held:
         target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
@@ -87,10 +96,18 @@ def open_(target: Target) -> bool:
 
     Returns:
         False if it already did.
+
+    Raises:
+        MigrationError: it was proved on another server than the one that answers (exit code 3).
     """
     state = read(target)
     if state is None or state.opened_at is not None:
         return False
+    # one that lived here has been written to since; nobody proves that
+    if state.proved_on and not state.lived_since:
+        now = leader.of(target)
+        if now != state.proved_on:
+            raise leader.changed(target, state.proved_on, now, Exit.DIFFERENT)
     with target.connection.transaction():
         _make_room(target)
         # undoing a `close`: what was written before it counts, too

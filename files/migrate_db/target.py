@@ -32,6 +32,13 @@ SET lock_timeout = '10s'; SET client_connection_check_interval = '1s';
 SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0
 """
 
+# What was proved must be on the disk when the server says so, whatever the app is content with. One that waits for its
+# standbys, too, goes on to do so.
+_DURABLE = """
+SELECT set_config('synchronous_commit', 'on', false)
+WHERE current_setting('synchronous_commit') IN ('off', 'local')
+"""
+
 
 @dataclass(frozen=True)
 class TargetColumn:
@@ -123,6 +130,9 @@ def connect(url: str, schema: str) -> Target:
         "tcp_user_timeout": 120_000,
     }
     missing = {key: value for key, value in defaults.items() if key not in words}
+    if words.get("target_session_attrs") == "read-write":
+        # it turns away from a leader where the role is held read-only, too
+        missing["target_session_attrs"] = "primary"
     try:
         connection = psycopg.connect(make_conninfo(url, **missing), autocommit=True)
     except psycopg.OperationalError as error:
@@ -130,6 +140,7 @@ def connect(url: str, schema: str) -> Target:
     try:
         _examine(connection, place)
         connection.execute(_SESSION)
+        connection.execute(_DURABLE)
     except psycopg.Error as error:
         connection.close()
         raise _refused(str(error), place) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from migrate_db.target import connect
 
 from .program import Program, ask
 
@@ -192,3 +193,29 @@ def test_every_row_that_differs(program: Program, brainer: Path, tmp_path: Path)
     assert kinds["exercises", "missing", "3"]["target"] is None
     assert path.stat().st_mode & 0o777 == 0o600
     assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
+
+
+def test_what_was_proved_on_another_server_is_not_opened(program: Program, brainer: Path) -> None:
+    """A failover between proof and switch: the new leader may lack what the old one had."""
+    assert program.run(brainer, "--hold").code == 0
+    (proved,) = ask(program.url, "SELECT proved_on FROM migrate_db.state")[0]
+    assert "timeline 1" in proved
+    with psycopg.connect(program.url, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute("UPDATE migrate_db.state SET proved_on = 'cluster 7, timeline 1'")
+    refused = program("open", None)
+    assert refused.code == 3 and "a failover?" in refused.error and "--catch-up" in refused.error
+    assert program("status", None).verdict == "loaded"
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        writes(program.url)
+
+    assert program.run(brainer, "--catch-up", "--hold").verdict == "equal"
+    assert program("open", None).verdict == "opened"
+
+
+def test_what_was_proved_is_on_the_disk_whatever_the_server_is_content_with(
+    program: Program,
+) -> None:
+    assert ask(program.url, "SHOW synchronous_commit") == [("off",)]
+    with connect(program.url, "public").connection as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
