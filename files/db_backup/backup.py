@@ -37,7 +37,9 @@ def take(run: Run) -> Set:
             raise
         with run.log.step("globals"):
             with open(directory / GLOBALS, "xb", opener=private) as out:
-                run.tools.globals(run.conninfo(dumped.database.name), out, run.watch)
+                run.tools.globals(
+                    run.conninfo(dumped.database.name), out, run.watch, hashes=dumped.hashes
+                )
             _judge_globals(directory / GLOBALS, dumped.database)
         with run.log.step("read back"):
             files = _read_back(run, directory)
@@ -72,6 +74,7 @@ class _Dumped:
     contents: Contents
     version: str
     major: int
+    hashes: bool  #: whether the passwords of the roles may be read
 
 
 def _dump(run: Run, directory: Path) -> _Dumped:
@@ -80,7 +83,9 @@ def _dump(run: Run, directory: Path) -> _Dumped:
     with run.session() as connection:
         database = server.describe(connection)
         version = str(server.value(connection, "SHOW server_version")).split()[0]
-        major = server.major(connection)
+        major, hashes = server.major(connection), server.reads_hashes(connection)
+        if not hashes:
+            run.log.say("[globals] without the roles' passwords, which only a superuser may read")
         run.watch.check(_need(run, database))
         _wait_for_a_name(run, database)
         # the app comes first: one process reads
@@ -97,7 +102,7 @@ def _dump(run: Run, directory: Path) -> _Dumped:
             contents.sequences = digest.ranges(before, digest.positions(connection))
     if not contents.tables:
         run.log.say("[digest] the database holds no table: this is a backup of nothing")
-    return _Dumped(taken, database, contents, version, major)
+    return _Dumped(taken, database, contents, version, major, hashes)
 
 
 def _wait_for_a_name(run: Run, database: Database) -> None:

@@ -58,6 +58,7 @@ def restore(run: Run, chosen: Set, *, replace: bool, jobs: int) -> Restored:
     found = chosen.needed()
     name = run.database
     with _administration(run) as connection:
+        server.demand_rights(connection, name)
         same_or_newer(connection, found)
         live = _exists(connection, name)
         if live:
@@ -101,6 +102,7 @@ def restore_plain(run: Run, path: Path, *, replace: bool) -> Restored:
         found = plain.read(path)
     name = run.database
     with _administration(run) as connection:
+        server.demand_rights(connection, name)
         if not _exists(connection, name):
             raise BackupError(
                 "a plain dump does not say how its database was made, and there is none",
@@ -234,6 +236,7 @@ def undo(run: Run) -> tuple[str, str]:
     """
     name = run.database
     with _administration(run) as connection:
+        server.demand_rights(connection, name)
         kept = kept_ones(connection, name)
         if not kept:
             raise BackupError(
@@ -388,7 +391,7 @@ def _end_others(run: Run, databases: list[str], over: threading.Event) -> None:
         while not over.is_set():
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s)"
-                " AND backend_type = 'client backend'",
+                " AND backend_type = 'client backend' AND pg_has_role(usesysid, 'USAGE')",
                 [databases],
             )
             time.sleep(0.05)

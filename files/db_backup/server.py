@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,10 +25,11 @@ SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; 
 SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64';
 SET search_path = pg_catalog; SET row_security = off; SET default_transaction_read_only = off;
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
-SET client_connection_check_interval = '1s';
--- roles come with their hashes: pg_stat_statements, where there is one, must not show them
-SET pg_stat_statements.track_utility = off
+SET client_connection_check_interval = '1s'
 """
+# Roles come with their hashes: pg_stat_statements, where there is one, must not show them. Only a superuser may say so,
+# and nobody else ever gets a hash.
+_UNCOUNTED = "SET pg_stat_statements.track_utility = off"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ def session(url: str, database: str, name: str) -> Iterator[psycopg.Connection]:
         if connection.info.server_version < _OLDEST:
             raise BackupError("PostgreSQL 14 or newer is needed", where=place)
         connection.execute(_SESSION)
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            connection.execute(_UNCOUNTED)
         yield connection
 
 
@@ -121,6 +124,36 @@ def value(connection: psycopg.Connection, statement: str, *words: object) -> Any
 def major(connection: psycopg.Connection) -> int:
     """17 of 17.5."""
     return connection.info.server_version // 10000
+
+
+def reads_hashes(connection: psycopg.Connection) -> bool:
+    """Whether the role may read the passwords of the server's roles, as superusers do."""
+    return bool(value(connection, "SELECT has_table_privilege('pg_authid', 'SELECT')"))
+
+
+def demand_rights(connection: psycopg.Connection, database: str) -> None:
+    """A restore makes a database beside the live one, and renames both.
+
+    Raises:
+        BackupError: the role may not; with the SQL that would let it.
+    """
+    row = connection.execute(
+        "SELECT current_user::text, rolsuper OR rolcreatedb, rolsuper OR coalesce((SELECT"
+        " pg_has_role(current_user, datdba, 'USAGE') FROM pg_database WHERE datname = %s), true)"
+        " FROM pg_roles WHERE rolname = current_user",
+        [database],
+    ).fetchone()
+    assert row is not None
+    role, creates, owns = row
+    lacking = [] if creates else [f'ALTER ROLE "{role}" CREATEDB;']
+    lacking += [] if owns else [f'ALTER DATABASE "{database}" OWNER TO "{role}";']
+    if lacking:
+        raise BackupError(
+            f"the role {role} may not make a database beside the live one, which a restore needs",
+            where=database,
+            details=["Nothing was changed. What the server's administrator can do:", *lacking],
+            next="have him do that; or look into a set without the server: db_backup with NAME -- psql",
+        )
 
 
 def describe(connection: psycopg.Connection) -> Database:

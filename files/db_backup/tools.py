@@ -67,9 +67,10 @@ class Tools:
             out.truncate()
             self.run(command, watch, stdout=out, gently=True)
 
-    def globals(self, conninfo: str, out: IO[bytes], watch: Watch) -> None:
-        """Roles with their passwords, memberships and settings, as SQL."""
+    def globals(self, conninfo: str, out: IO[bytes], watch: Watch, *, hashes: bool) -> None:
+        """Roles with their memberships and settings, as SQL; with their passwords, if the role may read them."""
         command = ["pg_dumpall", "--globals-only", f"--dbname={conninfo}"]
+        command += [] if hashes else ["--no-role-passwords"]
         self.run(command, watch, stdout=out, gently=True)
 
     def read(self, dump: Path, watch: Watch) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 #: Inside a container these are the container itself.
 _SELF = ("localhost", "0.0.0.0")
@@ -43,10 +43,15 @@ def split(url: str) -> Address:
     path = rest[len(authority) :]
     login, _, place = authority.rpartition("@")
     user, _, password = login.partition(":")
-    host, port = place, ""
-    found = re.fullmatch(r"(\[[^\]]*\]|[^:]*):(.*)", place)
+    # of several hosts the first one counts; they may stand among the options, too
+    host, port = place.partition(",")[0], ""
+    found = re.fullmatch(r"(\[[^\]]*\]|[^:]*):(.*)", host)
     if found:
         host, port = found[1], found[2]
+    elif not host:
+        options = dict(parse_qsl(rest.partition("?")[2]))
+        host = options.get("host", "").partition(",")[0]
+        port = options.get("port", "").partition(",")[0]
     database = re.split(r"[?#]", path[1:], maxsplit=1)[0] if path.startswith("/") else ""
     return Address(unquote(user), unquote(password), host.strip("[]"), port, unquote(database))
 

@@ -11,6 +11,7 @@ from db_doctor.options import Options
 #: Whatever keeps the app on PostgreSQL from its data.
 _SERVER = (
     "docker",
+    "server_elsewhere",
     "server_absent",
     "server_down",
     "server_restarting",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 
 from db_status.text import span
 
@@ -51,6 +52,13 @@ def server(facts: Facts, options: Options, crossed: Crosseds) -> Findings:
     if facts.engine:
         return
     server, name = facts.server, options.container
+    for problem in map(json.loads, options.elsewhere):
+        said = tuple(problem.get("said", "").splitlines())
+        yield Finding(
+            "server_elsewhere", f"the server: {problem['what']}", said, command=problem["next"]
+        )
+    if not name:
+        return
     if not server.container:
         yield Finding(
             "server_absent", f"there is no container {name}",

@@ -184,6 +184,8 @@ def _log(container: str, app: App, options: Options) -> tuple[str, ...]:
 
 def _server(facts: Facts, options: Options) -> None:
     server = facts.server
+    if not options.container:
+        return
     server.container = next(iter(inspect(options.container, patience=options.patience)), {})
     if not server.container:
         return

@@ -14,7 +14,9 @@ from db_doctor.errors import DoctorError
 class Options:
     """What the roles have set up, by name; no secret is among it."""
 
-    container: str = "brainer-postgres"
+    container: str = "brainer-postgres"  #: empty: the server is elsewhere, and not ours
+    #: what stands in the way of a server elsewhere, as JSON each: what, said, next
+    elsewhere: tuple[str, ...] = ()
     network: str = "brainer_default"
     alias: str = "postgres"  #: the server's name on that network
     address: str = "127.0.0.1"  #: where its port is published

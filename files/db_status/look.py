@@ -101,14 +101,18 @@ def _server(seen: Seen, open_: Session, options: Options) -> None:
         seen.notes.append(
             f"PostgreSQL {open_.major} is newer than this program, which knows {OLDEST} to {NEWEST}"
         )
-    asked = _Asked(seen, open_)
+    asked = _Asked(seen, open_, options.limited)
     seen.server = asked.one("the server", queries.SERVER)
     if seen.server and not seen.server["sees_all"]:
         who = seen.server["user"]
-        seen.unseen.append(
-            Unseen("statements and states of other roles", f"{who} is no member of pg_monitor",
-                   PREPARE)
-        )  # fmt: skip
+        what = "statements and states of other roles"
+        if options.limited:
+            seen.notes.append(
+                f"not seen: {what}, and the WAL's size; the server's administrator can change that:"
+                f" GRANT pg_monitor TO {who}"
+            )
+        else:
+            seen.unseen.append(Unseen(what, f"{who} is no member of pg_monitor", PREPARE))
     seen.connections = asked.one("connections", queries.CONNECTIONS)
     seen.databases = asked.all("databases", queries.DATABASES)
     seen.tables = asked.all("tables", queries.TABLES, {"most": MOST_TABLES})
@@ -131,7 +135,7 @@ def _server(seen: Seen, open_: Session, options: Options) -> None:
 
 def _statements(seen: Seen, open_: Session, options: Options) -> None:
     def ask(there: Session, schema: str) -> None:
-        asked = _Asked(seen, there)
+        asked = _Asked(seen, there, options.limited)
         fill = {"schema": schema}
         seen.statements = asked.all(
             "statements", queries.STATEMENTS.format(**fill), {"most": MOST_STATEMENTS}
@@ -142,7 +146,11 @@ def _statements(seen: Seen, open_: Session, options: Options) -> None:
             "statements in total", queries.STATEMENTS_TOTAL.format(**fill)
         )
 
-    seen.statements_why = at_extension(open_, options, ask)
+    why = at_extension(open_, options, ask)
+    if why and options.limited:
+        seen.notes.append(f"slowest statements: {why}")
+    else:
+        seen.statements_why = why
 
 
 #: A utility statement is kept as it was written, with all its values: a literal after the word, or a connection string.
@@ -195,8 +203,8 @@ def said_by(error: psycopg.Error) -> str:
 class _Asked:
     """Questions of which each may fail for itself."""
 
-    def __init__(self, seen: Seen, open_: Session) -> None:
-        self._seen, self._open = seen, open_
+    def __init__(self, seen: Seen, open_: Session, limited: bool) -> None:
+        self._seen, self._open, self._limited = seen, open_, limited
 
     def all(self, what: str, statement: str, words: dict[str, Any] | None = None) -> list[Row]:
         try:
@@ -205,6 +213,10 @@ class _Asked:
             except psycopg.errors.LockNotAvailable:
                 # somebody locked a table between two of the query's own looks: the second sees it
                 return self._open.rows(statement, words)
+        except psycopg.errors.InsufficientPrivilege as error:
+            if not self._limited:
+                self._seen.unseen.append(Unseen(what, said_by(error), PREPARE))
+            return []
         except psycopg.Error as error:
             if self._open.connection.broken and not self._seen.down:
                 self._seen.down = said_by(error)
@@ -217,8 +229,6 @@ class _Asked:
 
 
 def _next(error: psycopg.Error) -> str:
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return PREPARE
     if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
         return "the server is busy: run it again, or with a longer --timeout"
     return "run it again; if it stays, report it with the version of the server"

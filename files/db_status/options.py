@@ -20,6 +20,7 @@ class Options:
     container: str = ""  #: the server's; the other ones of the host are looked at anyway
     disks: tuple[str, ...] = ("/",)  #: directories; two on one disk count once
     backup_command: tuple[str, ...] = ("db_backup",)  #: empty: nobody is asked about backups
+    limited: bool = False  #: the role is a given one; what it may not see is a note, no failure
     timeout: int = 20  #: seconds for all questions to the server together
 
     history: Path = Path("/opt/brainer-db/monitoring/history.db")

@@ -12,6 +12,13 @@ _NAMES = {
     "password": "PGPASSWORD",
     "passfile": "PGPASSFILE",
     "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "channel_binding": "PGCHANNELBINDING",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "hostaddr": "PGHOSTADDR",
 }
 
 

@@ -15,6 +15,8 @@ LOGIN = "postgresql://brainer:s3cret"
         "postgresql+psycopg://brainer:s3%40cret%2F%25@postgres:5432/brainer",
         "postgres://b:s3cret:with:colons@postgres/brainer",
         "postgresql://brainer@postgres/brainer?passfile=/x/pgpass",
+        f"{LOGIN}@db1:5432,db2:5433/brainer?target_session_attrs=primary",
+        f"{LOGIN}@/brainer?host=db1,db2&port=5432,5433",
     ],
 )
 def test_nothing_is_wrong(url: str) -> None:

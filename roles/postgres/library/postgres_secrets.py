@@ -18,6 +18,7 @@ options:
   user: {type: str, required: true, description: The app's role.}
   password: {type: str, default: "", description: "The app's password. Empty: kept, or generated."}
   superuser_password: {type: str, default: "", description: "The superuser's password. Empty: kept, or generated."}
+  external: {type: bool, default: false, description: "Somebody else's server: only the app's password, none is made."}
 """
 
 RETURN = r"""
@@ -69,6 +70,7 @@ def main() -> None:
             "user": {"type": "str", "required": True},
             "password": {"type": "str", "default": "", "no_log": True},
             "superuser_password": {"type": "str", "default": "", "no_log": True},
+            "external": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -76,18 +78,20 @@ def main() -> None:
     directory = wanted["directory"]
 
     passwords = {}
-    for name in ("password", "superuser_password", "bootstrap_password"):
+    ours = () if wanted["external"] else ("superuser_password", "bootstrap_password")
+    for name in ("password", *ours):
         passwords[name] = wanted.get(name) or kept(os.path.join(directory, name))
         if CONTROL.search(passwords[name]):
             module.fail_json(
                 msg=f"{name} has a control character (a line break?), which no password file can carry."
             )
-        if not passwords[name] and not module.check_mode:
+        if not passwords[name] and not module.check_mode and not wanted["external"]:
             passwords[name] = secrets.token_urlsafe(24)
 
     texts = {name: f"{password}\n" for name, password in passwords.items()}
     texts["pgpass"] = pgpass(wanted["user"], passwords["password"])
-    texts["superuser_pgpass"] = pgpass("postgres", passwords["superuser_password"])
+    if ours:
+        texts["superuser_pgpass"] = pgpass("postgres", passwords["superuser_password"])
 
     paths = {os.path.join(directory, name): text for name, text in texts.items()}
     stale = {
@@ -104,7 +108,7 @@ def main() -> None:
         for path, text in stale.items():
             write(path, text)
 
-    del passwords["bootstrap_password"]
+    passwords.pop("bootstrap_password", None)
     module.exit_json(changed=bool(stale) or open_directory, passwords=passwords)
 
 
