@@ -1,5 +1,7 @@
 """What can't be broken on a server in a container: the machine's clock, and the kernel's memory."""
 
+import json
+
 from db_doctor import rules
 from db_doctor.facts import Facts
 from db_doctor.options import Options
@@ -17,6 +19,17 @@ def test_a_clock_that_nobody_keeps() -> None:
     assert [one.name for one in rules.judge(seen, Options(), Limits())] == ["docker", "clock"]
     seen.clock["synchronised"] = True
     assert [one.name for one in rules.judge(seen, Options(), Limits())] == ["docker"]
+
+
+def test_of_a_server_elsewhere_the_cause_is_told_and_not_that_the_app_is_down() -> None:
+    seen = Facts(seen=Seen(at="2026-11-23T12:00:00Z"))
+    seen.app.there, seen.app.kind, seen.app.health = True, "postgres", "no answer"
+    seen.app.url = "postgresql://b:secret@/x?host=db1,db2&port=5432,5432"
+    problem = {"what": "nothing listens there", "said": "refused\nrefused", "next": "start it"}
+    (found,) = rules.judge(seen, Options(container="", elsewhere=(json.dumps(problem),)), Limits())
+    assert (found.name, found.evidence) == ("server_elsewhere", ("refused", "refused"))
+    assert "nothing listens there" in found.cause and found.next == "start it"
+    assert [one.name for one in rules.judge(seen, Options(container=""), Limits())] == ["app_down"]
 
 
 def test_advice_is_for_what_the_kernel_does() -> None:
