@@ -9,7 +9,7 @@ from testinfra.host import Host
 
 PLACE = "postgresql://brainer@10.99.0.1:5433/{}?sslmode=verify-full"
 
-CASES = {
+CASES: dict[str, tuple[dict[str, object], str, str]] = {
     "the password": (
         {"postgres_password": "not-the-1"},
         "the password is wrong",
@@ -24,6 +24,11 @@ CASES = {
         {"postgres_external_ca": str(SCRATCH / "other.pem")},
         "its certificate: unable to get local issuer certificate",
         "put the certificate",
+    ),
+    "the app's mount": (
+        {"postgres_external_app_ca": {"host": "/opt/brainer/ca.pem", "container": "/app/ca.pem"}},
+        "from the app's container: it does not see /opt/brainer/ca.pem as /app/ca.pem",
+        "a place that the app's compose file mounts",
     ),
     "the encoding": (
         {"postgres_external_url": PLACE.format("latin")},
@@ -43,7 +48,7 @@ CASES = {
 }
 
 
-def refused(words: dict[str, str], what: str, advice: str) -> None:
+def refused(words: dict[str, object], what: str, advice: str) -> None:
     done = play("migrate.yml", "--tags", "preflight", "-e", json.dumps(words))
     assert done.rc != 0 and done.changed == 0
     assert what in done.failure
@@ -61,7 +66,7 @@ EACH_DAY = ("the password", "a right")
         for name, case in CASES.items()
     ],
 )
-def test_is_refused(host: Host, words: dict[str, str], what: str, advice: str) -> None:
+def test_is_refused(host: Host, words: dict[str, object], what: str, advice: str) -> None:
     refused(words, what, advice)
 
 

@@ -28,6 +28,7 @@ options:
   image: {type: str, required: true, description: Image with psql.}
   hosts: {type: list, elements: str, default: [], description: "HOST:PORT each, to see what a certificate lacks."}
   beside: {type: str, default: "", description: "A container whose network and files are used; empty: the host's."}
+  file: {type: dict, default: {}, description: "Empty, or host and container: a file that it should see, too."}
   schema: {type: str, default: public, description: Where the tables are to be.}
 """
 
@@ -165,6 +166,19 @@ def explained(said: str, wanted: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def sees(module: AnsibleModule, container: str, host: str, wanted: str) -> str:
+    """Empty, or why a container does not see a file of the host under a name."""
+    form = "{{ range .Mounts }}{{ .Source }}\t{{ .Destination }}\n{{ end }}"
+    _, output, _ = module.run_command(["docker", "inspect", "--format", form, container])
+    mounts = [line.split("\t") for line in output.splitlines() if line]
+    for source, place in mounts:
+        inside = os.path.relpath(os.path.realpath(host), os.path.realpath(source))
+        if not inside.startswith("..") and os.path.normpath(os.path.join(place, inside)) == wanted:
+            return ""
+    told = ", ".join(f"{source} as {place}" for source, place in mounts) or "nothing of the host"
+    return f"it sees {told}"
+
+
 def look(module: AnsibleModule, directory: str) -> dict[str, Any]:
     wanted = module.params
     write(os.path.join(directory, "pgpass"), pgpass(wanted["user"], wanted["password"]))
@@ -186,6 +200,14 @@ def look(module: AnsibleModule, directory: str) -> dict[str, Any]:
     tools = re.match(r"psql \(PostgreSQL\) ([\d.]+)", output)
     found: dict[str, Any] = {"tools": tools[1] if tools else "0", "answers": False, "error": {}}
     lines = output.splitlines()
+    file = wanted["file"]
+    unseen = sees(module, beside, file["host"], file["container"]) if beside and file else ""
+    if unseen:
+        return {**found, "error": {
+            "what": f"it does not see {file['host']} as {file['container']}, where the certificates would be",
+            "said": unseen,
+            "next": "set postgres_external_app_ca to a place that the app's compose file mounts",
+        }}  # fmt: skip
     if "certificate verify failed" in errors:
         return {**found, "error": untrusted(complaint(wanted, directory), errors.strip())}
     if status or not lines or not lines[-1].startswith("{"):
@@ -203,6 +225,7 @@ def main() -> None:
             "image": {"type": "str", "required": True},
             "hosts": {"type": "list", "elements": "str", "default": []},
             "beside": {"type": "str", "default": ""},
+            "file": {"type": "dict", "default": {}},
             "schema": {"type": "str", "default": "public"},
         },
         supports_check_mode=True,
