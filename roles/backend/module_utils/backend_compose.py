@@ -106,6 +106,16 @@ def masked(url: str) -> str:
     )
 
 
+def _as_map(environment: dict[str, str | None] | list[str]) -> dict[str, str | None]:
+    """Both forms of `environment`; without interpolation, compose leaves or makes it a list. A bare KEY has None."""
+    if isinstance(environment, dict):
+        return environment
+    return {
+        key: value if equals else None
+        for key, equals, value in (item.partition("=") for item in environment)
+    }
+
+
 class Service:
     """One service of the operator's compose project."""
 
@@ -214,7 +224,7 @@ class Service:
     def unwired(self, env_file: str) -> list[str]:
         """Keys that the service would not take from the env file, however it is changed."""
         raw = self._read_config("--no-interpolate")["services"][self.name]
-        own = raw.get("environment") or {}
+        own = _as_map(raw.get("environment") or {})
         listed = [
             os.path.realpath(item["path"] if isinstance(item, dict) else item)
             for item in raw.get("env_file") or []
