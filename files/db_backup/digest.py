@@ -9,7 +9,9 @@ forgers; a changed file is found by its SHA-256.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from operator import add
 from typing import Any
 
 import psycopg
@@ -163,26 +165,29 @@ def positions(connection: psycopg.Connection) -> dict[tuple[str, str], int]:
 
 
 def take(
-    connection: psycopg.Connection, before: dict[tuple[str, str], int] | None = None
+    connection: psycopg.Connection,
+    before: dict[tuple[str, str], int] | None = None,
+    beside: psycopg.Connection | None = None,
 ) -> Contents:
     """Read everything once.
 
     Args:
         connection: in a transaction that sees one moment.
         before: the sequences' positions when the dump began; they are read again by ``ranges``.
+        beside: reads the second half of each table meanwhile, of a database that nobody writes to.
     """
     contents = Contents()
-    for schema, name in tables_of(connection):
-        # OFFSET 0: the row is made into text once, not once for each sum
-        row = connection.execute(
-            sql.SQL(
-                "SELECT count(*), coalesce(sum(hashtextextended(r, 0)), 0)::text,"
-                " coalesce(sum(hashtextextended(r, 1)), 0)::text"
-                ' FROM (SELECT (t.*)::text COLLATE "C" AS r FROM ONLY {} t OFFSET 0) q'
-            ).format(sql.Identifier(schema, name))
-        ).fetchone()
-        assert row is not None
-        contents.tables.append(Table(schema, name, row[0], f"{row[1]}:{row[2]}"))
+    with ThreadPoolExecutor(1) as pool:
+        for schema, name in tables_of(connection):
+            table = sql.Identifier(schema, name)
+            if beside is None:
+                rows, low, high = _sums(connection, table)
+            else:
+                middle = _middle(connection, table)
+                second = pool.submit(_sums, beside, table, f"WHERE ctid >= '{middle}'")
+                first = _sums(connection, table, f"WHERE ctid < '{middle}'")
+                rows, low, high = map(add, first, second.result())
+            contents.tables.append(Table(schema, name, rows, f"{low}:{high}"))
     contents.sequences = ranges(before or positions(connection), positions(connection))
     _large_objects(connection, contents)
     for kind, statement in _STRUCTURE.items():
@@ -193,6 +198,32 @@ def take(
         contents.structure[kind] = {"count": str(row[0]), "digest": row[1]}
     contents.not_compared = _not_compared(connection)
     return contents
+
+
+def _middle(connection: psycopg.Connection, table: sql.Identifier) -> str:
+    """The place in a table where its second half begins: as a literal, so that the server scans that half only."""
+    row = connection.execute(
+        "SELECT format('(%%s,0)', pg_relation_size(%s::regclass) / 2 / current_setting('block_size')::int)",
+        [table.as_string(connection)],
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _sums(
+    connection: psycopg.Connection, table: sql.Identifier, where: str = ""
+) -> tuple[int, int, int]:
+    """Number of rows, and the two sums."""
+    # OFFSET 0: the row is made into text once, not once for each sum
+    row = connection.execute(
+        sql.SQL(
+            "SELECT count(*), coalesce(sum(hashtextextended(r, 0)), 0)::numeric,"
+            " coalesce(sum(hashtextextended(r, 1)), 0)::numeric"
+            ' FROM (SELECT (t.*)::text COLLATE "C" AS r FROM ONLY {} t {} OFFSET 0) q'
+        ).format(table, sql.SQL(where))
+    ).fetchone()
+    assert row is not None
+    return row[0], int(row[1]), int(row[2])
 
 
 def ranges(before: dict[tuple[str, str], int], after: dict[tuple[str, str], int]) -> list[Sequence]:

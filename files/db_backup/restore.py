@@ -182,10 +182,10 @@ def prove(run: Run, database: str, found: Manifest) -> None:
     with run.log.step("prove"), ThreadPoolExecutor(1) as pool:
         # the planner's statistics don't come with a dump; both read all that is there
         analyzed = pool.submit(_analyze, run, database)
-        with run.session(database) as connection:
+        with run.session(database) as connection, run.session(database) as beside:
             wrong = digest.differences(
                 found.contents,
-                digest.take(connection),
+                digest.take(connection, beside=beside),
                 server.major(connection) == found.server_major,
             )
         analyzed.result()
