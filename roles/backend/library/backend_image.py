@@ -29,15 +29,21 @@ import os
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible.module_utils.backend_compose import ACTIVE, COMPOSE_OPTIONS, Problem, Service
 from ansible.module_utils.basic import AnsibleModule
+
+try:
+    from ansible.module_utils import backend_compose as compose
+except ImportError:  # installed as a collection
+    from ansible_collections.brainer_db.postgres.plugins.module_utils import (
+        backend_compose as compose,
+    )
 
 
 def main() -> None:
     """Entry point."""
     module = AnsibleModule(
         argument_spec={
-            **COMPOSE_OPTIONS,
+            **compose.COMPOSE_OPTIONS,
             "record": {"type": "path", "required": True},
             "action": {"type": "str", "choices": ["record", "put"], "required": True},
             "image": {"type": "str", "default": "previous"},
@@ -46,20 +52,22 @@ def main() -> None:
         supports_check_mode=True,
     )
     words = module.params
-    service = Service(module)
+    service = compose.Service(module)
     try:
         if words["action"] == "record":
             answer = record(service, words["record"], words["keep"], module.check_mode)
         else:
             answer = put(service, words["record"], words["image"], module.check_mode)
-    except Problem as problem:
+    except compose.Problem as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(**answer)
 
 
-def record(service: Service, path: str, keep: int, dry: bool) -> dict[str, Any]:
+def record(service: compose.Service, path: str, keep: int, dry: bool) -> dict[str, Any]:
     """Note what runs now. Not a change of the host that an operator would want to hear of."""
-    running = [item for item in service.containers() if item.state in ACTIVE and not item.oneoff]
+    running = [
+        item for item in service.containers() if item.state in compose.ACTIVE and not item.oneoff
+    ]
     known = read(path)
     if not running or dry:
         return {"changed": False, "images": known}
@@ -83,11 +91,11 @@ def record(service: Service, path: str, keep: int, dry: bool) -> dict[str, Any]:
     return {"changed": False, "images": known}
 
 
-def put(service: Service, path: str, wanted: str, dry: bool) -> dict[str, Any]:
+def put(service: compose.Service, path: str, wanted: str, dry: bool) -> dict[str, Any]:
     """Give the service's name to another image."""
     name = service.image
     if "@" in name:
-        raise Problem(
+        raise compose.Problem(
             "The compose file names the image by its digest, so no other one can have that name.",
             f"{service.directory}: {name}",
             "write the other image into the compose file, then docker compose up -d",
@@ -96,7 +104,7 @@ def put(service: Service, path: str, wanted: str, dry: bool) -> dict[str, Any]:
     if wanted == "previous":
         earlier = [item for item in read(path) if item["id"] != now]
         if not earlier:
-            raise Problem(
+            raise compose.Problem(
                 "No image is remembered that ran before the present one.",
                 path,
                 "name one: -e rollback_image=NAME:TAG; docker images lists what is on the server",
@@ -108,7 +116,7 @@ def put(service: Service, path: str, wanted: str, dry: bool) -> dict[str, Any]:
         if identity:
             break
     if not identity:
-        raise Problem(
+        raise compose.Problem(
             f"There is no image {wanted} on this server.", "docker images", f"docker pull {wanted}"
         )
     if identity != now and not dry:
@@ -116,11 +124,13 @@ def put(service: Service, path: str, wanted: str, dry: bool) -> dict[str, Any]:
             service.docker("docker", "tag", now, kept_name(service, now))
         code, _, err = service.docker("docker", "tag", identity, name)
         if code:
-            raise Problem(f"The image can't be named {name}.", err.strip()[-300:], "docker images")
+            raise compose.Problem(
+                f"The image can't be named {name}.", err.strip()[-300:], "docker images"
+            )
     return {"changed": identity != now, "image": identity, "before": now, "name": name}
 
 
-def kept_name(service: Service, identity: str) -> str:
+def kept_name(service: compose.Service, identity: str) -> str:
     """A name of its own for an image."""
     name = service.image.partition("@")[0]
     head, colon, tag = name.rpartition(":")
@@ -128,7 +138,7 @@ def kept_name(service: Service, identity: str) -> str:
     return f"{repository}:kept-{identity.removeprefix('sha256:')[:12]}"
 
 
-def image_of(service: Service, what: str, kind: str, form: str) -> str:
+def image_of(service: compose.Service, what: str, kind: str, form: str) -> str:
     """The id of an image; empty when there is none."""
     code, out, _ = service.docker("docker", kind, "inspect", "--format", form, what)
     return out.strip() if code == 0 else ""

@@ -43,24 +43,22 @@ state:
 import os
 from typing import Any
 
-from ansible.module_utils.backend_compose import (
-    ACTIVE,
-    COMPOSE_OPTIONS,
-    Problem,
-    Service,
-    ask,
-    db_type,
-    masked,
-)
 from ansible.module_utils.basic import AnsibleModule
 
+try:
+    from ansible.module_utils import backend_compose as compose
+except ImportError:  # installed as a collection
+    from ansible_collections.brainer_db.postgres.plugins.module_utils import (
+        backend_compose as compose,
+    )
 
-def state(service: Service, env_file: str, url: str, wait: int) -> dict[str, Any]:
+
+def state(service: compose.Service, env_file: str, url: str, wait: int) -> dict[str, Any]:
     """Everything a play decides on."""
     configured = service.environment  # first, so that a project that cannot be read is told at once
-    answer = service.wait_healthy(url, wait) if wait else ask(url)
+    answer = service.wait_healthy(url, wait) if wait else compose.ask(url)
     containers = service.containers()
-    active = [item for item in containers if item.state in ACTIVE and not item.oneoff]
+    active = [item for item in containers if item.state in compose.ACTIVE and not item.oneoff]
     running = [item for item in active if item.state == "running"]
     # A running container has what it was started with; only the next one gets what the files say now.
     used = active[0].env if active else configured
@@ -74,9 +72,9 @@ def state(service: Service, env_file: str, url: str, wait: int) -> dict[str, Any
         "image": service.image,
         "env_file": env_file,
         "env_file_exists": os.path.exists(env_file),
-        "db_type": db_type(used.get("DB_TYPE", "")),
-        "database_url": masked(used.get("DATABASE_URL", "")),
-        "configured_db_type": db_type(configured.get("DB_TYPE", "")),
+        "db_type": compose.db_type(used.get("DB_TYPE", "")),
+        "database_url": compose.masked(used.get("DATABASE_URL", "")),
+        "configured_db_type": compose.db_type(configured.get("DB_TYPE", "")),
         "running": bool(running),
         "active": bool(active),
         "healthy": bool(running) and answer.ok,
@@ -84,19 +82,21 @@ def state(service: Service, env_file: str, url: str, wait: int) -> dict[str, Any
         "health_url": answer.url,
         "health_database": answer.database,
         "containers": [item.public() for item in containers if not item.oneoff],
-        "others": [item.name for item in containers if item.oneoff and item.state in ACTIVE],
+        "others": [
+            item.name for item in containers if item.oneoff and item.state in compose.ACTIVE
+        ],
         "pending_changes": bool(now) and any(item.config_hash != now for item in active),
         "switchable": not unwired,
         "unwired": unwired,
     }
 
 
-def configured(service: Service) -> dict[str, Any]:
+def configured(service: compose.Service) -> dict[str, Any]:
     """What the files say, for which no engine is needed; nothing when they can't be read either."""
     try:
-        kind = db_type(service.environment.get("DB_TYPE", ""))
+        kind = compose.db_type(service.environment.get("DB_TYPE", ""))
         return {"configured_db_type": kind, "image": service.image}
-    except Problem:
+    except compose.Problem:
         return {}
 
 
@@ -104,7 +104,7 @@ def main() -> None:
     """Entry point."""
     module = AnsibleModule(
         argument_spec={
-            **COMPOSE_OPTIONS,
+            **compose.COMPOSE_OPTIONS,
             "env_file": {"type": "path", "required": True},
             "url": {"type": "str", "required": True},
             "wait": {"type": "int", "default": 0},
@@ -113,10 +113,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    service = Service(module)
+    service = compose.Service(module)
     try:
         found = state(service, params["env_file"], params["url"], params["wait"])
-    except Problem as problem:
+    except compose.Problem as problem:
         if params["required"] or params["wait"]:
             module.fail_json(msg=str(problem))
         found = {

@@ -63,8 +63,14 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible.module_utils.backend_compose import COMPOSE_OPTIONS, Container, Problem, Service
 from ansible.module_utils.basic import AnsibleModule
+
+try:
+    from ansible.module_utils import backend_compose as compose
+except ImportError:  # installed as a collection
+    from ansible_collections.brainer_db.postgres.plugins.module_utils import (
+        backend_compose as compose,
+    )
 
 # What would make the probe visible, or tie it to another container
 DROPPED = (
@@ -74,7 +80,7 @@ DROPPED = (
 
 
 def definition(
-    service: Service, environment: dict[str, str], mounts: dict[str, str]
+    service: compose.Service, environment: dict[str, str], mounts: dict[str, str]
 ) -> dict[str, Any]:
     """A compose project that holds only the probe; networks and volumes are the operator's, by name."""
     probe = {key: value for key, value in service.definition.items() if key not in DROPPED}
@@ -107,7 +113,7 @@ def definition(
 
 
 def _instead(
-    service: Service, volumes: list[dict[str, Any]], mounts: dict[str, str]
+    service: compose.Service, volumes: list[dict[str, Any]], mounts: dict[str, str]
 ) -> list[dict[str, Any]]:
     """The service's mounts, some of them of other directories of this host."""
     left = {os.path.realpath(path): other for path, other in mounts.items()}
@@ -116,7 +122,7 @@ def _instead(
         source = os.path.realpath(item.get("source") or "") if item["type"] == "bind" else ""
         found.append({**item, "source": left.pop(source)} if source in left else item)
     if left:
-        raise Problem(
+        raise compose.Problem(
             f"The service does not mount {', '.join(sorted(left))}, so a copy can't stand in for it.",
             f"service {service.name} in {service.directory}",
             "mount the directory of the SQLite file itself, as in ./data:/app/data",
@@ -132,12 +138,12 @@ def _volumes(probe: dict[str, Any]) -> set[str]:
     }
 
 
-def container_name(service: Service) -> str:
+def container_name(service: compose.Service) -> str:
     """Also the name of the probe's own compose project."""
     return f"{service.project}-probe"
 
 
-def target_port(service: Service, url: str, wanted: int) -> int:
+def target_port(service: compose.Service, url: str, wanted: int) -> int:
     """The port in the container behind the address that the app has on this host."""
     if wanted:
         return wanted
@@ -152,19 +158,19 @@ def target_port(service: Service, url: str, wanted: int) -> int:
     }
     if len(exposed) == 1:
         return exposed.pop()
-    raise Problem(
+    raise compose.Problem(
         f"The port of the app in its container cannot be told: nothing is published as {published}.",
         f"service {service.name} in {service.directory}",
         "set backend_probe_port to the port the app listens on in its container",
     )
 
 
-def existing(service: Service) -> list[Container]:
+def existing(service: compose.Service) -> list[compose.Container]:
     """The probe, wherever a killed run left it."""
     return service.containers(container_name(service), "probe")
 
 
-def remove(service: Service) -> bool:
+def remove(service: compose.Service) -> bool:
     """Remove the probe; True when there was one."""
     found = existing(service)
     for item in found:
@@ -172,7 +178,7 @@ def remove(service: Service) -> bool:
         service.docker("docker", "stop", "--time", "10", item.id)
         code, _, err = service.docker("docker", "rm", "--force", "--volumes", item.id)
         if code and "No such container" not in err:
-            raise Problem(
+            raise compose.Problem(
                 "The probe container cannot be removed.",
                 err.strip()[-300:],
                 f"docker rm --force {item.name}",
@@ -181,7 +187,7 @@ def remove(service: Service) -> bool:
 
 
 def start(
-    service: Service,
+    service: compose.Service,
     environment: dict[str, str],
     mounts: dict[str, str],
     port: int,
@@ -198,7 +204,7 @@ def start(
     )  # fmt: skip
     try:
         if code:
-            raise Problem(
+            raise compose.Problem(
                 "The probe container does not start.",
                 f"container {project}",
                 f"cd {service.directory} && docker compose create {service.name}",
@@ -206,7 +212,7 @@ def start(
             )
         url = address(service, port)
         service.wait_healthy(f"{url}{path}", timeout, project, "probe")
-    except Problem as problem:
+    except compose.Problem as problem:
         remove(service)
         problem.more = service.hide(problem.more, environment["DATABASE_URL"])
         if problem.following.startswith("docker logs"):
@@ -218,7 +224,7 @@ def start(
     return url, {item.id for item in existing(service)} != before
 
 
-def address(service: Service, port: int) -> str:
+def address(service: compose.Service, port: int) -> str:
     """Where this host reaches the probe. A container on the host's own network has no address of its own."""
     found = existing(service)
     addresses = [address for item in found for address in item.addresses]
@@ -230,7 +236,7 @@ def main() -> None:
     """Entry point."""
     module = AnsibleModule(
         argument_spec={
-            **COMPOSE_OPTIONS,
+            **compose.COMPOSE_OPTIONS,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "db_type": {"type": "str", "default": ""},
             "database_url": {"type": "str", "default": "", "no_log": True},
@@ -244,7 +250,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    service = Service(module)
+    service = compose.Service(module)
     environment = {"DB_TYPE": params["db_type"], "DATABASE_URL": params["database_url"]}
     try:
         name = container_name(service)
@@ -257,7 +263,7 @@ def main() -> None:
         url, changed = start(
             service, environment, params["mounts"], port, params["health_path"], params["timeout"]
         )
-    except Problem as problem:
+    except compose.Problem as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(changed=changed, container=name, url=url)
 

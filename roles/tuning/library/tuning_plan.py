@@ -55,7 +55,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.tuning_budget import Machine, Refused, Wishes, at_most, nominal, plan
+
+try:
+    from ansible.module_utils import tuning_budget as budget
+except ImportError:  # installed as a collection
+    from ansible_collections.brainer_db.postgres.plugins.module_utils import tuning_budget as budget
 
 _MIB = 2**20
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -108,7 +112,7 @@ def size(text: str) -> int:
         return 0
     found = re.fullmatch(r"(\d+)\s*([bkmgt]?)b?", text.strip().lower())
     if not found:
-        raise Refused(f"postgres_memory is {text!r}; Docker reads sizes as 768m or 2g.")
+        raise budget.Refused(f"postgres_memory is {text!r}; Docker reads sizes as 768m or 2g.")
     power = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}[found[2]]
     return int(found[1]) * 1024**power // _MIB
 
@@ -176,12 +180,12 @@ def main() -> None:
     try:
         measured = ram()
         if not measured and not given["ram_mb"]:
-            raise Refused(
+            raise budget.Refused(
                 "How much RAM there is can't be seen here. Say it in MB: tuning_ram_mb: 2048"
             )
-        machine = at_most(
-            Machine(
-                ram=nominal(measured),
+        machine = budget.at_most(
+            budget.Machine(
+                ram=budget.nominal(measured),
                 cpus=given["cpus"] or len(os.sched_getaffinity(0)),
                 disk_size=disk.f_blocks * disk.f_frsize // _MIB,
                 disk_free=disk.f_bavail * disk.f_frsize // _MIB,
@@ -189,7 +193,7 @@ def main() -> None:
             ),
             given["ram_mb"],
         )
-        wishes = Wishes(
+        wishes = budget.Wishes(
             major=given["major"],
             workers=given["app_workers"],
             pool=given["app_pool"],
@@ -198,8 +202,8 @@ def main() -> None:
             limit=size(given["limit"]),
             settings=given["settings"],
         )
-        made = plan(machine, wishes)
-    except Refused as refused:
+        made = budget.plan(machine, wishes)
+    except budget.Refused as refused:
         module.fail_json(msg=str(refused))
     found = kernel(made.limit)
     module.exit_json(

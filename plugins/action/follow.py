@@ -1,0 +1,1 @@
+../../roles/migration/action_plugins/follow.py

@@ -1,0 +1,1 @@
+../../roles/deploy/lookup_plugins/deploy_context.py

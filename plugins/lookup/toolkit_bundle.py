@@ -1,0 +1,1 @@
+../../roles/toolkit/lookup_plugins/toolkit_bundle.py

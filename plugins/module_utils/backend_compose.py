@@ -1,0 +1,1 @@
+../../roles/backend/module_utils/backend_compose.py

@@ -1,0 +1,1 @@
+../../roles/tuning/module_utils/tuning_budget.py

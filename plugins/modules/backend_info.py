@@ -1,0 +1,1 @@
+../../roles/backend/library/backend_info.py

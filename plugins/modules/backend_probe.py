@@ -1,0 +1,1 @@
+../../roles/backend/library/backend_probe.py

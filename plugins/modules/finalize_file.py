@@ -1,0 +1,1 @@
+../../roles/finalize/library/finalize_file.py

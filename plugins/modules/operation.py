@@ -1,0 +1,1 @@
+../../roles/migration/library/operation.py

@@ -1,0 +1,1 @@
+../../roles/rollback/library/rollback_look.py

@@ -1,0 +1,1 @@
+../../roles/tuning/library/tuning_plan.py
