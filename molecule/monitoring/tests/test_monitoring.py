@@ -15,12 +15,12 @@ READY = (
     "for i in $(seq 100); do docker exec brainer-postgres pg_isready -q -h 127.0.0.1 && exit;"
     " sleep 0.2; done; exit 1"
 )
-PAGE = SCRATCH / "reports" / "status.html"
+PAGE = SCRATCH / "reports" / "brainer-monitoring" / "status.html"
 FILES = ROOT / "roles" / "monitoring" / "files"
 
 
 def status(*words: str) -> Run:
-    run = play("status.yml", "-e", f"monitoring_reports_dir={PAGE.parent}", *words)
+    run = play("status.yml", "-e", f"monitoring_reports={PAGE.parent.parent}", *words)
     assert run.changed == 0, "looking changes nothing"
     return run
 
