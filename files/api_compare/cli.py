@@ -1,4 +1,4 @@
-"""The two commands. Exit codes: 0 equal, 1 failed, 2 bad usage, 3 differences found."""
+"""The commands. Exit codes: 0 equal, 1 failed, 2 bad usage, 3 differences found."""
 
 import argparse
 import json
@@ -11,6 +11,14 @@ from api_compare.capture import Answers, capture, read_capture, write_capture
 from api_compare.compare import Compared, Difference, compare
 from api_compare.endpoints import EXAMPLE, read_endpoints
 from api_compare.errors import Failed
+from api_compare.writes import EXAMPLE as EXAMPLE_STEPS
+from api_compare.writes import (
+    compare_answers,
+    perform,
+    read_answers,
+    read_steps,
+    write_answers,
+)
 
 EQUAL, DIFFERENT = 0, 3
 SHOWN = 20  # differences shown; all are counted
@@ -45,12 +53,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     taking.set_defaults(command=_capture)
 
+    writing = commands.add_parser(
+        "write", help="make requests that write, and write down the answers"
+    )
+    writing.add_argument("--base", required=True, metavar="URL", help="of a copy of the app")
+    writing.add_argument("--steps", required=True, type=Path, metavar="FILE", help=EXAMPLE_STEPS)
+    writing.add_argument("--out", required=True, type=Path, metavar="FILE")
+    writing.add_argument(
+        "--timeout", type=float, default=30, help="seconds per answer (%(default)s)"
+    )
+    writing.set_defaults(command=_write)
+
     telling = commands.add_parser("compare", help="tell two captures apart")
     telling.add_argument("before", type=Path)
     telling.add_argument("after", type=Path)
     telling.set_defaults(command=_compare)
 
-    for command in (taking, telling):
+    also = commands.add_parser("compare-writes", help="tell the answers of two `write` apart")
+    also.add_argument("before", type=Path)
+    also.add_argument("after", type=Path)
+    also.set_defaults(command=_compare_writes)
+
+    for command in (taking, writing, telling, also):
         command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     return parser
 
@@ -107,14 +131,41 @@ def _compare(arguments: argparse.Namespace) -> int:
     else:
         for verdict in verdicts:
             print(_told(verdict))
-        for difference in differences[:SHOWN]:
-            print(f"  {difference.path}  {difference.field}")
-            print(f"    before  {_short(difference.before)}")
-            print(f"    after   {_short(difference.after)}")
-        if len(differences) > SHOWN:
-            print(f"  … and {len(differences) - SHOWN} more")
-        print(f"{len(differences)} differences" if differences else "equal")
+        _print_differences(differences)
     return DIFFERENT if differences else EQUAL
+
+
+def _write(arguments: argparse.Namespace) -> int:
+    answers = perform(arguments.base, read_steps(arguments.steps), arguments.timeout)
+    write_answers(answers, arguments.out)
+    if arguments.json:
+        print(
+            json.dumps({"status": "written", "out": str(arguments.out), "requests": len(answers)})
+        )
+    else:
+        print(f"{len(answers)} requests")
+    return EQUAL
+
+
+def _compare_writes(arguments: argparse.Namespace) -> int:
+    told = compare_answers(read_answers(arguments.before), read_answers(arguments.after))
+    if arguments.json:
+        result = {"requests": told.requests, "requests_equal": told.equal}
+        print(json.dumps(result | _differences_as_json(told.differences)))
+    else:
+        print(f"{told.equal} of {told.requests} requests answered alike")
+        _print_differences(told.differences)
+    return DIFFERENT if told.differences else EQUAL
+
+
+def _print_differences(differences: list[Difference]) -> None:
+    for difference in differences[:SHOWN]:
+        print(f"  {difference.path}  {difference.field}")
+        print(f"    before  {_short(difference.before)}")
+        print(f"    after   {_short(difference.after)}")
+    if len(differences) > SHOWN:
+        print(f"  … and {len(differences) - SHOWN} more")
+    print(f"{len(differences)} differences" if differences else "equal")
 
 
 def _told(verdict: Compared) -> str:
@@ -134,7 +185,6 @@ def _short(value: Any) -> str:
 
 def _as_json(verdicts: list[Compared], differences: list[Difference]) -> dict[str, Any]:
     return {
-        "status": "different" if differences else "equal",
         "endpoints": [
             {
                 "list": verdict.list_path,
@@ -147,6 +197,12 @@ def _as_json(verdicts: list[Compared], differences: list[Difference]) -> dict[st
             }
             for verdict in verdicts
         ],
+    } | _differences_as_json(differences)
+
+
+def _differences_as_json(differences: list[Difference]) -> dict[str, Any]:
+    return {
+        "status": "different" if differences else "equal",
         "differences": [
             {
                 "path": difference.path,

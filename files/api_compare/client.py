@@ -1,4 +1,4 @@
-"""GET JSON over one kept-alive connection."""
+"""JSON over one kept-alive connection."""
 
 import http.client
 import json
@@ -53,6 +53,26 @@ class Client:
             return json.loads(body)
         except ValueError as error:
             raise Failed(f"GET {self._base}{path}: not JSON: {_head(body)}") from error
+
+    def send(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Status and parsed body of any answer; a request that writes is never sent twice."""
+        self._connection.close()
+        headers = {"Accept": "application/json"}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        try:
+            self._connection.request(method, self._prefix + path, data, headers)
+            response = self._connection.getresponse()
+            status, text = response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise Failed(f"{method} {self._base}{path}: no answer: {reason}") from error
+        try:
+            return status, json.loads(text) if text else None
+        except ValueError:
+            return status, _head(text)
 
     def _get(self, path: str) -> tuple[int, bytes]:
         reused = self._connection.sock is not None

@@ -252,6 +252,36 @@ class TestVerify:
             r"parts: \d+ rows equal, since then 1 added, 0 changed, 0 removed", run.output
         )
 
+    def test_the_app_was_read_and_written_to_on_copies_of_both(self, run: Run) -> None:
+        assert re.search(r"read: equal\n\s+/api/courses\S+: (\d+) of \1 listed equal", run.told)
+        assert "14 of 14 requests answered alike" in run.told
+        assert "read again: equal" in run.told
+
+    def test_nothing_is_left_of_them(self, host: Host, run: Run) -> None:
+        assert_no_copies(host)
+
+    def test_an_app_that_answers_otherwise_is_told(self, host: Host) -> None:
+        """On SQLite, courses get the number of a deleted last one again; on PostgreSQL never."""
+        course = {"method": "POST", "path": "/api/courses", "status": 201, "as": "c"}
+        steps = [
+            course | {"body": {"slug": "sides-x", "title": "x"}},
+            {"method": "DELETE", "path": "/api/courses/{c}", "status": 204},
+            course | {"body": {"slug": "sides-y", "title": "y"}},
+        ]
+        run = play("verify.yml", "-e", json.dumps({"sides_writes": steps}))
+        assert run.rc == 2 and run.changed == 0
+        assert "2 of 3 requests answered alike" in run.told and "were not touched" in run.failure
+        assert_no_copies(host)
+
+
+def assert_no_copies(host: Host) -> None:
+    names = host.check_output("docker ps --all --format '{{ .Names }}'").split()
+    assert sorted(names) == ["brainer-backend-1", "brainer-postgres"]
+    listed = host.check_output("docker exec brainer-postgres psql -U postgres -Atc '\\l'")
+    assert "sides" not in listed
+    for path in ("/opt/brainer-db/sides", "/opt/brainer-db/benchmark", f"{MIGRATION}/lock.json"):
+        assert not host.file(path).exists
+
 
 class TestBackup:
     """The app has lived on PostgreSQL for seconds only, and there is a proved backup already."""
@@ -301,12 +331,7 @@ class TestBenchmark:
     def test_the_app_and_its_data_are_as_before(self, host: Host, benchmark: Run) -> None:
         status, rows = ask(host, "GET", "/api/exercises?skip=0&limit=100")
         assert status == 200 and not any(row["question"] == "under load" for row in rows)
-        names = host.check_output("docker ps --all --format '{{ .Names }}'").split()
-        assert sorted(names) == ["brainer-backend-1", "brainer-postgres"]
-        assert not host.file("/opt/brainer-db/benchmark").exists
-        databases = host.check_output("docker exec brainer-postgres psql -U postgres -Atc '\\l'")
-        assert "benchmark" not in databases
-        assert not host.file(f"{MIGRATION}/lock.json").exists
+        assert_no_copies(host)
 
 
 def test_the_app_waits_out_a_restart_of_the_server(host: Host) -> None:
