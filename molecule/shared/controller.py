@@ -49,24 +49,34 @@ class Run:
         return re.sub(r"[ \n]+", " ", text)
 
 
-def play(*words: str, inside: bool = False) -> Run:
-    """Run a playbook to its end; ``inside`` calls it from within playbooks/."""
-    with start(*words, inside=inside) as process:
+def play(*words: str, inside: bool = False, installed: Path | None = None) -> Run:
+    """Run a playbook to its end.
+
+    Args:
+        inside: call it from within playbooks/.
+        installed: it is one of a collection that is installed there; call it from there.
+    """
+    with start(*words, inside=inside, installed=installed) as process:
         return finish(process)
 
 
 @contextmanager
-def start(*words: str, inside: bool = False) -> Iterator[subprocess.Popen[str]]:
+def start(
+    *words: str, inside: bool = False, installed: Path | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Begin a playbook in a process group of its own; at the end it is killed if it still runs."""
     playbook, *options = words
     # of Molecule's settings nothing may help: the project's own ansible.cfg has to do
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")}
-    command = ["ansible-playbook", playbook if inside else f"playbooks/{playbook}"]
+    if installed:
+        # as a shell has it that stands there
+        environment |= {"ANSIBLE_COLLECTIONS_PATH": str(installed), "PWD": str(installed)}
+    command = ["ansible-playbook", playbook if inside or installed else f"playbooks/{playbook}"]
     with (SCRATCH / "played").open("a", encoding="utf-8") as record:
         record.write(" ".join(words) + "\n")
     process = subprocess.Popen(
         [*command, "-i", INVENTORY, *options],
-        cwd=PLAYBOOKS if inside else ROOT,
+        cwd=installed or (PLAYBOOKS if inside else ROOT),
         env=environment | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "1000"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from controller import SCRATCH, Run, play
+from controller import ROOT, SCRATCH, Run, play
 from testinfra.host import Host
 
 Rows = dict[str, dict[str, Any]]
@@ -235,29 +236,30 @@ class TestSecrets:
         assert host.run(f"grep --text --fixed-strings --file={file} {seen}").stdout == ""
 
 
+@pytest.fixture(scope="module")
+def verified() -> Run:
+    return play("verify.yml", inside=True)
+
+
 class TestVerify:
-    @pytest.fixture(scope="class")
-    def run(self) -> Run:
-        return play("verify.yml", inside=True)
+    def test_it_is_green_and_changes_nothing(self, verified: Run) -> None:
+        assert verified.rc == 0 and verified.changed == 0
 
-    def test_it_is_green_and_changes_nothing(self, run: Run) -> None:
-        assert run.rc == 0 and run.changed == 0
-
-    def test_it_knows_that_the_app_writes_on(self, run: Run) -> None:
+    def test_it_knows_that_the_app_writes_on(self, verified: Run) -> None:
         # the two rows of TestData
         assert re.search(
-            r"courses: \d+ rows equal, since then 1 added, 0 changed, 0 removed", run.output
+            r"courses: \d+ rows equal, since then 1 added, 0 changed, 0 removed", verified.output
         )
         assert re.search(
-            r"parts: \d+ rows equal, since then 1 added, 0 changed, 0 removed", run.output
+            r"parts: \d+ rows equal, since then 1 added, 0 changed, 0 removed", verified.output
         )
 
-    def test_the_app_was_read_and_written_to_on_copies_of_both(self, run: Run) -> None:
-        assert re.search(r"read: equal\n\s+/api/courses\S+: (\d+) of \1 listed equal", run.told)
-        assert "14 of 14 requests answered alike" in run.told
-        assert "read again: equal" in run.told
+    def test_the_app_was_read_and_written_to_on_copies_of_both(self, verified: Run) -> None:
+        told = verified.told
+        assert re.search(r"read: equal\W+api/courses\S+ (\d+) of \1 listed equal", told)
+        assert "14 of 14 requests answered alike" in told and "read again: equal" in told
 
-    def test_nothing_is_left_of_them(self, host: Host, run: Run) -> None:
+    def test_nothing_is_left_of_them(self, host: Host, verified: Run) -> None:
         assert_no_copies(host)
 
     def test_an_app_that_answers_otherwise_is_told(self, host: Host) -> None:
@@ -281,6 +283,29 @@ def assert_no_copies(host: Host) -> None:
     assert "sides" not in listed
     for path in ("/opt/brainer-db/sides", "/opt/brainer-db/benchmark", f"{MIGRATION}/lock.json"):
         assert not host.file(path).exists
+
+
+class TestCollection:
+    """Built from this directory, installed elsewhere, and called by its name from there."""
+
+    @pytest.fixture(scope="class")
+    def installed(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        built, directory = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("installed")
+        galaxy = ["ansible-galaxy", "collection"]
+        subprocess.run([*galaxy, "build", "--output-path", built], cwd=ROOT, check=True)
+        (archive,) = built.iterdir()
+        subprocess.run([*galaxy, "install", archive, "--no-deps", "-p", directory], check=True)
+        return directory
+
+    def test_its_status_sees_what_is_there(self, installed: Path) -> None:
+        run = play("brainer_db.postgres.status", installed=installed)
+        assert run.rc == 0 and run.changed == 0
+        (page,) = installed.glob("reports/*/status.html")
+        assert str(page) in run.output
+
+    def test_its_migration_knows_the_app(self, installed: Path) -> None:
+        run = play("brainer_db.postgres.migrate", "--tags", "preflight", installed=installed)
+        assert run.rc == 0 and run.changed == 0, run.failure
 
 
 class TestBackup:
