@@ -86,6 +86,24 @@ def test_the_documentation_of_each_role(installed: dict[str, str]) -> None:
             assert set(shown.get("options", {})) == set(point.get("options", {})), (role, name)
 
 
+def test_lookups_are_found_when_they_are_called(installed: dict[str, str], tmp_path: Path) -> None:
+    """Unlike modules, they are looked for only when a task has need of them."""
+    book = tmp_path / "book.yml"
+    book.write_text("""
+- hosts: localhost
+  gather_facts: false
+  vars: {postgres_mode: external, postgres_external_url: postgresql://a@b/c}
+  tasks:
+    - include_role: {name: brainer_db.postgres.toolkit, tasks_from: preview}
+    - include_role: {name: brainer_db.postgres.toolkit, tasks_from: preview_remove}
+    - include_role: {name: brainer_db.postgres.postgres, tasks_from: connection}
+    - debug: {msg: "the address is {{ postgres_url }}"}
+""")
+    python = f"ansible_python_interpreter={sys.executable}"
+    words = ("ansible-playbook", "-i", "localhost,", "-c", "local", "-e", python, book)
+    assert "the address is postgresql://a@b:5432/c" in run(*words, environment=installed)
+
+
 def test_every_plugin_of_a_role_is_one_of_the_collection() -> None:
     for kept, there in PLUGINS.items():
         own = {path.name: path for path in ROOT.glob(f"roles/*/{kept}/*.py")}

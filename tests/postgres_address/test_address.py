@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql import psycopg
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "roles" / "postgres" / "filter_plugins"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "roles" / "postgres" / "lookup_plugins"))
 from postgres_address import postgres_address
 
 CLUSTER = "postgresql://brai%40ner@db1:5432,[2001:db8::1]:6432,db3/brainer?target_session_attrs=read-write"

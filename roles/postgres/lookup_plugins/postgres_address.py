@@ -6,19 +6,22 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from ansible.plugins.lookup import LookupBase
+
 DOCUMENTATION = r"""
 name: postgres_address
 short_description: Takes a postgresql:// URL without a password apart, and puts it together for somebody else
 options:
-  _input: {type: str, required: true, description: The address; several hosts are fine. It may have no password.}
+  _terms: {required: true, description: One address; several hosts are fine. It may have no password.}
   passfile: {type: str, default: "", description: File with the password, as whoever uses the address sees it.}
   ca: {type: str, default: "", description: "File with the certificates that are trusted, as he sees it."}
   password: {type: str, default: "", description: "The password, for an address that must have it in it."}
 """
 
 RETURN = r"""
-_value:
-  type: dict
+_raw:
+  type: list
+  elements: dict
   description: >-
     "problem (empty, or why it can't be used), user, database, place (who, where, which; without options), hosts
     (HOST:PORT each), tls (the sslmode) and url"
@@ -136,9 +139,11 @@ def _bad(problem: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class FilterModule:
+class LookupModule(LookupBase):
     """Makes it known to Ansible."""
 
-    def filters(self) -> dict[str, Any]:
-        """The one filter."""
-        return {"postgres_address": postgres_address}
+    def run(
+        self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any
+    ) -> list[dict[str, Any]]:
+        """See DOCUMENTATION."""
+        return [postgres_address(str(term), **kwargs) for term in terms]

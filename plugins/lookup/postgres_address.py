@@ -1,0 +1,1 @@
+../../roles/postgres/lookup_plugins/postgres_address.py

@@ -1,0 +1,1 @@
+../../roles/postgres/library/postgres_look.py

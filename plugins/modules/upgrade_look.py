@@ -1,0 +1,1 @@
+../../roles/upgrade/library/upgrade_look.py
