@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 from controller import kill_at, play
-from servers import NEW, UNDONE, answers, on_new, on_old, one_reached, psql, slow, upgrade, written
+from servers import (
+    NEW,
+    PLACE,
+    UNDONE,
+    answers,
+    on_new,
+    on_old,
+    one_reached,
+    psql,
+    slow,
+    upgrade,
+    written,
+)
 from testinfra.host import Host
 
 #: In the order of the run; the first of each name.
@@ -26,6 +38,11 @@ def test_killed_and_run_again(host: Host, task: str) -> None:
     told = written(host)
     kill_at(task, "upgrade.yml", *NEW)
     one_reached(host)
+    if host.file(f"{PLACE}/upgrade.json").exists:
+        for playbook in ("site.yml", "migrate.yml"):
+            refused = play(playbook, *NEW, "--skip-tags", "docker")
+            assert refused.rc == 2 and refused.changed == 0, refused.output
+            assert "upgrade.yml" in refused.failure, refused.failure
     run = upgrade(*NEW)
     assert run.rc == 0, run.failure
     on_new(host, told)
@@ -38,8 +55,8 @@ def test_killed_and_run_again(host: Host, task: str) -> None:
 def test_killed_while_it_goes_back(host: Host) -> None:
     told = written(host)
     assert upgrade(*NEW).rc == 0
-    kill_at("postgres : Do it", "upgrade.yml", *UNDONE)
-    kill_at("upgrade : The former server in its place|postgres : Keep the answer", "upgrade.yml", *UNDONE)  # fmt: skip
+    for task in ("upgrade : Note how far it is", "postgres : Ask until it is healthy"):
+        kill_at(task, "upgrade.yml", *UNDONE)
     one_reached(host)
     run = upgrade(*UNDONE)
     assert run.rc == 0, run.failure

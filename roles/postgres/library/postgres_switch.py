@@ -100,7 +100,9 @@ class Switch:
         return str(output)
 
     def inspect(self, kind: str, name: str) -> dict[str, Any]:
-        """What is there of that name; empty if nothing is."""
+        """What is there of that name; empty if nothing is, or no engine was ever installed."""
+        if self.module.get_bin_path("docker") is None:
+            return {}
         status, output, errors = self.module.run_command(["docker", kind, "inspect", name])
         if status and "no such" not in errors.lower():
             self.module.fail_json(msg=f"docker {kind} inspect {name}: {errors.strip()}")

@@ -72,6 +72,8 @@ SELECT json_build_object(
 
 def ask(module: AnsibleModule, container: str) -> tuple[dict[str, Any], str]:
     """What the server says, by its socket: no password; or why it doesn't."""
+    if module.get_bin_path("docker") is None:
+        return {}, "there is no docker command"
     command = ["docker", "exec", "--user", "postgres", container, "psql", "-XAtq"]
     command += ["-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres", "-c", _QUERY]
     status, output, errors = module.run_command(command)
@@ -84,6 +86,8 @@ def ask(module: AnsibleModule, container: str) -> tuple[dict[str, Any], str]:
 
 def image(module: AnsibleModule, container: str) -> dict[str, str]:
     """Of what the container was made."""
+    if module.get_bin_path("docker") is None:
+        return {}
     form = "{{json .Config.Image}} {{json .Image}}"
     status, output, _ = module.run_command(
         ["docker", "container", "inspect", "--format", form, container]
