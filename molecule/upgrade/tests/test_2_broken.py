@@ -26,7 +26,7 @@ POINTS = [
     ("upgrade : Note how far it is", slow),
     ("backend : Stop the app", slow),
     ("upgrade : A directory for what was compared", slow),
-    ("postgres : The app's role$", slow),
+    ("postgres : The app's role\\]", slow),
     ("postgres : Log in as the app does", slow),
     ("upgrade : Remember that", slow),
     ("monitoring : .*", slow),
