@@ -8,6 +8,8 @@ from controller import play
 from testinfra.host import Host
 
 PITR = ("-e", "backup_pitr=true", "-e", "backup_state=present")
+#: The rest of the server is as it was.
+ONLY = ("--tags", "backup,postgres")
 
 
 def psql(host: Host, statement: str) -> str:
@@ -26,10 +28,10 @@ def insert(host: Host, number: int) -> str:
 
 def test_a_moment(host: Host) -> None:
     psql(host, "DROP TABLE IF EXISTS moments; CREATE TABLE moments (id int)")
-    assert play("site.yml", *PITR).rc == 0
+    assert play("site.yml", *ONLY, *PITR).rc == 0
     assert host.service("brainer-wal").is_running and host.service("brainer-wal").is_enabled
     assert psql(host, "SHOW max_slot_wal_keep_size") == "1GB"
-    assert play("site.yml", *PITR).changed == 0
+    assert play("site.yml", *ONLY, *PITR).changed == 0
     wanted = insert(host, 1)
     # the receiver comes back by itself
     host.check_output("docker restart brainer-postgres")
@@ -48,7 +50,7 @@ def test_a_moment(host: Host) -> None:
 
 
 def test_without_it_nothing_is_kept_for_nobody(host: Host) -> None:
-    assert play("site.yml").rc == 0
+    assert play("site.yml", *ONLY).rc == 0
     assert not host.file("/etc/systemd/system/brainer-wal.service").exists
     slots = "docker exec brainer-postgres psql -XAtq -U postgres -c 'SELECT * FROM pg_replication_slots'"
     assert host.check_output(slots) == ""

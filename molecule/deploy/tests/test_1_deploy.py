@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from controller import ROOT, play
-from often import slow
+from controller import ROOT, play, slow
 from testinfra.host import Host
 
 REGISTRY = ("-e", "deploy_registry=127.0.0.1:5000/team")
@@ -113,6 +112,7 @@ def test_one_that_does_not_start_costs_nothing(host: Host, sources: Path) -> Non
     left(host)
 
 
+@slow
 def test_one_that_was_not_tried_is_gone_again_by_itself(host: Host, sources: Path) -> None:
     broken(sources)
     words = ("-e", "deploy_try=false", "-e", "backend_health_timeout=8")
@@ -127,6 +127,7 @@ def test_one_that_was_not_tried_is_gone_again_by_itself(host: Host, sources: Pat
 class TestServer:
     """What is wrong on the server, said before anything is made."""
 
+    @slow
     def test_no_health_endpoint(self, host: Host, sources: Path) -> None:
         words = version(sources, "1.4.0")
         run = play(*words, "-e", "backend_health_path=/healthz", "--tags", "preflight")
@@ -134,6 +135,7 @@ class TestServer:
         assert "nothing at http://127.0.0.1:8000/healthz: 404" in run.failure
         assert "backend_health_path=" in run.failure
 
+    @slow
     def test_an_env_file_without_the_variables(self, host: Host, sources: Path) -> None:
         host.check_output("cp -a /opt/brainer/.env /root/env && sed -i /^D/d /opt/brainer/.env")
         try:

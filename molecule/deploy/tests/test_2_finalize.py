@@ -6,8 +6,7 @@ import json
 import re
 
 import pytest
-from controller import ROOT, kill_at, play
-from often import slow
+from controller import ROOT, kill_at, play, slow
 from testinfra.host import Host
 
 MIGRATION = "/opt/brainer-db/migration"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from testinfra.host import Host
 
 MIGRATION = "/opt/brainer-db/migration"
@@ -20,7 +18,6 @@ UP = f"cd {PROJECT} && docker compose up -d backend 2>&1"
 
 MODELS = "api.models"
 
-slow = pytest.mark.skipif(os.environ.get("TEST_FAULTS") != "all", reason="make test-faults")
 
 Found = dict[str, dict[str, Any]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 
-from controller import Run, play
-from patient import ENV, MIGRATION, UP, psql, slow, well
+from controller import Run, play, slow
+from patient import ENV, MIGRATION, UP, psql, well
 from testinfra.host import Host
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 
-import pytest
 from testinfra.host import Host
 
 MIGRATION = "/opt/brainer-db/migration"
@@ -14,8 +12,6 @@ BEFORE = "/root/faults/before"
 OVERRIDE = "/opt/brainer/docker-compose.override.yml"
 #: Converge has provisioned the server; to do it each time again would only take time.
 SHORT = ("--skip-tags", "docker,postgres,toolkit")
-
-slow = pytest.mark.skipif(os.environ.get("TEST_FAULTS") != "all", reason="make test-faults")
 
 
 def reset(host: Host, target: str = "") -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from controller import Run, play
-from sides import MIGRATION, SHORT, container, on_sqlite, psql, reset, slow
+from controller import Run, play, slow
+from sides import MIGRATION, SHORT, container, on_sqlite, psql, reset
 from testinfra.host import Host
 
 SOURCES = "/root/faults/sources"
@@ -61,6 +61,7 @@ def test_a_disk_that_is_too_small() -> None:
     refused(run, "disk is too small", "MB needed", "MB free", "/root/faults/small")
 
 
+@slow
 def test_a_wrong_password() -> None:
     url = "postgresql://brainer:wr0ng-pass@127.0.0.1:5432/brainer"
     run = play("migrate.yml", "-e", f"migration_target={url}", *SHORT)

@@ -6,17 +6,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from controller import kill, kill_at, play, start
-from sides import (
-    MIGRATION,
-    SHORT,
-    broken_on_postgresql,
-    container,
-    on_postgresql,
-    on_sqlite,
-    reset,
-    slow,
-)
+from controller import kill, kill_at, play, slow, start
+from sides import MIGRATION, SHORT, broken_on_postgresql, container, on_postgresql, on_sqlite, reset
 from testinfra.host import Host
 
 

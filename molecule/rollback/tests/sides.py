@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 
-import pytest
 from controller import Run, play
 from testinfra.host import Host
 
@@ -18,8 +16,6 @@ YES = ("-e", "rollback_confirm=true")
 LOSS = (*YES, "-e", "rollback_accept_loss=true")
 #: Converge has provisioned the server; to do it each time again would only take time.
 SHORT = ("--skip-tags", "docker,postgres,toolkit,backup")
-
-slow = pytest.mark.skipif(os.environ.get("TEST_FAULTS") != "all", reason="make test-faults")
 
 
 def psql(host: Host, query: str) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from controller import SCRATCH, play
+from controller import SCRATCH, play, slow
 from sides import (
     BEFORE,
     FILE,
@@ -19,7 +19,6 @@ from sides import (
     migrated,
     on_postgresql,
     on_sqlite,
-    slow,
     written,
 )
 from testinfra.host import Host

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from controller import play
+from controller import play, slow
 from sides import (
     FILE,
     LOSS,
@@ -16,7 +16,6 @@ from sides import (
     on_postgresql,
     on_sqlite,
     psql,
-    slow,
     written,
 )
 from testinfra.host import Host
@@ -53,6 +52,7 @@ def test_a_file_that_somebody_deleted(host: Host) -> None:
     again(host)
 
 
+@slow
 def test_an_engine_that_is_down(host: Host) -> None:
     told = answers(host)
     host.check_output("systemctl stop docker.socket docker.service")

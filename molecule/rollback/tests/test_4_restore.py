@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from controller import play
-from sides import SHORT, YES, again, answers, on_postgresql, slow, written
+from controller import play, slow
+from sides import SHORT, YES, again, answers, on_postgresql, written
 from testinfra.host import Host
 
 
