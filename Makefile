@@ -42,7 +42,7 @@ e2e: images ## what the demo does, asserted
 	@$(TESTS) e2e
 
 .PHONY: test-faults
-test-faults: images ## migrate.yml and rollback.yml killed at every phase, doctor.yml with each of its fixes, and the long counts of db_backup (`make test` has some of each)
+test-faults: images ## migrate.yml, rollback.yml and upgrade.yml killed at every phase, doctor.yml with each of its fixes, and the long counts of db_backup (`make test` has some of each)
 	@.venv/bin/pytest --quiet --slow --durations=0 -m slow tests/db_backup
 	@testbed/images patroni:17
 	@.venv/bin/pytest --quiet --slow --durations=0 -m slow tests/patroni
@@ -50,6 +50,7 @@ test-faults: images ## migrate.yml and rollback.yml killed at every phase, docto
 	@TEST_FAULTS=all testbed/molecule rollback
 	@TEST_FAULTS=all testbed/molecule deploy
 	@TEST_FAULTS=all testbed/molecule external
+	@TEST_FAULTS=all testbed/molecule upgrade
 	@TEST_FAULTS=all testbed/molecule doctor
 
 .PHONY: corpus

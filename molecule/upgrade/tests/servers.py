@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 
-import pytest
 from controller import Run, play
 from testinfra.host import Host
 
@@ -16,8 +14,6 @@ DATA = "brainer-postgres-data"
 OLD = ("-e", "postgres_image=postgres:15-bookworm")
 NEW = ("-e", "postgres_image=postgres:17-trixie")
 UNDONE = (*NEW, "-e", "upgrade_state=undone")
-
-slow = pytest.mark.skipif(os.environ.get("TEST_FAULTS") != "all", reason="make test-faults")
 
 
 def upgrade(*words: str) -> Run:

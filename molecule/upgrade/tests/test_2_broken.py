@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from controller import kill_at, play
+from controller import kill_at, play, slow
 from servers import (
     NEW,
     PLACE,
@@ -13,7 +13,6 @@ from servers import (
     on_old,
     one_reached,
     psql,
-    slow,
     upgrade,
     written,
 )
@@ -21,19 +20,20 @@ from testinfra.host import Host
 
 #: In the order of the run; the first of each name.
 POINTS = [
-    ("upgrade : Dump and prove", slow),
-    ("upgrade : Restore and prove", slow),
-    ("upgrade : Note how far it is", slow),
-    ("backend : Stop the app", slow),
-    ("upgrade : A directory for what was compared", slow),
-    ("postgres : The app's role\\]", slow),
-    ("postgres : Log in as the app does", slow),
-    ("upgrade : Remember that", slow),
-    ("monitoring : .*", slow),
+    "upgrade : Dump and prove",
+    "upgrade : Restore and prove",
+    "upgrade : Note how far it is",
+    "backend : Stop the app",
+    "upgrade : A directory for what was compared",
+    "postgres : The app's role\\]",
+    "postgres : Log in as the app does",
+    "upgrade : Remember that",
+    "monitoring : .*",
 ]
 
 
-@pytest.mark.parametrize("task", [pytest.param(task, marks=marks) for task, marks in POINTS])
+@slow
+@pytest.mark.parametrize("task", POINTS)
 def test_killed_and_run_again(host: Host, task: str) -> None:
     told = written(host)
     kill_at(task, "upgrade.yml", *NEW)
