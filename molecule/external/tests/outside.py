@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 
-import pytest
 from testinfra.host import Host
 
 MIGRATION = "/opt/brainer-db/migration"
-
-slow = pytest.mark.skipif(os.environ.get("TEST_FAULTS") != "all", reason="make test-faults")
 
 
 def sql(host: Host, query: str, database: str = "brainer") -> str:

@@ -2,8 +2,8 @@
 
 import json
 
-from controller import SCRATCH, play
-from outside import MIGRATION, answers, on, slow, sql, write
+from controller import SCRATCH, play, slow
+from outside import MIGRATION, answers, on, sql, write
 from testinfra.host import Host
 
 #: Converge has done it; to do it each time again would only take time.

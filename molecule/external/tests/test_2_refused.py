@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from controller import SCRATCH, play
-from outside import on, slow
+from controller import SCRATCH, play, slow
+from outside import on
 from testinfra.host import Host
 
 PLACE = "postgresql://brainer@10.99.0.1:5433/{}?sslmode=verify-full"

@@ -1,7 +1,7 @@
 """Another leader between the proof and the last step; a real one dies in tests/patroni."""
 
-from controller import play
-from outside import answers, on, slow, sql
+from controller import play, slow
+from outside import answers, on, sql
 from testinfra.host import Host
 
 SHORT = ("--skip-tags", "docker,toolkit,backup,monitoring")
