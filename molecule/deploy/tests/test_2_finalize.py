@@ -114,7 +114,7 @@ def test_the_other_playbooks_know_it(host: Host) -> None:
         assert "rollback_data=backup" in refused.failure
     migrated = play("migrate.yml", *SHORT)
     assert migrated.rc == 0 and migrated.changed == 0 and "ALREADY MIGRATED" in migrated.told
-    verified = play("verify.yml")
+    verified = play("verify.yml", "-e", "verify_copies=false")
     assert verified.rc == 0 and "since then 1 added" in verified.told
     assert play("status.yml", "--tags", "check").rc == 0
     assert not host.file(FILE).exists and answers(host) == told

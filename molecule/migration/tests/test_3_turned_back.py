@@ -42,7 +42,7 @@ def test_an_app_that_does_not_become_healthy(host: Host) -> None:
 
     host.check_output(f"rm {OVERRIDE}")
     # the proved copy is there: both sides can be compared, with the API on each
-    compared = play("verify.yml")
+    compared = play("verify.yml", "-e", "verify_copies=false")
     assert compared.rc == 0 and compared.changed == 0
     assert "EQUAL" in compared.output and "API on both" in compared.output
     on_sqlite(host)

@@ -50,6 +50,12 @@ def test_preflight_alone_makes_nothing_either(host: Host) -> None:
     unchanged(host)
 
 
+def test_there_is_nothing_to_compare_with_yet(host: Host) -> None:
+    run = play("verify.yml")
+    assert run.rc == 2 and run.changed == 0
+    assert "There is no PostgreSQL" in run.failure and "site.yml" in run.failure
+
+
 class TestRehearsal:
     # -vvv: a secret must not be seen there either
     @pytest.fixture(scope="class")
@@ -88,3 +94,26 @@ class TestRehearsal:
         for secret in ("password", "superuser_password"):
             value = host.file(f"/opt/brainer-db/postgres/secrets/{secret}").content_string.strip()
             assert len(value) > 15 and value not in said
+
+
+class TestCopies:
+    """Before the migration, verify.yml tries the app on copies."""
+
+    def test_an_app_that_answers_otherwise_is_told(self, host: Host) -> None:
+        """On SQLite, a course may get the number of one that was deleted; on PostgreSQL never."""
+        course = {"method": "POST", "path": "/api/courses", "status": 201, "as": "c"}
+        steps = [
+            course | {"body": {"slug": "sides-x", "title": "x"}},
+            {"method": "DELETE", "path": "/api/courses/{c}", "status": 204},
+            course | {"body": {"slug": "sides-y", "title": "y"}},
+        ]
+        run = play("verify.yml", "-e", json.dumps({"sides_writes": steps}))
+        assert run.rc == 2 and run.changed == 0
+        assert "2 of 3 requests answered alike" in run.told and "were not touched" in run.failure
+
+    def test_nothing_is_left_of_them(self, host: Host) -> None:
+        unchanged(host)
+        names = host.check_output("docker ps --all --format '{{ .Names }}'").split()
+        assert sorted(names) == ["brainer-backend-1", "brainer-postgres"]
+        listed = host.check_output("docker exec brainer-postgres psql -U postgres -Atc '\\l'")
+        assert "brainer__" not in listed and not host.file("/opt/brainer-db/sides").exists
