@@ -61,6 +61,10 @@ corpus: images ## migrate databases that nobody here wrote, judged by a second p
 format: setup ## let ruff lay out the Python code
 	@.venv/bin/ruff check --fix-only . && .venv/bin/ruff format .
 
+.PHONY: variables
+variables: setup ## write each role's table of variables into its README, from its argument specs
+	@.venv/bin/python testbed/variables
+
 .PHONY: setup
 setup: ## install what this machine lacks, and .venv
 	@testbed/setup

@@ -1,5 +1,7 @@
 """A role's argument_specs.yml and defaults/main.yml say the same: the same variables, the same values."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +75,9 @@ def test_the_readme_names_every_variable(role):
     names = {name for options in entry_points(role).values() for name in options}
     assert not {name for name in names if f"`{name}`" not in readme}
     assert "## Idempotence" in readme
+
+
+def test_the_table_of_variables_is_made_from_the_specs():
+    script = Path(__file__).parent.parent / "testbed" / "variables"
+    told = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    assert told.returncode == 0, f"make variables: {told.stdout}{told.stderr}"
