@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 from controller import SCRATCH, play, slow
@@ -39,6 +40,8 @@ def away(told: str) -> float:
 
 def test_the_assessment_says_all_and_changes_nothing(host: Host) -> None:
     told = written(host)
+    # a session tells the server what it wrote when it has been idle for ten seconds
+    time.sleep(11)
     tree = f"find {MIGRATION} /opt/brainer -printf '%p %m %T@ %s\\n' | sort"
     before = host.check_output(tree)
     run = play("rollback.yml", "--tags", "assess")
