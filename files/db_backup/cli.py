@@ -21,7 +21,7 @@ from db_backup.log import Log
 from db_backup.options import Options
 
 #: Where role `backup` leaves the settings: in an emergency nobody should have to know a path.
-_CONFIG = Path("/opt/brainer-db/backup/config.json")
+_CONFIG = Path(os.environ.get("DB_BACKUP_CONFIG", "/opt/brainer-db/backup/config.json"))
 
 _EPILOG = """
 examples:

@@ -20,7 +20,7 @@ from db_status.errors import Exit, StatusError
 from db_status.options import Options
 
 #: Where role `monitoring` leaves the settings: in an emergency nobody should have to know a path.
-_CONFIG = Path("/opt/brainer-db/monitoring/config.json")
+_CONFIG = Path(os.environ.get("DB_STATUS_CONFIG", "/opt/brainer-db/monitoring/config.json"))
 
 _EPILOG = """
 examples:

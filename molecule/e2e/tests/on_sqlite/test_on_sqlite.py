@@ -56,14 +56,15 @@ def test_there_is_nothing_to_compare_with_yet(host: Host) -> None:
     assert "There is no PostgreSQL" in run.failure and "site.yml" in run.failure
 
 
-class TestRehearsal:
+@pytest.fixture(scope="module")
+def said() -> str:
     # -vvv: a secret must not be seen there either
-    @pytest.fixture(scope="class")
-    def said(self) -> str:
-        run = play("migrate.yml", "-vvv", "-e", "migration_rehearse=true", inside=True)
-        assert run.rc == 0
-        return run.output
+    run = play("migrate.yml", "-vvv", "-e", "migration_rehearse=true", inside=True)
+    assert run.rc == 0
+    return run.output
 
+
+class TestRehearsal:
     def test_it_proves(self, said: str) -> None:
         assert "REHEARSED" in said
         assert all(f"  {table}: " in said for table in TABLES)
