@@ -1,11 +1,11 @@
 """Which answers are compared."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from api_compare.errors import BadInput
+from api_compare.given import read_list
 
 EXAMPLE = '[{"list": "/api/courses?skip={skip}&limit={limit}", "item": "/api/courses/{id}"}]'
 
@@ -23,13 +23,7 @@ class Endpoint:
 
 
 def read_endpoints(path: Path) -> list[Endpoint]:
-    try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: {error}") from error
-    if not isinstance(listed, list) or not listed:
-        raise BadInput(f"{path}: must be a list like {EXAMPLE}")
-    return [_endpoint(path, entry) for entry in listed]
+    return [_endpoint(path, entry) for entry in read_list(path, EXAMPLE)]
 
 
 def _endpoint(path: Path, entry: object) -> Endpoint:

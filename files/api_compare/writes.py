@@ -11,6 +11,7 @@ from urllib.parse import quote
 from api_compare.client import Client
 from api_compare.compare import Difference
 from api_compare.errors import BadInput, Failed
+from api_compare.given import read_list
 from api_compare.values import field_differences
 
 EXAMPLE = (
@@ -59,13 +60,7 @@ def read_steps(path: Path) -> list[Step]:
     Raises:
         BadInput: it is not a list of steps.
     """
-    try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: {error}") from error
-    if not isinstance(listed, list) or not listed:
-        raise BadInput(f"{path}: must be a list like {EXAMPLE}")
-    return [_step(path, entry) for entry in listed]
+    return [_step(path, entry) for entry in read_list(path, EXAMPLE)]
 
 
 def _step(path: Path, entry: object) -> Step:
