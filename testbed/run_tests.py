@@ -25,7 +25,17 @@ PARALLEL = 2
 # A job that hangs must not hang the whole run: the longest takes a few minutes.
 TIMEOUT_S = 1800
 # Of the scenarios, in this order.
-LONGEST = ("rollback", "migration", "upgrade", "external", "backup", "deploy", "doctor", "depot", "tuning")
+LONGEST = (
+    "rollback",
+    "migration",
+    "upgrade",
+    "external",
+    "backup",
+    "deploy",
+    "doctor",
+    "depot",
+    "tuning",
+)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -63,6 +64,16 @@ def play(*words: str, inside: bool = False, installed: Path | None = None) -> Ru
     """
     with start(*words, inside=inside, installed=installed) as process:
         return finish(process)
+
+
+def played(line: str) -> bool:
+    """Whether this scenario ran a command of the documentation, with at least its options."""
+    _, playbook, *options = shlex.split(line, comments=True)
+    for done in (SCRATCH / "played").read_text(encoding="utf-8").splitlines():
+        words = shlex.split(done)
+        if f"playbooks/{words[0]}" == playbook and set(options) <= set(words[1:]):
+            return True
+    return False
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from brainer import answers, psql
 from testinfra.host import Host
 
 MIGRATION = "/opt/brainer-db/migration"
@@ -17,17 +18,6 @@ SHORT = ("--skip-tags", "docker,postgres,toolkit")
 def reset(host: Host, target: str = "") -> None:
     """The app on SQLite, as before the first migration; ``foreign``: the target keeps its tables."""
     host.check_output("/root/faults/reset.sh %s 2>&1", target)
-
-
-def psql(host: Host, query: str) -> str:
-    return host.check_output(
-        "docker exec brainer-postgres psql -U postgres -d brainer -v ON_ERROR_STOP=1 -Atc %s", query
-    )
-
-
-def answers(host: Host) -> str:
-    """All that the API lists; each of SQLite's rows must be in it, unchanged."""
-    return host.check_output("python3 /root/faults/ask.py")
 
 
 def _healthy(host: Host, database: str) -> None:

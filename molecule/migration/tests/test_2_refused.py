@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from brainer import psql
 from controller import Run, play, slow
-from sides import MIGRATION, SHORT, container, on_sqlite, psql, reset
+from sides import MIGRATION, SHORT, container, on_sqlite, reset
 from testinfra.host import Host
 
 SOURCES = "/root/faults/sources"

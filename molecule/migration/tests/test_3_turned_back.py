@@ -6,17 +6,9 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from brainer import psql
 from controller import Run, finish, play, start
-from sides import (
-    MIGRATION,
-    OVERRIDE,
-    SHORT,
-    broken_on_postgresql,
-    on_postgresql,
-    on_sqlite,
-    psql,
-    reset,
-)
+from sides import MIGRATION, OVERRIDE, SHORT, broken_on_postgresql, on_postgresql, on_sqlite, reset
 from testinfra.host import Host
 
 

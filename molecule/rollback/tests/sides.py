@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 
+from brainer import answers, psql
 from controller import Run, play
 from testinfra.host import Host
 
@@ -16,23 +16,6 @@ YES = ("-e", "rollback_confirm=true")
 LOSS = (*YES, "-e", "rollback_accept_loss=true")
 #: Converge has provisioned the server; to do it each time again would only take time.
 SHORT = ("--skip-tags", "docker,postgres,toolkit,backup")
-
-
-def psql(host: Host, query: str) -> str:
-    return host.check_output(
-        "docker exec brainer-postgres psql -U postgres -d brainer -v ON_ERROR_STOP=1 -Atc %s", query
-    )
-
-
-def answers(host: Host) -> str:
-    """All that the API lists."""
-    return host.check_output("python3 /root/faults/ask.py")
-
-
-def written(host: Host) -> str:
-    """Create, change and delete in every table through the API; what it answers then."""
-    host.check_output("python3 /root/faults/write.py %s", f"t{time.time_ns()}")
-    return answers(host)
 
 
 def migrated(host: Host) -> Run:

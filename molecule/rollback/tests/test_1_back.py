@@ -7,6 +7,7 @@ import re
 import time
 
 import pytest
+from brainer import answers, written
 from controller import SCRATCH, play, slow
 from sides import (
     BEFORE,
@@ -16,11 +17,9 @@ from sides import (
     TARGET,
     YES,
     again,
-    answers,
     migrated,
     on_postgresql,
     on_sqlite,
-    written,
 )
 from testinfra.host import Host
 

@@ -5,19 +5,9 @@ from __future__ import annotations
 import re
 import time
 
+from brainer import answers, psql, written
 from controller import play, slow
-from sides import (
-    FILE,
-    LOSS,
-    MIGRATION,
-    YES,
-    again,
-    answers,
-    on_postgresql,
-    on_sqlite,
-    psql,
-    written,
-)
+from sides import FILE, LOSS, MIGRATION, YES, again, on_postgresql, on_sqlite
 from testinfra.host import Host
 
 

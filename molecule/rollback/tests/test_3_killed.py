@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from brainer import written
 from controller import kill_at, play, slow
-from sides import YES, again, held, on_sqlite, written
+from sides import YES, again, held, on_sqlite
 from testinfra.host import Host
 
 #: In the order of the run; the first of each name.

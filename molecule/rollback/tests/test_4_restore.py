@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from brainer import answers, written
 from controller import play, slow
-from sides import SHORT, YES, again, answers, on_postgresql, written
+from sides import SHORT, YES, again, on_postgresql
 from testinfra.host import Host
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 
+from brainer import answers, psql
 from controller import Run, play
 from testinfra.host import Host
 
@@ -19,22 +19,6 @@ UNDONE = (*NEW, "-e", "upgrade_state=undone")
 def upgrade(*words: str) -> Run:
     """playbooks/upgrade.yml."""
     return play("upgrade.yml", *words)
-
-
-def psql(host: Host, query: str, database: str = "brainer") -> str:
-    words = f"-U postgres -d {database} -v ON_ERROR_STOP=1"
-    return host.check_output(f"docker exec brainer-postgres psql {words} -Atc %s", query)
-
-
-def answers(host: Host) -> str:
-    """All that the API lists."""
-    return host.check_output("python3 /root/faults/ask.py")
-
-
-def written(host: Host) -> str:
-    """Create, change and delete in every table through the API; what it answers then."""
-    host.check_output("python3 /root/faults/write.py %s", f"t{time.time_ns()}")
-    return answers(host)
 
 
 def values(host: Host) -> str:

@@ -6,21 +6,9 @@ import json
 import re
 
 import pytest
-from controller import play
-from servers import (
-    DATA,
-    NEW,
-    OLD,
-    PLACE,
-    UNDONE,
-    answers,
-    on_new,
-    on_old,
-    psql,
-    upgrade,
-    values,
-    written,
-)
+from brainer import answers, psql, written
+from controller import ROOT, play, played
+from servers import DATA, NEW, OLD, PLACE, UNDONE, on_new, on_old, upgrade, values
 from testinfra.host import Host
 
 
@@ -127,3 +115,13 @@ class TestUndone:
     def test_there_is_nothing_more_to_undo(self, host: Host) -> None:
         run = upgrade(*UNDONE)
         assert run.rc == 0 and run.changed == 0 and "NOTHING TO UNDO" in run.told
+
+
+def test_the_runbooks_commands_were_run() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    commands = re.findall(
+        r"^    (ansible-playbook playbooks/upgrade.yml.*)$", runbook, re.MULTILINE
+    )
+    assert len(commands) == 2
+    for line in commands:
+        assert played(line), f"nobody ran: {line}"

@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from brainer import answers, psql, written
 from controller import kill_at, play, slow
-from servers import (
-    NEW,
-    PLACE,
-    UNDONE,
-    answers,
-    on_new,
-    on_old,
-    one_reached,
-    psql,
-    upgrade,
-    written,
-)
+from servers import NEW, PLACE, UNDONE, on_new, on_old, one_reached, upgrade
 from testinfra.host import Host
 
 #: In the order of the run; the first of each name.
