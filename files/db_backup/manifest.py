@@ -11,7 +11,7 @@ from db_backup import digest, server
 from db_backup.digest import Contents
 from db_backup.server import Database, Image
 
-FORMAT = 1
+FORMAT = 2
 DUMP, GLOBALS, MANIFEST, SUMS = "database.dump", "globals.sql", "manifest.json", "SHA256SUMS"
 
 _RESTORE = (
