@@ -31,10 +31,10 @@ unit: images browser ## the programs' tests, against a real PostgreSQL
 	@$(TESTS) unit
 
 .PHONY: molecule
-molecule: images ## every role's scenario
+molecule: images ## every scenario
 	@$(TESTS) molecule
 
-molecule-%: images ## one role's scenario, with its output: make molecule-postgres
+molecule-%: images ## one scenario, with its output: make molecule-postgres
 	@testbed/molecule $*
 
 .PHONY: e2e

@@ -41,9 +41,11 @@ def moment(text: str) -> datetime:
     """
     try:
         found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        if len(text.strip()) <= len("2026-11-22"):
+            raise ValueError("a day has many moments")
     except ValueError:
         raise BackupError(
-            f"this is no time: {text}", next='write it as "2026-11-22 14:00", or with +01:00 at its end',
+            f"this is no time: {text}", next="write it as 2026-11-22T14:00, or with +01:00 at its end",
             code=Exit.USAGE,
         ) from None  # fmt: skip
     found = found.astimezone(timezone.utc) if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -40,7 +40,11 @@ def test_a_moment(host: Host) -> None:
     host.check_output("timeout 60 sh -c %s", again)
     insert(host, 2)
     psql(host, "DELETE FROM moments")
-    run = play("restore.yml", *PITR, "-e", f"restore_from='{wanted}'", "-e", "backup_replace=true")
+    # as a shell passes restore_from="DAY TIME" on: the time would be lost
+    half = play("restore.yml", *PITR, "-e", f"restore_from={wanted}", "-e", "backup_replace=true")
+    assert half.rc == 2 and half.changed == 0 and "with a T" in half.failure, half.output
+    moment = wanted.replace(" ", "T")
+    run = play("restore.yml", *PITR, "-e", f"restore_from={moment}", "-e", "backup_replace=true")
     assert run.rc == 0, run.failure
     assert psql(host, "SELECT id FROM moments") == "1"
     status = host.run("db_backup status")
