@@ -139,7 +139,7 @@ def test_every_moment_since_the_base_backup(program: PointInTime) -> None:
 
     for moment, said in (
         (early, "no way back to"),
-        ("3000-01-01", "not come yet"),
+        ("3000-01-01T00:00", "not come yet"),
         ("soon", "no time"),
     ):
         result = program("restore", "--at", moment, "--replace")
@@ -182,7 +182,10 @@ def test_a_lost_slot_is_said_and_a_base_backup_begins_anew(program: PointInTime)
 
 def test_what_is_missing_or_full(program: PointInTime) -> None:
     assert not program.limits()["changes"]["ok"] and not program.limits()["base backup"]["ok"]
-    assert "there is no base backup" in program("restore", "--at", "2026-01-01", "--replace").error
+    assert (
+        "there is no base backup"
+        in program("restore", "--at", "2026-01-01T00:00", "--replace").error
+    )
     with program.receiver(wal_max_mb="1") as process:
         out, _ = process.communicate(timeout=60)
         assert process.returncode == 1 and "MiB of 1" in out
