@@ -22,8 +22,11 @@ from db_backup.server import Database
 from db_backup.store import Set, sha256
 
 
-def take(run: Run) -> Set:
+def take(run: Run, kind: str = manifest.REGULAR) -> Set:
     """Dump, digest, write aside, read back, rename. The lock is held by the caller.
+
+    Args:
+        kind: see ``manifest.BEFORE``.
 
     Raises:
         BackupError: nothing was published, and the sets that are there are as they were.
@@ -54,6 +57,7 @@ def take(run: Run) -> Set:
             files=files,
             program=f"db_backup {__version__}",
             host=platform.node(),
+            kind=kind,
             seconds=dict(run.log.seconds),
         )
         run.watch.check()

@@ -200,6 +200,11 @@ def _parser() -> argparse.ArgumentParser:
             "--alarm", action="store_true", help="tell the monitor of the settings how it went"
         )
         made[name] = command
+    made["backup"].add_argument(
+        "--before",
+        action="store_true",
+        help="of what is about to be replaced or given up: `latest` does not mean it",
+    )
     for name in ("verify", "compare", "restore", "drill", "with"):
         made[name].add_argument(
             "set", nargs="?", default="latest", help="its name (default: latest)"

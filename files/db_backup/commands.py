@@ -54,7 +54,7 @@ def _noted(run: Run, command: str) -> Iterator[None]:
 def backup_(run: Run, words: Words, report: Report) -> None:
     """One set, now."""
     with _noted(run, "backup"):
-        made = backup.take(run)
+        made = backup.take(run, manifest.BEFORE if words.before else manifest.REGULAR)
     _describe(report, made)
     report.done("backed up", changed=True)
 
@@ -97,7 +97,7 @@ def list_(run: Run, words: Words, report: Report) -> None:
         said = _summary(one)
         report.lines.append(
             f"{one.name}  {said['bytes'] / 1e6:8,.1f} MB  {said['rows']:>10,} rows"
-            f"  PostgreSQL {said['server_version']}"
+            f"  PostgreSQL {said['server_version']}{'' if one.is_regular else '  of before a restore'}"
             if one.manifest
             else f"{one.name}  DAMAGED: {one.problem}"
         )
@@ -212,7 +212,7 @@ def restore_(run: Run, words: Words, report: Report) -> None:
 
 def _before(run: Run) -> str:
     try:
-        return backup.take(run).name
+        return backup.take(run, manifest.BEFORE).name
     except BackupError as error:
         raise BackupError(
             f"what is there can't be backed up before it is replaced: {error.what}",
@@ -377,8 +377,9 @@ def _prune(run: Run, report: Report, dry: bool) -> None:
     removed: list[dict[str, str]] = []
     kept: list[dict[str, str]] = []
     sets = run.store.sets()
-    for prefix in sorted({one.prefix for one in sets}):
-        mine = [one for one in sets if one.prefix == prefix]
+    # what a restore replaced outlives nothing
+    for group in sorted({(one.prefix, one.is_regular) for one in sets}):
+        mine = [one for one in sets if (one.prefix, one.is_regular) == group]
         readable = [one for one in mine if one.manifest is not None]
         decisions = retention.decide([one.at for one in readable], manifest.now(), rule)
         if not all(decision.keep for decision in decisions):
@@ -424,6 +425,7 @@ def _summary(one: Set) -> dict[str, Any]:
         "rows": found.contents.rows,
         "tables": len(found.contents.tables),
         "server_version": found.server_version,
+        "kind": found.kind,
     }
 
 

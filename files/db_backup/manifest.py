@@ -12,6 +12,8 @@ from db_backup.digest import Contents
 from db_backup.server import Database, Image
 
 FORMAT = 2
+#: BEFORE is of what was about to be replaced or given up: a set to go back to, and never what ``latest`` means.
+REGULAR, BEFORE = "regular", "before"
 DUMP, GLOBALS, MANIFEST, SUMS = "database.dump", "globals.sql", "manifest.json", "SHA256SUMS"
 
 _RESTORE = (
@@ -48,6 +50,7 @@ class Manifest:
     files: dict[str, File]
     program: str
     host: str
+    kind: str = REGULAR
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -94,6 +97,7 @@ def read(text: str) -> Manifest:
             files={name: File(**file) for name, file in found["files"].items()},
             program=str(found["program"]),
             host=str(found["host"]),
+            kind=str(found["kind"]),
             seconds=dict(found["seconds"]),
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -46,8 +46,9 @@ def push(run: Run) -> str:
         for one in sets:
             if one.name not in there:
                 # a tag with the set's name: what is there can be told without fetching it
+                kind = [] if one.is_regular else ["--tag", manifest.BEFORE]
                 _restic(
-                    run, ["backup", "--tag", _TAG, "--tag", one.name, "--time",
+                    run, ["backup", "--tag", _TAG, "--tag", one.name, *kind, "--time",
                           one.at.strftime("%Y-%m-%d %H:%M:%S"), one.name],
                     cwd=run.store.directory,
                 )  # fmt: skip
@@ -82,13 +83,18 @@ def check(run: Run) -> None:
     _note(run, checked_at=manifest.iso(manifest.now()))
 
 
-def names(run: Run) -> list[tuple[str, str]]:
-    """Sets that are elsewhere, the oldest first, with restic's name for each."""
+def names(run: Run, regular: bool = False) -> list[tuple[str, str]]:
+    """Sets that are elsewhere, with restic's name for each.
+
+    Args:
+        regular: only those that ``latest`` may mean.
+    """
     said = _restic(run, ["snapshots", "--tag", _TAG, "--json"])
     found = []
     for snapshot in json.loads(said or "[]") or []:
-        ours = [tag for tag in snapshot.get("tags") or [] if tag != _TAG]
-        found += [(name, str(snapshot["id"])) for name in ours]
+        tags = snapshot.get("tags") or []
+        if not regular or manifest.BEFORE not in tags:
+            found += [(name, str(snapshot["id"])) for name in tags if store.taken_at(name)]
     return sorted(found)
 
 
@@ -96,13 +102,13 @@ def fetch(run: Run, name: str) -> Set:
     """Bring a set from elsewhere into the local directory; the lock is held by the caller.
 
     Args:
-        name: the set's name, or ``latest``.
+        name: the set's name, or ``latest``: the newest one of the URL's database.
 
     Raises:
         BackupError: it is not there, or did not arrive whole; nothing local was changed.
     """
-    there = dict(names(run))
-    chosen = max(there) if name == "latest" and there else name
+    there = dict(names(run, regular=name == "latest"))
+    chosen = _latest(run, list(there)) if name == "latest" else name
     if chosen not in there:
         raise BackupError(
             f"there is no set {name} in the off-site repository",
@@ -127,6 +133,14 @@ def fetch(run: Run, name: str) -> Set:
         arrived[0].rename(run.store.directory / chosen)
         sync(run.store.directory)
     return run.store.find(chosen)
+
+
+def _latest(run: Run, there: list[str]) -> str:
+    prefix = run.store.prefix(run.database) if run.options.url else ""
+    taken = {name: at for name in there if (at := store.taken_at(name, prefix))}
+    # one that a wrong clock made must not be the latest for ever
+    past = {name: at for name, at in taken.items() if not store.future(at)} or taken
+    return max(past, key=lambda name: past[name], default="latest")
 
 
 def last(private: Path) -> dict[str, Any]:

@@ -26,6 +26,8 @@ _ASIDE, _KEPT, _UNDONE = "__restoring_", "__before_", "__undone_"
 #: Key of the advisory lock: one restore a server, from whatever directory of sets.
 _LOCK = 0x6462_6261_636B_7570
 _NAME_BYTES = 63
+#: Characters of a moment in a name.
+_STAMP = 16
 #: The server itself waits five seconds for sessions to go.
 _TRIES = 6
 
@@ -244,6 +246,14 @@ def undo(run: Run) -> tuple[str, str]:
                 where=name,
                 next="see the databases: psql --list",
             )
+        undone = _named(connection, name, _UNDONE)
+        if undone and undone[-1][-_STAMP:] > kept[-1][-_STAMP:]:
+            raise BackupError(
+                "the last restore is undone already; what is left to go back to is of an earlier one",
+                where=name,
+                details=[f"undone: {undone[-1]}", f"of an earlier restore: {kept[-1]}"],
+                next=f"drop both, if nobody needs them: {run.restore} --forget",
+            )
         away = (
             _short(name, _UNDONE + manifest.stamp(manifest.now()))
             if _exists(connection, name)
@@ -276,7 +286,7 @@ def kept_ones(connection: psycopg.Connection, name: str) -> list[str]:
 def _named(
     connection: psycopg.Connection, name: str, sign: str, end: str = r"\d{8}T\d{6}Z"
 ) -> list[str]:
-    length = 8 if sign == _ASIDE else 16
+    length = 8 if sign == _ASIDE else _STAMP
     prefix = _short(name, sign + "0" * length)[:-length]
     rows = connection.execute(
         "SELECT datname::text FROM pg_database WHERE starts_with(datname, %s)"

@@ -47,7 +47,7 @@ def _newest(run: Run, now: datetime) -> Limit:
     sets = [
         one
         for one in run.store.sets()
-        if one.manifest is not None and not store.future(one.at) and _whole(one)
+        if one.manifest is not None and one.is_regular and not store.future(one.at) and _whole(one)
     ]
     most = run.options.max_age_hours
     if not sets:
@@ -162,7 +162,7 @@ def metrics(run: Run) -> str:
     """For node_exporter's textfile collector."""
     lines = []
     last = [one for one in run.store.sets() if one.manifest is not None and _whole(one)]
-    past = [one for one in last if not store.future(one.at)]
+    past = [one for one in last if one.is_regular and not store.future(one.at)]
     if past:
         newest = past[-1].needed()
         lines += [

@@ -14,7 +14,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -46,6 +46,11 @@ class Set:
         return self.path.name
 
     @property
+    def is_regular(self) -> bool:
+        """Whether ``latest`` may mean it."""
+        return self.manifest is None or self.manifest.kind == manifest.REGULAR
+
+    @property
     def dump(self) -> Path:
         """The dump in it."""
         return self.path / DUMP
@@ -59,6 +64,16 @@ class Set:
         if self.manifest is None:
             raise damaged(self, [self.problem])
         return self.manifest
+
+
+def taken_at(name: str, prefix: str = "") -> datetime | None:
+    """When a set of this name was taken; None if it is no set's, or another database's."""
+    words = _NAME.fullmatch(name)
+    if words is None or prefix not in ("", words["prefix"]):
+        return None
+    with suppress(ValueError):
+        return manifest.parse(words["at"])
+    return None
 
 
 def future(at: datetime) -> bool:
@@ -171,7 +186,7 @@ class Store:
         """
         sets = self.sets(prefix)
         if name == "latest":
-            sets = [one for one in sets if one.manifest is not None]
+            sets = [one for one in sets if one.manifest is not None and one.is_regular]
             # one that a wrong clock made must not be the latest for ever
             sets = [one for one in sets if not future(one.at)] or sets
             sets = [one for one in sets if at is None or one.at <= at]

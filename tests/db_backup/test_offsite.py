@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from .program import Program, ask
 
@@ -46,6 +47,24 @@ def test_there_and_back_again(program: Program, elsewhere: dict[str, str]) -> No
         program.directory.stat().st_mode | (program.directory / second).stat().st_mode
     ) & 0o77 == 0
     assert program("restore", "--forget").code == 0
+
+
+def test_the_newest_there_is_of_this_database(
+    program: Program, elsewhere: dict[str, str], admin_url: str
+) -> None:
+    """Neither of another one, nor of what a restore replaced, nor one that a wrong clock made."""
+    name = program.backup()
+    other = f"z{conninfo_to_dict(program.url)['dbname']}"
+    ask(admin_url, f"CREATE DATABASE {other}")
+    theirs = program("backup", url=program.database(other)).report["set"]
+    given_up = program("backup", "--before").report["set"]
+    assert program("offsite", "push", **elsewhere).code == 0
+    there = program("list", "--offsite", **elsewhere).report["sets"]
+    assert set(there) == {name, theirs, given_up}
+    shutil.rmtree(program.directory)
+    assert program("restore", "--offsite", "--replace", **elsewhere).report["set"] == name
+    assert program("restore", "--forget").code == 0
+    ask(admin_url, f"DROP DATABASE {other}")
 
 
 def test_a_wrong_password_and_a_place_that_is_gone(

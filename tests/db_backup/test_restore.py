@@ -240,6 +240,12 @@ def test_what_is_replaced_is_backed_up_first(program: Program) -> None:
     assert done.code == 0 and done.report["before"] in program.sets
     assert program("restore", done.report["before"], "--replace").code == 0
     assert ask(program.url, "SELECT DISTINCT title FROM course") == [("precious",)]
+    # the same command again must not bring back what it replaced, though that is the newest set
+    again = program("restore", "--replace")
+    assert again.code == 0 and again.report["set"] == name
+    assert "there is no backup" in program("restore", "2020-01-01", "--replace").error
+    (limit,) = (one for one in program("status").report["limits"] if one["name"] == "newest backup")
+    assert name in limit["text"]
 
 
 def test_what_can_not_be_backed_up_is_not_replaced_by_the_way(program: Program) -> None:
@@ -273,6 +279,18 @@ def test_an_empty_set_replaces_nothing(program: Program) -> None:
     result = program("restore", name, "--replace")
     assert result.code == 1 and "the set holds no table" in result.error
     assert image(program.url) == {"public.something": []}
+
+
+def test_undone_twice_it_does_not_go_back_to_an_earlier_restore(program: Program) -> None:
+    name = program.backup()
+    for title in ("long ago", "lately"):
+        ask(program.url, f"UPDATE course SET title = '{title}'")
+        assert program("restore", name, "--replace").code == 0
+        time.sleep(1.1)  # names are of a second
+    assert program("restore", "--undo").code == 0
+    again = program("restore", "--undo")
+    assert again.code == 1 and "is undone already" in again.error
+    assert ask(program.url, "SELECT DISTINCT title FROM course") == [("lately",)]
 
 
 def test_nothing_to_go_back_to(program: Program) -> None:
