@@ -10,6 +10,7 @@ from db_doctor.options import Options
 
 #: Whatever keeps the app on PostgreSQL from its data.
 _SERVER = (
+    "half_upgraded",
     "docker",
     "server_elsewhere",
     "server_absent",

@@ -16,7 +16,7 @@ def migration(facts: Facts, options: Options, crossed: Crosseds) -> Findings:
         yield Finding(
             "lock", "a run of a playbook was killed, and holds its lock still",
             (f"{options.migration}/lock.json: {who}",),
-            fix="lock", because=("half_switched",),
+            fix="lock", because=("half_switched", "half_upgraded"),
         )  # fmt: skip
     elif options.lock == "held":
         facts.notes.append(f"another run is at work, or its controller is gone: {who}")
@@ -24,13 +24,20 @@ def migration(facts: Facts, options: Options, crossed: Crosseds) -> Findings:
         facts.notes.append(f"a run holds the lock: {who}; playbooks/doctor.yml sees whether it is alive")  # fmt: skip
     if options.lock == "held":
         return
-    for mark, what, play in (
-        ("rollback.json", "a way back to SQLite", "rollback"),
-        ("env.before", "a switch to PostgreSQL", "migrate"),
+    for name, mark, what, play in (
+        # first: until then the server that the others need may not even be there
+        (
+            "half_upgraded",
+            options.secrets.parent / "upgrade.json",
+            "an upgrade of PostgreSQL",
+            "upgrade",
+        ),
+        ("half_switched", options.migration / "rollback.json", "a way back to SQLite", "rollback"),
+        ("half_switched", options.migration / "env.before", "a switch to PostgreSQL", "migrate"),
     ):
-        if left.get(mark):
+        if left.get(mark.name):
             yield Finding(
-                "half_switched", f"{what} was cut short", (f"{options.migration}/{mark} is there",),
+                name, f"{what} was cut short", (f"{mark} is there",),
                 command=f"ansible-playbook playbooks/{play}.yml, which goes on or turns back",
             )  # fmt: skip
             return

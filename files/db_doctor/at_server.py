@@ -63,6 +63,7 @@ def server(facts: Facts, options: Options, crossed: Crosseds) -> Findings:
         yield Finding(
             "server_absent", f"there is no container {name}",
             ("docker ps --all does not list it; its volume, if it is there, keeps the data",), command=POSTGRES,
+            because=("half_upgraded",),
         )  # fmt: skip
         return
     state = server.container["State"]
@@ -72,7 +73,7 @@ def server(facts: Facts, options: Options, crossed: Crosseds) -> Findings:
             "server_restarting", f"{name} fails at its start, again and again",
             (f"{server.container.get('RestartCount', 0)} starts, exit code {state.get('ExitCode')}", *log),
             command=f"mend what its log names, then {POSTGRES}", by_hand=f"docker logs --tail 50 {name}",
-            because=("disk_full",),
+            because=("half_upgraded", "disk_full"),
         )  # fmt: skip
     elif not server.running or state.get("Paused"):
         why = f"it is {state['Status']}, exit code {state.get('ExitCode')}"
@@ -81,13 +82,13 @@ def server(facts: Facts, options: Options, crossed: Crosseds) -> Findings:
         yield Finding(
             "server_down", f"{name} does not run", (why, *log), fix="start_server",
             by_hand=f"docker {'unpause' if state.get('Paused') else 'start'} {name}",
-            because=("disk_full", "port_taken", *(["oom"] if state.get("OOMKilled") else [])),
+            because=("half_upgraded", "disk_full", "port_taken", *(["oom"] if state.get("OOMKilled") else [])),
         )  # fmt: skip
     elif server.why:
         yield Finding(
             "server_silent", f"{name} runs, but its server does not answer", (server.why, *log),
             command=f"wait if it recovers; else docker logs --tail 50 {name}", by_hand=f"docker logs --tail 50 {name}",
-            because=("disk_full",),
+            because=("half_upgraded", "disk_full"),
         )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ class Facts:
     kernel_oom: tuple[str, ...] = ()
     clock: Row = field(default_factory=dict)
     kernel: Row = field(default_factory=dict)
-    left: Row = field(default_factory=dict)  #: lock.json, and the marks of a switch
+    left: Row = field(default_factory=dict)  #: lock.json, and the marks of a switch or an upgrade
     notes: list[str] = field(default_factory=list)  #: what could not be looked at, and why
 
     def could_not(self, what: str, said: Said | str) -> None:

@@ -90,6 +90,7 @@ def _left(options: Options) -> Row:
         name: (options.migration / name).exists()
         for name in ("lock.json", "env.before", "rollback.json")
     }
+    found["upgrade.json"] = (options.secrets.parent / "upgrade.json").exists()
     if found["lock.json"]:
         try:
             held = json.loads((options.migration / "lock.json").read_text(encoding="utf-8"))

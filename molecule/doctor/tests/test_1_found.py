@@ -258,6 +258,19 @@ class TestHost:
         host.check_output(f"rm {MIGRATION}/rollback.json")
         assert "rollback.yml" in one["next"]
 
+    def test_an_upgrade_cut_short(self, host: Host) -> None:
+        """That the server is down is its consequence; to start the former one would let the app write there."""
+        host.check_output(
+            "touch /opt/brainer-db/postgres/upgrade.json && docker stop brainer-postgres"
+        )
+        try:
+            one = only(host, "half_upgraded", "upgrade.json is there")
+        finally:
+            host.check_output(
+                "rm /opt/brainer-db/postgres/upgrade.json && docker start brainer-postgres"
+            )
+        assert "upgrade.yml" in one["next"]
+
     def test_nothing_was_ever_installed(self, host: Host) -> None:
         """Neither Docker nor the app, nor any file of ours; system Python alone."""
         said = host.run(
