@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from brainer import answers, psql
-from controller import Run, play
+from brainer import answers, psql, written
+from controller import Run, finish, play, start
 from testinfra.host import Host
 
 MIGRATION = "/opt/brainer-db/migration"
@@ -25,6 +25,17 @@ def migrated(host: Host) -> Run:
     assert run.rc == 0, run.failure
     on_postgresql(host, told)
     return run
+
+
+def written_meanwhile(host: Host, database: str, *words: str) -> tuple[Run, str]:
+    """Run rollback.yml, and write once the app answers on ``database``; what it answers then."""
+    with start("rollback.yml", *words) as process:
+        asked = "curl -sS http://127.0.0.1:8000/health | grep -q %s"
+        host.check_output(
+            f"for i in $(seq 900); do {asked} && exit; sleep 0.2; done; exit 1", database
+        )
+        told = written(host)
+        return finish(process), told
 
 
 def again(host: Host) -> None:

@@ -7,7 +7,17 @@ import time
 
 from brainer import answers, psql, written
 from controller import play, slow
-from sides import FILE, LOSS, MIGRATION, YES, again, on_postgresql, on_sqlite
+from sides import (
+    FILE,
+    LOSS,
+    MIGRATION,
+    YES,
+    again,
+    migrated,
+    on_postgresql,
+    on_sqlite,
+    written_meanwhile,
+)
 from testinfra.host import Host
 
 
@@ -135,6 +145,21 @@ def test_an_app_that_does_not_start_on_sqlite(host: Host) -> None:
     on_postgresql(host, told)
 
 
+@slow
+def test_an_app_that_writes_on_sqlite_and_is_not_healthy_stays_there(host: Host) -> None:
+    """Users are served before anybody knows; what they wrote is only there."""
+    written(host)
+    sick = ("-e", "backend_health_path=/nowhere", "-e", "backend_health_timeout=15")
+    run, told = written_meanwhile(host, '"sqlite"', *YES, *sick)
+    assert run.rc == 2 and "has written there already" in run.failure
+    # it was started again; without --wait it may not have listened yet
+    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    assert answers(host) == told
+    assert play("rollback.yml", *YES).rc == 0
+    on_sqlite(host, told)
+    migrated(host)
+
+
 class TestServerGone:
     """The server and its volume: what the newest backup has."""
 
@@ -149,6 +174,15 @@ class TestServerGone:
         assert run.rc == 2 and run.changed == 0
         for word in ("absent, and so is its volume", "rollback_data=backup"):
             assert word in run.failure
+
+    def test_an_upgrade_that_was_cut_short_closes_every_way(self, host: Host) -> None:
+        """The volume of before it may have everything, which a backup has not."""
+        host.check_output("touch /opt/brainer-db/postgres/upgrade.json")
+        run = play("rollback.yml", "-e", "rollback_data=backup", *LOSS)
+        host.check_output("rm /opt/brainer-db/postgres/upgrade.json")
+        assert run.rc == 2 and run.changed == 0 and "upgrade.yml" in run.failure
+        for word in ("lossless", "backup", "frozen", "code"):
+            assert re.search(rf"{word} +closed an upgrade of PostgreSQL was begun", run.told), word
 
     def test_it_is_back_as_of_the_backup(self, host: Host) -> None:
         run = play("rollback.yml", "-e", "rollback_data=backup", *LOSS)

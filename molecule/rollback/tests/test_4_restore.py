@@ -6,8 +6,8 @@ import re
 
 import pytest
 from brainer import answers, written
-from controller import play, slow
-from sides import SHORT, YES, again, on_postgresql
+from controller import kill_at, play, slow
+from sides import FILE, LOSS, SHORT, YES, again, on_postgresql, written_meanwhile
 from testinfra.host import Host
 
 
@@ -83,6 +83,31 @@ class TestSideBySide:
         assert url.startswith("DATABASE_URL=postgresql://"), "DB_TYPE alone"
         assert answers(host) == told
         again(host)
+
+    @slow
+    def test_killed_it_is_finished_in_its_own_direction(self, host: Host) -> None:
+        """Not the other way, over the rows that only SQLite has."""
+        assert play("rollback.yml", *YES).rc == 0
+        on_postgres = answers(host)
+        written(host)
+        only_there = host.check_output("sha256sum <%s", FILE)
+        kill_at(
+            "backend : Switch the database", "rollback.yml", "-e", "rollback_side=postgres", *LOSS
+        )
+        run = play("rollback.yml", *YES)
+        assert run.rc == 0 and "CHANGED SIDES: the app runs on PostgreSQL" in run.told, run.failure
+        assert host.check_output("sha256sum <%s", FILE) == only_there
+        on_postgresql(host, on_postgres)
+
+    @slow
+    def test_a_side_that_was_written_to_is_not_left(self, host: Host) -> None:
+        """Users are served before anybody knows that the app is not healthy."""
+        assert play("rollback.yml", *YES).rc == 0
+        sick = ("-e", "backend_health_path=/nowhere", "-e", "backend_health_timeout=15")
+        words = ("-e", "rollback_side=postgres", *YES, *sick)
+        run, told = written_meanwhile(host, '"postgresql"', *words)
+        assert run.rc == 2 and "has written there already" in run.failure
+        on_postgresql(host, told)
 
     def test_a_side_that_is_behind_is_refused(self, host: Host) -> None:
         told = written(host)

@@ -19,6 +19,7 @@ options:
   volume: {description: The server's volume., type: str, default: ''}
   migrate_db: {description: The program., type: path, required: true}
   db_backup: {description: The program., type: path, required: true}
+  upgrade_marker: {description: There while an upgrade of the server is not finished., type: path, required: true}
   images: {description: Where role backend remembers the app's images., type: path, required: true}
   patience: {description: Seconds that any one question may take., type: int, default: 8}
 author: [The brainer-db authors]
@@ -30,10 +31,16 @@ import os
 import subprocess
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
 PLAY = "ansible-playbook playbooks/rollback.yml"
+#: Until then a volume that no container has may be the one with everything.
+UPGRADING = (
+    "an upgrade of PostgreSQL was begun and not finished:"
+    " ansible-playbook playbooks/upgrade.yml first, it goes back or finishes"
+)
 #: A digest of more would take longer than a person at night waits.
 DIGEST_MOST = 2 * 1024**3
 
@@ -50,6 +57,7 @@ def main() -> None:
             "volume": {"type": "str", "default": ""},
             "migrate_db": {"type": "path", "required": True},
             "db_backup": {"type": "path", "required": True},
+            "upgrade_marker": {"type": "path", "required": True},
             "images": {"type": "path", "required": True},
             "patience": {"type": "int", "default": 8},
         },
@@ -102,9 +110,10 @@ def facts(ask: Asker, words: dict[str, Any]) -> dict[str, Any]:
         "kept": kept(directory, words["source"]),
         "images": read(words["images"]).get("list", []),
         "image": image_id(ask, words["app"].get("image", "")) if engine else "",
-        "backup": newest(ask, words["db_backup"]),
+        "backup": newest(ask, words["db_backup"], database(words["target"])),
         "finalized": read(f"{directory}/finalized.json"),
         "under_way": under_way(directory, words["source"]),
+        "upgrading": os.path.exists(words["upgrade_marker"]),
         "switching": os.path.exists(f"{directory}/env.before"),
         "lock": read(f"{directory}/lock.json"),
     }  # fmt: skip
@@ -177,12 +186,26 @@ def under_way(directory: str, source: str) -> dict[str, Any]:
     return {**found, "sha256": sha256}
 
 
-def newest(ask: Asker, program: str) -> dict[str, Any]:
-    """The newest proved set; they get their names only when they are proved."""
+def database(target: str) -> str:
+    """The name of the database of an address."""
+    return unquote(urlsplit(target).path.lstrip("/"))
+
+
+def newest(ask: Asker, program: str, name: str) -> dict[str, Any]:
+    """The newest proved set of this database; they get their names only when they are proved.
+
+    One of what was about to be replaced, or given up, isn't what anybody wants back.
+    """
     if not os.path.exists(program):
         return {"set": "", "reason": "db_backup is not installed here"}
     answer = ask.json(program, "list")
-    sets = [one for one in answer.get("sets") or [] if "taken_at" in one]
+    sets = [
+        one
+        for one in answer.get("sets") or []
+        if "taken_at" in one
+        and one.get("database") == name
+        and one.get("kind", "regular") == "regular"
+    ]
     if not sets:
         return {"set": "", "reason": " ".join(answer.get("error") or ["there is none"])}
     last = sets[-1]
@@ -241,7 +264,8 @@ def decide(app: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     ]  # fmt: skip
     half_way = found["switching"] and at["verdict"] in ("loaded", "unknown")
     if found["under_way"]:
-        do = "finish" if side == "sqlite" else ""
+        # a change of sides has published nothing: it is done again, in its own direction
+        do = "side" if found["under_way"].get("side") else "finish" if side == "sqlite" else ""
     elif half_way or (side == "sqlite" and not app.get("healthy") and not broken):
         do = "call_off"
     else:
@@ -250,7 +274,11 @@ def decide(app: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     ways.append(
         way(
             "code",
-            "" if earlier and found["engine"] else "no other image is remembered",
+            UPGRADING
+            if found["upgrading"]
+            else ""
+            if earlier and found["engine"]
+            else "no other image is remembered",
             f"{PLAY} -e rollback_image=previous",
             f"the app's image of before {found['images'][-1]['at']}; the data stays"
             if earlier
@@ -269,6 +297,8 @@ def decide(app: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
 def common(app: dict[str, Any], found: dict[str, Any]) -> str:
     """What closes every way; empty if nothing does."""
     kept_ = found["kept"]
+    if found["upgrading"]:
+        return UPGRADING
     if not kept_["there"]:
         return f"nothing was migrated here: there is no {kept_['path']}"
     if not found["engine"]:
@@ -303,6 +333,8 @@ def following(
         return [f"a rollback was begun and not finished. Run again: {PLAY}"]
     if not found["engine"]:
         return ["systemctl start docker, then look again"]
+    if found["upgrading"]:
+        return [UPGRADING]
     if found["switching"] and at["verdict"] != "live":
         return [
             running or "a migration was cut short before the app could write to PostgreSQL",
