@@ -269,6 +269,7 @@ class TestHost:
             host.check_output(
                 "rm /opt/brainer-db/postgres/upgrade.json && docker start brainer-postgres"
             )
+            well(host)
         assert "upgrade.yml" in one["next"]
 
     def test_nothing_was_ever_installed(self, host: Host) -> None:
