@@ -8,7 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +112,28 @@ def finish(process: subprocess.Popen[str]) -> Run:
     output, _ = process.communicate()
     sys.stdout.write(output)
     return Run(process.returncode, output)
+
+
+@contextmanager
+def held_at(task: str, *words: str) -> Iterator[Callable[[], Run]]:
+    """A playbook that waits when ``task`` has just ended, as at a prompt; what is yielded lets it go on to its end."""
+    with start(*words) as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if re.search(rf"^TASK \[{task}", line):
+                break
+        else:
+            raise AssertionError(f"the play ended (rc {process.wait()}) without the task {task!r}")
+        os.killpg(process.pid, signal.SIGSTOP)
+
+        def go_on() -> Run:
+            os.killpg(process.pid, signal.SIGCONT)
+            run = finish(process)
+            return Run(run.rc, said + run.output)
+
+        yield go_on
 
 
 def kill(process: subprocess.Popen[str]) -> None:

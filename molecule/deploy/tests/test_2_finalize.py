@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from controller import ROOT, kill_at, play, slow
+from controller import ROOT, held_at, kill_at, play, slow
 from testinfra.host import Host
 
 MIGRATION = "/opt/brainer-db/migration"
@@ -80,7 +80,14 @@ def test_nobody_is_asked_so_nothing_happens(host: Host) -> None:
 def test_killed_in_the_middle_it_is_finished_by_the_next_run(host: Host) -> None:
     told = answers(host)
     kept = host.check_output(f"sha256sum <{FILE}")
-    kill_at("finalize : Note it", "finalize.yml", *YES)
+    with held_at("finalize : Was it begun before", "finalize.yml", *YES) as go_on:
+        kill_at("finalize : Note it", "finalize.yml", *YES)
+        late = go_on()
+        assert late.rc == 2 and late.changed == 0 and "Another operation ran" in late.failure
+    host.check_output(f"echo x >{FILE}-wal")
+    refused = play("finalize.yml")
+    assert refused.rc == 2 and "wal is not empty" in refused.failure and host.file(FILE).exists
+    host.check_output(f"rm {FILE}-wal")
     # the gates are not asked again: the backup may be too old by now
     run = play("finalize.yml", "-e", "finalize_backup_hours=0")
     assert run.rc == 0, run.failure

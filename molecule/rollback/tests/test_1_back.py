@@ -8,7 +8,7 @@ import time
 
 import pytest
 from brainer import answers, written
-from controller import SCRATCH, play, slow
+from controller import SCRATCH, held_at, play, slow
 from sides import (
     BEFORE,
     FILE,
@@ -73,8 +73,12 @@ def test_nobody_is_asked_so_nothing_happens(host: Host) -> None:
 def test_every_answer_is_what_it_was_on_postgresql(host: Host) -> None:
     told = answers(host)
     first = host.check_output(f"sha256sum <{MIGRATION}/kept/brainer.db")
-    run = play("rollback.yml", *YES)
-    assert run.rc == 0, run.failure
+    with held_at("rollback : Where things stand", "rollback.yml", *YES) as go_on:
+        run = play("rollback.yml", *YES)
+        assert run.rc == 0, run.failure
+        # what it was shown is no longer so: it would write over the file that the app is on by now
+        late = go_on()
+        assert late.rc == 2 and late.changed == 0 and "Another operation ran" in late.failure
     on_sqlite(host, told)
     for word in (
         "ROLLED BACK (lossless)",

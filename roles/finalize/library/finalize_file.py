@@ -31,7 +31,7 @@ from typing import IO, Any
 from ansible.module_utils.basic import AnsibleModule
 
 _BLOCK = 1 << 20
-#: What SQLite leaves beside a file; without a writer none of them holds anything.
+#: What SQLite leaves beside a file; only an empty one may go with it.
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -61,6 +61,7 @@ def main() -> None:
 
 def archive(words: dict[str, Any]) -> dict[str, Any]:
     """One whole archive, or none; an existing one that is whole stays."""
+    unwritten(words["path"])
     source = words["path"] if os.path.exists(words["path"]) else words["instead"]
     wanted, into = digest(source), words["archive"]
     if os.path.exists(into) and inside(into) == wanted and noted(into) == wanted:
@@ -93,6 +94,7 @@ def archive(words: dict[str, Any]) -> dict[str, Any]:
 
 def remove(words: dict[str, Any]) -> dict[str, Any]:
     """The file goes if the archive, read once more, holds it."""
+    unwritten(words["path"])
     path, held = words["path"], inside(words["archive"])
     if not os.path.exists(path):
         return {"changed": False}
@@ -107,6 +109,17 @@ def remove(words: dict[str, Any]) -> dict[str, Any]:
     os.unlink(path)
     sync(os.path.dirname(path))
     return {"changed": True}
+
+
+def unwritten(path: str) -> None:
+    """Refuse what SQLite would still add to the file: no archive has it."""
+    for name in (f"{path}-wal", f"{path}-journal"):
+        if os.path.exists(name) and os.path.getsize(name):
+            raise ValueError(
+                f"{name} is not empty: somebody wrote to SQLite since. Nothing was removed.\n"
+                "Next: find out who writes there (is an app started with DB_TYPE=sqlite?); keep what is there"
+                f" elsewhere: sudo mv {path}* /root/, then run this again"
+            )
 
 
 def private(path: str) -> IO[bytes]:

@@ -30,6 +30,7 @@ import subprocess
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -75,7 +76,7 @@ def facts(words: dict[str, Any]) -> dict[str, Any]:
         "record": record,
         "file": {"path": source, "sha256": digest(source), "beside": beside(source)},
         "kept": {"path": kept, "sha256": digest(kept)},
-        "newest": newest(words["db_backup"]),
+        "newest": newest(words["db_backup"], database(words["target"])),
         "limits": limits(words["db_backup"]),
         "differences": differences(words["verified"]),
         "unsound": unsound(words["verified"]),
@@ -240,10 +241,21 @@ def written(words: dict[str, Any]) -> dict[str, int] | None:
     return activity if isinstance(activity, dict) else None
 
 
-def newest(program: str) -> dict[str, Any]:
-    """The newest set, read to its last byte."""
+def database(target: str) -> str:
+    """The name of the database of an address."""
+    return unquote(urlsplit(target).path.lstrip("/"))
+
+
+def newest(program: str, name: str) -> dict[str, Any]:
+    """The newest set of this database, read to its last byte; one of what was about to be replaced isn't one."""
     answer = ask(program, "list")
-    sets = [one for one in answer.get("sets") or [] if "taken_at" in one]
+    sets = [
+        one
+        for one in answer.get("sets") or []
+        if "taken_at" in one
+        and one.get("database") == name
+        and one.get("kind", "regular") == "regular"
+    ]
     if not sets:
         return {"error": " ".join(answer.get("error") or [])}
     checked = ask(program, "verify", sets[-1]["set"])

@@ -19,6 +19,11 @@ options:
   name: {description: The operation; with start and end the phase., type: str, default: ""}
   note: {description: A line for the reader of the journal., type: str, default: ""}
   holder: {description: Who runs the operation; added by the action plugin., type: dict, default: {}}
+  after:
+    description:
+      - The journal's last line when it was looked at. C(begin) fails if there is another by now, so that
+        nobody says yes to what is no longer so. Without it nothing is compared.
+    type: dict
   take_over: {description: The id of a lock whose holder is gone., type: str, default: ""}
 """
 
@@ -31,6 +36,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
+OVERTAKEN = (
+    "Another operation ran on this host since it was looked at, so what was shown may no longer be so."
+    " Nothing was changed.\nNext: run this again; it looks anew"
+)
+
+
+class Overtaken(Exception):
+    """Somebody else was first."""
 
 
 def main() -> None:
@@ -46,6 +60,7 @@ def main() -> None:
             "name": {"type": "str", "default": ""},
             "note": {"type": "str", "default": ""},
             "holder": {"type": "dict", "default": {}},
+            "after": {"type": "dict"},
             "take_over": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
@@ -54,9 +69,13 @@ def main() -> None:
     directory = Path(words["directory"])
     if words["event"] not in ("read", "look") and not module.check_mode:
         try:
+            if another(directory, words):
+                module.fail_json(msg=OVERTAKEN)
             if words["take_over"]:
                 end_programs(f"{directory}/runs/{words['take_over']}/")
             write(directory, words)
+        except Overtaken:
+            module.fail_json(msg=OVERTAKEN)
         except FileExistsError:
             module.fail_json(msg="locked", lock=read(directory)["lock"])
         except OSError as error:
@@ -77,6 +96,9 @@ def write(directory: Path, words: dict) -> None:
         identity = now.strftime("%Y%m%dT%H%M%SZ")
         record = {"id": identity, "operation": words["name"], **words["holder"]}
         publish(lock, json.dumps(record))
+        if another(directory, words):
+            lock.unlink()
+            raise Overtaken
     entry = {
         "at": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "id": json.loads(lock.read_text())["id"] if lock.exists() else "",
@@ -94,6 +116,13 @@ def write(directory: Path, words: dict) -> None:
         os.fsync(file.fileno())
     if words["event"] == "finish":
         lock.unlink(missing_ok=True)
+
+
+def another(directory: Path, words: dict) -> bool:
+    """Whether an operation was noted since the caller looked."""
+    if words["event"] != "begin" or words["after"] is None:
+        return False
+    return (read(directory)["journal"] or [{}])[-1] != words["after"]
 
 
 def publish(lock: Path, text: str) -> None:
