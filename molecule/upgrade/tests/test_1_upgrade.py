@@ -40,6 +40,15 @@ def test_a_disk_that_does_not_hold_it(host: Host) -> None:
     assert re.search(r"\d+ MiB are needed and 99999999 stay free, \d+ MiB are free", run.failure)
 
 
+def test_a_volume_of_that_name_may_be_the_only_copy(host: Host) -> None:
+    """As the way back by hand leaves it."""
+    host.check_output(f"docker volume create {DATA}-17")
+    run = upgrade(*NEW, "-e", "upgrade_rehearse=true")
+    assert run.rc == 2 and run.changed == 0
+    assert f"docker volume rm {DATA}-17" in run.failure
+    host.check_output(f"docker volume rm {DATA}-17")
+
+
 class TestUpgraded:
     """On 17 with all it had; everything else finds the new server."""
 
@@ -69,6 +78,11 @@ class TestUpgraded:
         run = upgrade(*NEW)
         assert run.rc == 0 and run.changed == 0 and "ALREADY ON POSTGRESQL 17" in run.told
         assert "PostgreSQL 15 is kept" in run.told
+
+    def test_a_rehearsal_removes_nothing_that_is_kept(self, host: Host) -> None:
+        run = upgrade(*NEW, "-e", "upgrade_state=confirmed", "-e", "upgrade_rehearse=true")
+        assert run.rc == 2 and run.changed == 0 and "upgrade_rehearse goes with" in run.failure
+        assert host.run(f"docker volume inspect {DATA}").rc == 0
 
     def test_the_inventory_has_to_say_so(self, host: Host) -> None:
         site = play("site.yml", *NEW, "--skip-tags", "docker,backup")

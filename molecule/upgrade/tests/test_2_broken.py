@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from brainer import answers, psql, written
 from controller import kill_at, play, slow
-from servers import NEW, PLACE, UNDONE, on_new, on_old, one_reached, upgrade
+from servers import DATA, NEW, OLD, PLACE, UNDONE, on_new, on_old, one_reached, upgrade
 from testinfra.host import Host
 
 #: In the order of the run; the first of each name.
@@ -45,7 +45,7 @@ def test_killed_and_run_again(host: Host, task: str) -> None:
 def test_killed_while_it_goes_back(host: Host) -> None:
     told = written(host)
     assert upgrade(*NEW).rc == 0
-    for task in ("upgrade : Note how far it is", "postgres : Ask until it is healthy"):
+    for task in ("upgrade : Note how far it is", "upgrade : What was compared with"):
         kill_at(task, "upgrade.yml", *UNDONE)
     one_reached(host)
     run = upgrade(*UNDONE)
@@ -58,6 +58,29 @@ def test_a_rehearsal_leaves_nothing(host: Host) -> None:
     told = answers(host)
     run = upgrade(*NEW, "-e", "upgrade_rehearse=true")
     assert run.rc == 0 and "REHEARSED: PostgreSQL 17 takes all of it" in run.told, run.failure
+    on_old(host, told)
+
+
+def kept(host: Host) -> None:
+    """The new volume is there, and is not taken for one of a rehearsal; then it goes."""
+    refused = upgrade(*NEW)
+    assert refused.rc == 2 and refused.changed == 0, refused.failure
+    assert f"docker volume rm {DATA}-17" in refused.failure
+    host.check_output(f"docker volume rm {DATA}-17 && rm -r {PLACE}/etc-17")
+
+
+@slow
+def test_somebody_else_writes_before_the_app_is_on_it(host: Host) -> None:
+    """A worker, say: it is stopped by nobody."""
+    told = written(host)
+    kill_at("postgres : Log in as the app does", "upgrade.yml", *NEW)
+    psql(host, "CREATE TABLE job AS SELECT 1")
+    run = upgrade(*NEW)
+    assert run.rc == 2 and "something was written since" in run.failure, run.failure
+    assert psql(host, "SHOW server_version_num").startswith("17")
+    run = upgrade(*OLD, "-e", "upgrade_accept_loss=true")
+    assert run.rc == 0 and f"KEPT: the volume {DATA}-17" in run.told, run.failure
+    kept(host)
     on_old(host, told)
 
 

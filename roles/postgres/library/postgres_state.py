@@ -144,12 +144,22 @@ def clusters(mountpoint: str) -> list[dict[str, str]]:
     return found
 
 
-def place(directory: str, volume: str) -> dict[str, str]:
-    """Where the data is now: in the volume of that name, or in the one that an upgrade of it made."""
+def place(module: AnsibleModule, directory: str, volume: str) -> dict[str, str]:
+    """Where the data is now: in the volume of that name, or in the one that an upgrade of it made.
+
+    A record that can't be read is not the same as none: without it, the former volume would count.
+    """
+    record = os.path.join(directory, "volume.json")
     try:
-        found = json.loads(read(os.path.join(directory, "volume.json")))
-    except ValueError:
+        with open(record, encoding="utf-8") as file:
+            found = dict(json.load(file))
+    except FileNotFoundError:
         found = {}
+    except (OSError, ValueError, TypeError) as error:
+        module.fail_json(
+            msg=f"{record} says which volume has the data, and can't be read: {error}. Nothing was changed."
+            " Next: write it again, as roles/upgrade/README.md has it"
+        )
     if found.get("of") != volume:
         found = {}
     return {
@@ -228,7 +238,10 @@ def main() -> None:
     )
     wanted = module.params
     docker = Docker(module)
-    where = {"image": "", **(wanted["place"] or place(wanted["directory"], wanted["volume"]))}
+    where = {
+        "image": "",
+        **(wanted["place"] or place(module, wanted["directory"], wanted["volume"])),
+    }
     module.exit_json(
         changed=False,
         engine=engine(docker),

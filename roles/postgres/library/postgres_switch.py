@@ -16,12 +16,13 @@ options:
   directory: {type: path, required: true, description: "Directory of settings, secrets and the record."}
   action:
     description:
-      - C(look) changes nothing. C(away) stops and renames, C(publish) writes the record.
-      - C(back) undoes both, C(forget) removes what was put away.
+      - C(look) changes nothing. C(make) makes an empty volume that nobody uses yet, C(unmake) removes that.
+      - C(away) stops and renames, C(publish) writes the record, C(back) undoes both and leaves the new volume,
+        which C(drop) removes. C(forget) removes what was put away.
     type: str
     required: true
-    choices: [look, away, publish, back, forget]
-  place: {type: dict, default: {}, description: "publish, back: volume, settings, image and major of the new side."}
+    choices: [look, make, unmake, away, publish, back, drop, forget]
+  place: {type: dict, default: {}, description: "The new side: volume, settings; publish: image, major."}
   former: {type: dict, default: {}, description: "publish: image and major of the former side."}
   stop_timeout: {type: int, default: 60, description: Seconds a clean stop may take.}
 author: [The brainer-db authors]
@@ -41,6 +42,10 @@ RETURN = r"""
 now: {type: dict, returned: always, description: "volume and settings that count; image, major of an upgrade."}
 former: {type: dict, returned: always, description: "What was put away: the same words and its container."}
 kept: {type: bool, returned: always, description: Whether the former container and its volume are there.}
+taken:
+  description: Whether a volume of the name in C(place) is there that C(make) did not make, or that was published since.
+  type: bool
+  returned: always
 """
 
 import json
@@ -62,6 +67,7 @@ class Switch:
         self.away_name = f"{self.name}-before"
         self.directory = Path(self.words["directory"])
         self.record = self.directory / "volume.json"
+        self.note = self.directory / "made.json"
         self.changed = False
 
     # --- the record ---------------------------------------------------------------------------
@@ -76,14 +82,22 @@ class Switch:
             found = {"of": self.words["volume"], "volume": self.words["volume"], "settings": "etc"}
         return dict(found)
 
-    def write(self, found: dict[str, Any]) -> None:
+    def made(self) -> dict[str, Any]:
+        """The place that was made, as long as it was never published."""
+        try:
+            return dict(json.loads(self.note.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+
+    def write(self, found: dict[str, Any], into: Path | None = None) -> None:
         """Aside, to the disk, then in its place."""
-        aside = self.record.with_name("volume.json.part")
+        into = into or self.record
+        aside = into.with_name(f"{into.name}.part")
         with aside.open("w", encoding="utf-8") as file:
             file.write(json.dumps(found, indent=1) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, self.record)
+        os.replace(aside, into)
         handle = os.open(self.directory, os.O_RDONLY)
         os.fsync(handle)
         os.close(handle)
@@ -113,7 +127,31 @@ class Switch:
         """Names of its volumes."""
         return [str(mount.get("Name", "")) for mount in container.get("Mounts", [])]
 
+    def taken(self) -> bool:
+        """Whether what is in the place's volume may be somebody's only copy."""
+        volume = str(self.words["place"].get("volume", ""))
+        return bool(volume and self.made().get("volume") != volume) and bool(
+            self.inspect("volume", volume)
+        )
+
     # --- what is done -------------------------------------------------------------------------
+
+    def make(self) -> None:
+        """An empty volume, in place of one that was made and never published; noted before it is there."""
+        place = self.words["place"]
+        volume = str(place["volume"])
+        if self.taken():
+            self.module.fail_json(msg=f"the volume {volume} is there already: it is not removed")
+        if self.inspect("volume", volume):
+            self.docker("volume", "rm", volume)
+        self.write({"volume": volume, "settings": str(place["settings"])}, self.note)
+        self.docker("volume", "create", volume)
+
+    def unmake(self) -> None:
+        """What was made and never published goes."""
+        made = self.made()
+        if made:
+            self.discard(made["volume"], made["settings"])
 
     def away(self) -> None:
         """The server stops, does not come back by itself, and gives its name free."""
@@ -127,6 +165,8 @@ class Switch:
 
     def publish(self) -> None:
         """From here on the new volume counts."""
+        # before the record: a volume that may have been published is not taken for one that wasn't
+        self.note.unlink(missing_ok=True)
         found = self.read()
         was = {key: value for key, value in found.items() if key != "former"}
         former = {
@@ -138,7 +178,7 @@ class Switch:
         )
 
     def back(self) -> None:
-        """The former volume counts, its server runs under its name again, and the new side is gone."""
+        """The former volume counts, and its server runs under its name again; the new volume stays."""
         found = self.read()
         place = self.words["place"] or found
         new = str(place["volume"])
@@ -165,7 +205,11 @@ class Switch:
             self.docker("rename", self.away_name, self.name)
         self.docker("update", "--restart", "unless-stopped", self.name)
         self.docker("start", self.name)
-        self.drop(new, str(place["settings"]))
+
+    def drop(self) -> None:
+        """The new side goes."""
+        place = self.words["place"]
+        self.discard(str(place["volume"]), str(place["settings"]))
 
     def remove(self, container: dict[str, Any]) -> None:
         """A container, stopped first; its volumes stay."""
@@ -182,12 +226,12 @@ class Switch:
         container = self.inspect("container", former["container"])
         if container:
             self.remove(container)
-        self.drop(former["volume"], former["settings"])
+        self.discard(former["volume"], former["settings"])
         del found["former"]
         found.pop("was", None)
         self.write(found)
 
-    def drop(self, volume: str, settings: str) -> None:
+    def discard(self, volume: str, settings: str) -> None:
         """A volume and the settings that belong to it; never those that count."""
         counts = self.read()
         if counts["volume"] == volume or counts["settings"] == settings:
@@ -197,6 +241,8 @@ class Switch:
         if (self.directory / settings).exists():
             shutil.rmtree(self.directory / settings)
             self.changed = True
+        if self.made().get("volume") == volume:
+            self.note.unlink()
 
 
 def main() -> None:
@@ -209,7 +255,7 @@ def main() -> None:
             "action": {
                 "type": "str",
                 "required": True,
-                "choices": ["look", "away", "publish", "back", "forget"],
+                "choices": ["look", "make", "unmake", "away", "publish", "back", "drop", "forget"],
             },
             "place": {"type": "dict", "default": {}},
             "former": {"type": "dict", "default": {}},
@@ -226,7 +272,9 @@ def main() -> None:
     kept = former and all(
         switch.inspect(kind, str(former[kind])) for kind in ("container", "volume")
     )
-    module.exit_json(changed=switch.changed, now=found, former=former, kept=bool(kept))
+    module.exit_json(
+        changed=switch.changed, now=found, former=former, kept=bool(kept), taken=switch.taken()
+    )
 
 
 if __name__ == "__main__":
