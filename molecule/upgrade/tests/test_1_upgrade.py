@@ -121,7 +121,7 @@ class TestUndone:
         assert run.rc == 0 and "UNDONE" in run.told, run.failure
         (path,) = re.findall(r"what was given up is in (\S+/brainer-\w+)", run.told)
         manifest = json.loads(host.file(f"{path}/manifest.json").content_string)
-        assert manifest["server_major"] == 17
+        assert manifest["server_major"] == 17 and manifest["kind"] == "before"
         on_old(host, former)
         assert not host.file(f"{PLACE}/volume.json").exists
         assert host.run("db_status sample").rc == 0
