@@ -39,6 +39,7 @@ FOUND: dict[str, Any] = {
     "images": [],
     "backup": {"set": "x-1", "at": "2026-11-23T03:00:00Z", "age": "1 h", "reason": ""},
     "under_way": {},
+    "upgrading": False,
     "switching": False,
     "lock": {},
 }
@@ -83,6 +84,9 @@ LOSSY = {"backup", "frozen"}
         ({}, {"kept": {"altered": True}}, "", set(), "nothing need be done"),
         ({}, {"kept": {"there": False}}, "", set(), "nothing need be done"),
         ({}, {"kept": {"free": 2}}, "", set(), "nothing need be done"),
+        ({}, {"upgrading": True}, "", set(), "upgrade.yml"),
+        (STOPPED, {"server": GONE, "upgrading": True}, "", set(), "upgrade.yml"),
+        (SICK | SQLITE, {"upgrading": True}, "", set(), "upgrade.yml"),
         # the target is a copy that the app may not write to, and no rollback closed it
         ({}, {"server": HELD, "switching": True}, "call_off", LOSSY, "cut short"),
         ({}, {"server": HELD}, "", LOSSY, "nothing need be done"),
@@ -109,19 +113,20 @@ def test_whatever_is_broken_there_is_a_next_command_and_a_reason() -> None:
         [True, False],
         [{}, BEGUN],
         [True, False],
+        [True, False],
     )
     count = 0
-    for app, side, server, engine, under_way, switching in mixes:
+    for app, side, server, engine, under_way, switching, upgrading in mixes:
         told = decide(
             {**app, "configured_db_type": side, "db_type": side},
-            server=server, engine=engine, under_way=under_way, switching=switching,
+            server=server, engine=engine, under_way=under_way, switching=switching, upgrading=upgrading,
         )  # fmt: skip
         count += 1
         assert told["next"] and all(told["next"])
         assert all(way["closed"] or way["command"] for way in told["ways"])
-        if not engine:
+        if not engine or upgrading:
             assert not open_ways(told)
         # carrying back from a copy that an unfinished migration made would lose what SQLite has
         if server["verdict"] == "loaded" and not under_way:
             assert "lossless" not in open_ways(told)
-    assert count == 256
+    assert count == 512
