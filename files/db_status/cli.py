@@ -18,6 +18,7 @@ from db_status import __version__, options, session
 from db_status.commands import COMMANDS
 from db_status.errors import Exit, StatusError
 from db_status.options import Options
+from db_status.text import moment
 
 #: Where role `monitoring` leaves the settings: in an emergency nobody should have to know a path.
 _CONFIG = Path(os.environ.get("DB_STATUS_CONFIG", "/opt/brainer-db/monitoring/config.json"))
@@ -26,6 +27,7 @@ _EPILOG = """
 examples:
   db_status report                        Everything, crossed limits first, each with the next command.
   db_status page --output status.html     The same as one page, with the history as plots.
+  db_status history --since 2026-11-16    Troubles that the samples found, each with its times.
   db_status sample                        One light sample into the history: what a schedule runs.
   db_status prepare --database SUPERUSER_URL --role monitoring --passfile FILE
       The role that looks (pg_monitor, nothing else) and the extension that counts statements.
@@ -125,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         ("report", "everything, crossed limits first"),
         ("sample", "one light sample into the history"),
         ("page", "one self-contained HTML page"),
+        ("history", "what was wrong lately, and from when to when"),
         ("prepare", "make the role and the extension, or remove them"),
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
@@ -152,6 +155,13 @@ def _parser() -> argparse.ArgumentParser:
     made["page"].add_argument(
         "--output", type=Path, required=True, metavar="FILE", help="the page; - prints it"
     )
+    made["history"].add_argument(
+        "--since", type=_seconds, default=0, metavar="TIME", help="UTC, e.g. 2026-11-16T02:00:00Z"
+    )
+    made["history"].add_argument(
+        "--also", action="append", default=[], metavar="CONTAINER",
+        help="one that has to run as the server's has to; may be given again",
+    )  # fmt: skip
     made["sample"].add_argument(
         "--quiet", action="store_true", help="say nothing when all is well: for a schedule"
     )
@@ -164,6 +174,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _seconds(text: str) -> int:
+    found = moment(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-11-16T02:00:00Z")
+    return int(found.timestamp())
+
+
 def _options(words: argparse.Namespace) -> Options:
     """The file's settings, then the environment's URL where there is none, then the options."""
     path = words.config or (_CONFIG if os.access(_CONFIG, os.R_OK) else None)
@@ -173,7 +190,8 @@ def _options(words: argparse.Namespace) -> Options:
         if given is not None:
             found[name] = tuple(given) if isinstance(given, list) else given
     url = words.database or found.get("url") or os.environ.get("DATABASE_URL", "")
-    session.words_of(url)
+    if words.command != "history":  # which asks no server
+        session.words_of(url)
     return Options(**{**found, "url": url})
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from pg_tools.files import publish
 from pg_tools.report import Report
 
-from db_status import limits, look, metrics, page, prepare, sample, show
+from db_status import incidents, limits, look, metrics, page, prepare, sample, show
 from db_status.errors import Exit, StatusError
 from db_status.history import History, Sample
 from db_status.options import Options
 from db_status.seen import Seen
+from db_status.text import written
 
 Words = argparse.Namespace
 
@@ -65,6 +67,24 @@ def sample_(options: Options, words: Words, report: Report) -> None:
     report.done("down" if "down" in taken else "sampled", changed=True)
 
 
+def history_(options: Options, words: Words, report: Report) -> None:
+    """What was wrong lately; reads nothing but the samples."""
+    samples = History(options.history, options.history_rows).samples(words.since)
+    names = [name for name in (options.container, *words.also) if name]
+    found = incidents.find(samples, names)
+    report.lines = incidents.lines(samples, found)
+    report.data = {
+        "samples": len(samples),
+        "first": written(samples[0].at) if samples else "",
+        "last": written(samples[-1].at) if samples else "",
+        "incidents": [
+            asdict(one) | {"begun": written(one.begun), "ended": written(one.ended)}
+            for one in found
+        ],
+    }
+    report.done("troubles" if found else "quiet" if samples else "nothing sampled")
+
+
 def prepare_(options: Options, words: Words, report: Report) -> None:
     """The role that looks, and the extension that counts; or neither."""
     password = sys.stdin.readline().rstrip("\n") if words.password_stdin else ""
@@ -86,6 +106,7 @@ COMMANDS: dict[str, Callable[[Options, Words, Report], None]] = {
     "report": report,
     "sample": sample_,
     "page": page_,
+    "history": history_,
     "prepare": prepare_,
 }
 

@@ -29,7 +29,8 @@ def take(options: Options) -> Row:
     try:
         body["containers"] = {
             row["name"]: {
-                key: row[key] for key in ("state", "started", "restarts", "oom_kills", "memory")
+                key: row[key]
+                for key in ("state", "health", "started", "restarts", "oom_kills", "memory")
             }
             for row in host.containers()
         }

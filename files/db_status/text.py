@@ -65,6 +65,11 @@ def moment(text: str | None) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
+def written(at: int) -> str:
+    """Seconds since 1970 as we write a time: ``2026-11-23T02:00:00Z``."""
+    return f"{datetime.fromtimestamp(at, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def ago(text: str | None, at: str) -> str:
     """How long before ``at`` something was."""
     then, now = moment(text), moment(at)

@@ -42,6 +42,7 @@ FOUND: dict[str, Any] = {
     "differences": {"extra": 3, "different": 2, "missing": 1},
     "unsound": [],
     "written": {"inserted": 3, "updated": 2, "deleted": 1},
+    "watched": {"samples": 0, "last": {}},
 }
 
 
@@ -56,8 +57,13 @@ def test_nothing_speaks_against_it() -> None:
     assert against(file={"path": "x.db", "sha256": "", "beside": ""}) == []
 
 
+def test_a_trouble_of_long_ago_is_forgotten() -> None:
+    assert against({"after_days": 5}, watched=TROUBLE) == []
+
+
 OLD = {"set": "x-1", "at": ago(hours=27), "damaged": ""}
 FRESH = {"ok": True, "value": 0.1, "text": ""}
+TROUBLE = {"samples": 9, "last": {"what": "the server did not answer", "ended": ago(days=6)}}
 LOST = "the server has lost its count"
 
 
@@ -68,6 +74,7 @@ LOST = "the server has lost its count"
         ({"app": {"db_type": "sqlite"}}, {}, "does not live on PostgreSQL"),
         ({"app": {"db_type": "postgres", "healthy": False}}, {}, "not healthy"),
         ({"since": ago(days=6.9)}, {}, "7 days are wanted"),
+        ({}, {"watched": TROUBLE}, "the server did not answer at 2026-11-17T12:00:00Z; 7 days without"),
         ({"since": ago(hours=9), "after_days": 0}, {"limits": {"drill": FRESH}}, "older than the cut-over"),
         ({}, {"newest": OLD}, "27 h old"),
         ({}, {"newest": {"error": ""}}, "no backup"),

@@ -212,6 +212,9 @@ class TestTrouble:
             host.check_output("docker start brainer-postgres")
             host.check_output(READY)
         assert "server" not in levels(report(host))
+        troubles = host.check_output("db_status history")
+        assert "the server did not answer" in troubles
+        assert "container brainer-postgres did not serve: exited" in troubles
 
     def test_the_program_is_gone(self, host: Host) -> None:
         host.check_output("mv /usr/local/bin/db_status /root/")

@@ -18,6 +18,7 @@ options:
   target: {description: C(postgresql://) URL, password in a passfile., type: str, required: true}
   migrate_db: {description: The program., type: path, required: true}
   db_backup: {description: The program., type: path, required: true}
+  db_status: {description: The program., type: path, required: true}
   after_days: {description: Days that the app must have lived there., type: int, required: true}
   backup_hours: {description: Most hours that the newest backup may be old., type: int, required: true}
 author: [The brainer-db authors]
@@ -52,6 +53,7 @@ def main() -> None:
             "target": {"type": "str", "required": True},
             "migrate_db": {"type": "path", "required": True},
             "db_backup": {"type": "path", "required": True},
+            "db_status": {"type": "path", "required": True},
             "after_days": {"type": "int", "required": True},
             "backup_hours": {"type": "int", "required": True},
         },
@@ -81,6 +83,7 @@ def facts(words: dict[str, Any]) -> dict[str, Any]:
         "differences": differences(words["verified"]),
         "unsound": unsound(words["verified"]),
         "written": written(words),
+        "watched": watched(words),
     }
 
 
@@ -100,20 +103,28 @@ def reasons(words: dict[str, Any], found: dict[str, Any], at: datetime) -> list[
                 "ansible-playbook playbooks/rollback.yml --tags assess",
             )
         )
-    ready = since + timedelta(days=words["after_days"])
-    if at < ready:
-        against.append(
-            reason(
-                f"the app lives on PostgreSQL since {words['since']}; {words['after_days']} days are wanted",
-                f"wait until {ready:%Y-%m-%dT%H:%MZ}; sooner: -e finalize_after_days=DAYS",
-            )
-        )
+    against += _days(words, found["watched"], at)
     return [
         *against,
         *_backups(words, found, since, at),
         *_files(found),
         *_proof(words, found),
     ]
+
+
+def _days(words: dict[str, Any], seen: dict[str, Any], at: datetime) -> list[dict[str, str]]:
+    """So long on PostgreSQL, and so long without a trouble that a sample found."""
+    days, since, last = words["after_days"], words["since"], seen["last"]
+    ready = moment(max(since, last.get("ended", ""))) + timedelta(days=days)
+    if at >= ready:
+        return []
+    wait = f"wait until {ready:%Y-%m-%dT%H:%MZ}; sooner: -e finalize_after_days=DAYS"
+    if last and ready > moment(since) + timedelta(days=days):
+        what = f"{last['what']} at {last['ended']}; {days} days without a trouble are wanted"
+        return [
+            reason(what, f"see them all: sudo db_status history {' '.join(also(words))}; {wait}")
+        ]
+    return [reason(f"the app lives on PostgreSQL since {since}; {days} days are wanted", wait)]
 
 
 def _backups(
@@ -239,6 +250,25 @@ def written(words: dict[str, Any]) -> dict[str, int] | None:
     answer = ask(words["migrate_db"], "status", "--target", words["target"])
     activity = answer.get("activity")
     return activity if isinstance(activity, dict) else None
+
+
+def watched(words: dict[str, Any]) -> dict[str, Any]:
+    """How often somebody looked since the cut-over, and the last trouble that was found; nobody need have looked."""
+    if not words["since"]:
+        return {"samples": 0, "last": {}}
+    answer = ask(words["db_status"], "history", "--since", words["since"], *also(words))
+    troubles = answer.get("incidents") or [{}]
+    return {
+        "samples": answer.get("samples", 0),
+        "first": answer.get("first", ""),
+        "last": max(troubles, key=lambda one: one.get("ended", "")),
+    }
+
+
+def also(words: dict[str, Any]) -> list[str]:
+    """The app's containers, which have to run as the server's has to."""
+    names = (one["name"] for one in words["app"].get("containers") or [])
+    return [word for name in names for word in ("--also", name)]
 
 
 def database(target: str) -> str:
