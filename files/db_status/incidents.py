@@ -71,9 +71,10 @@ def _troubles(body: Row, before: Row, containers: Sequence[str]) -> Iterator[tup
         if row is None:
             yield f"container {name} was not there", ""
             continue
-        health = row.get("health", "")
-        if row["state"] not in _SERVES or health == "unhealthy":
-            yield f"container {name} did not serve", health or row["state"]
+        # one that has ended keeps the health that it had
+        state = row.get("health") if row["state"] in _SERVES else row["state"]
+        if state not in ("", "healthy", "starting", None):
+            yield f"container {name} did not serve", state
         last = before.get(name) or row
         if row["restarts"] > last["restarts"]:
             yield f"container {name} was restarted by the engine", f"{row['restarts']} times so far"

@@ -66,7 +66,7 @@ def test_one_trouble_from_its_first_sample_to_its_last(program: Program) -> None
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        ({"app": {"state": "exited"}}, "container app did not serve"),
+        ({"app": {"state": "exited", "health": "healthy"}}, "container app did not serve"),
         ({"app": {"health": "unhealthy"}}, "container app did not serve"),
         ({"db": {"state": "restarting"}}, "container db did not serve"),
         ({"gone": ("app",)}, "container app was not there"),
