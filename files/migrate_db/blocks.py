@@ -1,6 +1,6 @@
 """Whole blocks of rows compared as one digest, at the speed of the two databases.
 
-A block is a range of an integer key, about a megabyte of canonical lines. Each
+A block is a range of an integer key, some hundred kilobytes of framed lines (see ``line``). Each
 database joins its own lines; only the SHA-256 of a block is brought together.
 The source's side runs in a thread of its own, over a connection of its own, so
 that it goes on while PostgreSQL works. Where digests differ, ``difference``
@@ -39,15 +39,22 @@ class Block:
     after: int | None
     last: int | None
     rows: int
-    size: int  #: bytes of canonical lines
+    size: int  #: bytes of framed lines
     digest: bytes  #: empty: too large for one text, to be compared row by row
 
     def condition(self, key: str) -> str:
         """As SQL; a NULL, which only the target may have, belongs to the last block."""
-        above = "" if self.after is None else f"{key} > {self.after}"
-        below = "" if self.last is None else f"{key} <= {self.last}"
+        condition, ends = self.bounds(key)
+        return condition % ends
+
+    def bounds(self, key: str) -> tuple[str, tuple[int, ...]]:
+        """The same with placeholders, and what they stand for."""
+        name = key.replace("%", "%%")
+        above = f"{name} > %s" if self.after is not None else ""
+        below = f"{name} <= %s" if self.last is not None else ""
         both = " AND ".join(part for part in (above, below) if part) or "true"
-        return f"({both})" if self.last is not None else f"({both} OR {key} IS NULL)"
+        ends = tuple(end for end in (self.after, self.last) if end is not None)
+        return (f"({both})" if self.last is not None else f"({both} OR {name} IS NULL)"), ends
 
 
 def joined(run: Sequence[Block]) -> Block:
@@ -126,6 +133,8 @@ class SourceBlocks:
 
 def _read(connection: sqlite3.Connection, plan: TablePlan, largest: int) -> Iterator[Block]:
     key = plan.column(plan.key[0]).cell
+    utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == b"UTF-8"
+    lines = line.framed_stored(plan, utf8)
     after: int | None = None
     wanted = _FIRST
     while True:
@@ -134,11 +143,12 @@ def _read(connection: sqlite3.Connection, plan: TablePlan, largest: int) -> Iter
         try:
             last, count, text = connection.execute(
                 "SELECT max(k), count(*), group_concat(l, char(10))"
-                f" FROM (SELECT {key} AS k, {line.stored(plan)} AS l {rows})"
+                f" FROM (SELECT {key} AS k, {lines} AS l {rows})"
             ).fetchone()
             text = text or b""
             digest, size = hashlib.sha256(text).digest(), len(text)
-        except sqlite3.DataError:  # string or blob too big
+        # a text that is too large, or a blob among numbers, which JSON doesn't take
+        except (sqlite3.DataError, sqlite3.OperationalError):
             if wanted > 1:
                 wanted = max(wanted // 16, 1)
                 continue
@@ -171,10 +181,15 @@ def is_held(target: Target, plan: TablePlan, block: Block) -> bool:
     """Whether the target has the same rows in this range, and no others."""
     key = sql.name(plan.column(plan.key[0]).target)
     table = sql.qualified(target.schema, plan.target)
-    # one row too many is enough to know
-    rows = f"SELECT {line.held(plan)} AS l, {key} AS k FROM {table} WHERE {block.condition(key)}"
+    condition, ends = block.bounds(key)
+    lines = line.framed_held(plan).replace("%", "%%")
+    rows = f"SELECT {lines} AS l, {key.replace('%', '%%')} AS k FROM {table.replace('%', '%%')}"
     digest = "sha256(convert_to(coalesce(string_agg(l, chr(10) ORDER BY k), ''), 'UTF8'))"
-    seen = target.execute(
-        f"SELECT count(*), {digest} FROM ({rows} LIMIT {block.rows + 1}) AS block"
+    # the same words for every block, so that the server plans them but once; one row too many is
+    # enough to know
+    seen = target.connection.execute(
+        f"SELECT count(*), {digest} FROM ({rows} WHERE {condition} LIMIT %s) AS block".encode(),
+        (*ends, block.rows + 1),
+        prepare=True,
     ).fetchone()
     return bool(block.digest) and seen == (block.rows, block.digest)

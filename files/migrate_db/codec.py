@@ -55,9 +55,14 @@ class Codec:
         # IS NULL would read the whole of a blob that typeof() only looks at
         return f"({misfit})" if "'null'" in misfit else f"({column} IS NOT NULL AND ({misfit}))"
 
-    def encode_of(self, column: str) -> str:
-        """``encode`` for a column; an empty field is NULL."""
-        return f"ifnull({self.encode.replace('{c}', column)}, '')"
+    def encode_of(self, column: str, assumed: bool = False) -> str:
+        """``encode`` for a column; an empty field is NULL.
+
+        Args:
+            assumed: texts are taken for texts, and for such as don't hold our quote character.
+        """
+        encode = _PLAIN if assumed and self.carries_text else self.encode
+        return f"ifnull({encode.replace('{c}', column)}, '')"
 
     def stored_of(self, column: str) -> str:
         """``stored`` for a column; what this codec can't carry is written as SQLite's literal."""
@@ -67,6 +72,51 @@ class Codec:
     def held_of(self, column: str) -> str:
         """``held`` for a column."""
         return f"coalesce({self.held.replace('{c}', column)}, 'NULL')"
+
+    @property
+    def _text(self) -> str:
+        """SQLite's SQL of a text whose bytes can be compared as they are; empty for other codecs."""
+        plain = self.held == _HELD_TEXT and self.stored in ("quote({c})", f"quote({_AS_TEXT})")
+        return self.stored.removeprefix("quote(")[:-1] if plain else ""
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether JSON's own numbers are the canonical text."""
+        return self.decode is int and self.stored == "quote({c})"
+
+    def framed_stored_of(self, column: str, utf8: bool) -> tuple[str, str]:
+        """In SQLite, an element of a framed line's array, and what follows it (see ``line``).
+
+        Args:
+            utf8: whether the file's texts are.
+        """
+        if self._text:
+            size = "length(CAST({} AS BLOB))" if utf8 else "length(m_utf8(CAST({} AS BLOB)))"
+            text = self._text.replace("{c}", column)
+            other = "-2" if text == column else size.format(text)
+            return (
+                f"CASE typeof({column}) WHEN 'text' THEN {size.format(column)}"
+                f" WHEN 'null' THEN -1 ELSE {other} END",
+                f"ifnull({text}, '')",
+            )
+        if self._is_whole:
+            return column, ""
+        if self.stored.startswith("quote("):
+            return "", self.stored_of(column)
+        return f"iif({column} IS NULL, '', {self.stored_of(column)})", ""
+
+    def framed_held_of(self, column: str) -> tuple[str, str, str]:
+        """The same in PostgreSQL: form and argument of ``format()``, and what follows."""
+        if self._text:
+            # a cast would copy json, and is what takes the spaces off a char(n)
+            text = column if self.type == "json" else f"{column}::text"
+            return "%s", f"coalesce(octet_length({column}::text), -1)", text
+        if self._is_whole:
+            return "%s", f"coalesce({self.held.replace('{c}', column)}, 'null')", ""
+        if self.stored.startswith("quote("):
+            return "", "", self.held_of(column)
+        # an output function writes what a cast to text does, and format() nothing for NULL
+        return '"%s"', self.held.removesuffix("::text").replace("{c}", column), ""
 
     @property
     def carries_text(self) -> bool:
@@ -106,6 +156,7 @@ def _number(canonical: str) -> int | float:
     return whole if -(2**63) <= whole < 2**63 else float(canonical)
 
 
+_PLAIN = "char(1) || {c} || char(1)"
 _QUOTED = "char(1) || replace({c}, char(1), char(1) || char(1)) || char(1)"
 _HELD_TEXT = "'''' || replace({c}::text, '''', '''''') || ''''"
 # GLOB, length() and json_valid() see only what stands before it
@@ -303,7 +354,9 @@ def _held_moment(moment: str, form: str = "YYYY-MM-DD HH24:MI:SS.US") -> str:
 
 # 2026-01-31 09:05:07.000250 as SQLAlchemy writes a DateTime, or whole seconds as SQLite does
 _TRIMMED = (
-    "CASE length({c}) WHEN 19 THEN {c} WHEN 26 THEN rtrim(rtrim({c}, '0'), '.') ELSE quote({c}) END"
+    # most end with a digit that stays
+    "CASE WHEN substr({c}, 26) BETWEEN '1' AND '9' THEN {c} ELSE CASE length({c}) WHEN 19 THEN {c}"
+    " WHEN 26 THEN rtrim(rtrim({c}, '0'), '.') ELSE quote({c}) END END"
 )
 TIMESTAMP = Codec(
     type="timestamp",
@@ -376,7 +429,7 @@ UUID = Codec(
     type="uuid",
     misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_UUID}' OR {_NUL}",
     encode="{c}",
-    stored="{c}",
+    stored="CASE length({c}) WHEN 36 THEN {c} ELSE quote({c}) END",
     held="{c}::text",
     decode=str,
 )
@@ -384,7 +437,7 @@ UUID_PLAIN = Codec(
     type="uuid",
     misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_HEX4 * 8}' OR {_NUL}",
     encode="{c}",
-    stored="{c}",
+    stored="CASE length({c}) WHEN 32 THEN {c} ELSE quote({c}) END",
     held="replace({c}::text, '-', '')",
     decode=str,
     says="32 hex digits without dashes",

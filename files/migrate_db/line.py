@@ -1,7 +1,9 @@
 """A row as one line of text, in the SQL of either database.
 
 Canonical lines are what is compared: SQLite writes them from what it stores, PostgreSQL from what
-it holds (see ``codec``). CSV lines are what ``COPY`` reads.
+it holds (see ``codec``). Framed lines say the same at less cost, for whole blocks: a JSON array of
+numbers and short words, among them the size of each text, then the texts as they are.
+CSV lines are what ``COPY`` reads.
 """
 
 from __future__ import annotations
@@ -41,6 +43,47 @@ def held(plan: TablePlan) -> str:
     return " || ',' || ".join(parts)
 
 
+def framed_stored(plan: TablePlan, utf8: bool) -> str:
+    """The framed line in SQLite, whose json_array() takes half the time of its printf().
+
+    Args:
+        utf8: whether the file's texts are.
+    """
+    framed = [
+        ("", f"coalesce({bulky.digest(plan.table, c.bulky)}, {c.codec.stored_of(c.cell)})")
+        if c.bulky
+        else c.codec.framed_stored_of(c.cell, utf8)
+        for c in plan.columns
+    ]
+    fields = [field for field, _ in framed if field]
+    arrays = [
+        f"json_array({', '.join(fields[at : at + _ARGUMENTS])})"
+        for at in range(0, len(fields), _ARGUMENTS)
+    ]
+    return " || ".join([*arrays, *(text for _, text in framed if text)])
+
+
+def framed_held(plan: TablePlan) -> str:
+    """The framed line in PostgreSQL, whose format() is faster than its JSON."""
+    framed = [
+        ("", "", bulky.held(column.codec, name))
+        if column.bulky
+        else column.codec.framed_held_of(name)
+        for column in plan.columns
+        for name in [sql.name(column.target)]
+    ]
+    fields = [(form, field) for form, field, _ in framed if form]
+    texts = [("%s", text) for _, _, text in framed if text]
+    return " || ".join(
+        [
+            f"format('{left}{separator.join(forms)}{right}', {', '.join(values)})"
+            for parts, left, separator, right in ((fields, "[", ",", "]"), (texts, "", "", ""))
+            for at in range(0, len(parts), _ARGUMENTS)
+            for forms, values in [zip(*parts[at : at + _ARGUMENTS], strict=True)]
+        ]
+    )
+
+
 def order(plan: TablePlan) -> list[ColumnPlan]:
     """The columns as they are sent: what is short comes first, so that little is copied twice."""
     sent = [column for column in plan.columns if not column.computed]
@@ -54,8 +97,9 @@ def csv(plan: TablePlan) -> str:
     be a text is joined with ``||``, and PostgreSQL refuses the NUL.
     """
     columns = order(plan)
-    digits = [column.codec.encode_of(column.cell) for column in columns if _digits(column)]
-    others = [column.codec.encode_of(column.cell) for column in columns if not _digits(column)]
+    fields = [(column, column.codec.encode_of(column.cell, plan.assumed)) for column in columns]
+    digits = [field for column, field in fields if _digits(column)]
+    others = [field for column, field in fields if not _digits(column)]
     parts = [
         f"printf('{','.join(['%s'] * len(part))}', {', '.join(part)})"
         for start in range(0, len(digits), _ARGUMENTS)

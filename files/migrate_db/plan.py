@@ -52,6 +52,7 @@ class TablePlan:
     wish: TableWish = field(default_factory=TableWish)
     #: columns of UNIQUEs that rows contradict, where a plain index is wanted instead
     contradicted: frozenset[tuple[str, ...]] = frozenset()
+    assumed: bool = False  #: nobody has looked at every value
 
     @property
     def is_whole(self) -> bool:
@@ -461,6 +462,7 @@ def _planned(
         relation=relation,
         wish=draft.wish,
         contradicted=frozenset(draft.contradicted),
+        assumed=draft.profile.assumed,
     )
 
 

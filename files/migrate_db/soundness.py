@@ -7,8 +7,10 @@ and before anything else that went wrong is told.
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import threading
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from migrate_db import collations, source
 from migrate_db.errors import MigrationError
 from migrate_db.source import Snapshot
 
+#: As low as it goes.
+_NICE = 19
 #: Lines of SQLite's findings that are shown.
 _SHOWN = 20
 
@@ -63,6 +67,10 @@ class Soundness:
         return self._digest
 
     def _run(self) -> None:
+        with suppress(
+            OSError
+        ):  # it takes what the others leave, as nobody waits for it but at the end
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:
             self._wrong = _wrong(self._connection)
             self._digest = _digest(self._snapshot.path)

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -164,6 +165,9 @@ CASES = {
 }
 
 
+QUOTES = "''"
+
+
 class Bench:
     """One column on both sides, and one codec between them."""
 
@@ -196,8 +200,14 @@ class Bench:
         found = self.source.execute(f"SELECT typeof(c), c FROM t WHERE {where} ORDER BY n")
         return [v.decode() if kind == b"text" else v for kind, v in found]
 
-    def arrive(self, fields: list[bytes]) -> list[str]:
-        """Load CSV fields as the program does, and read back in canonical text."""
+    def framed(self, where: str = "true") -> list[str]:
+        """What the two databases write for whole blocks: SQLite's side of it."""
+        field, text = self.case.codec.framed_stored_of("c", utf8=True)
+        array = f"json_array({field})" if field else "''"
+        return [encoded(line).decode() for line in self.ask(f"{array} || {text or QUOTES}", where)]
+
+    def arrive(self, fields: list[bytes]) -> tuple[list[str], list[str]]:
+        """Load CSV fields as the program does, and read back in canonical text, and framed."""
         with self.target.transaction(force_rollback=True):
             with self.target.cursor().copy(
                 "COPY t FROM STDIN (FORMAT csv, QUOTE E'\\x01')"
@@ -205,7 +215,11 @@ class Bench:
                 for field in fields:
                     copy.write(field + b"\n")
             held = self.case.codec.held_of("c")
-            return [row[0] for row in self.target.execute(f"SELECT {held} FROM t".encode())]
+            form, field, text = self.case.codec.framed_held_of("c")
+            array = f"format('[{form}]', {field})" if form else "''"
+            query = f"SELECT {held}, {array} || coalesce({text or 'NULL'}::text, '') FROM t"
+            rows = self.target.execute(query.encode()).fetchall()
+            return [row[0] for row in rows], [row[1] for row in rows]
 
 
 @pytest.fixture(params=CASES, ids=list(CASES))
@@ -226,8 +240,9 @@ def hold_inverse(bench: Bench, values: list[Cell]) -> None:
     before = bench.cells()
     fields = [encoded(field) for field in bench.ask(codec.encode_of("c"))]
     stored = [encoded(text).decode() for text in bench.ask(codec.stored_of("c"))]
-    held = bench.arrive(fields)
+    held, framed = bench.arrive(fields)
     assert held == stored, "what PostgreSQL holds is what SQLite stores"
+    assert framed == bench.framed(), "so it is where whole blocks are compared"
     bench.store([codec.cell(text) for text in stored])
     for old, new in zip(before, bench.cells(), strict=True):
         assert bench.case.equal(old, new), f"{old!r} came back as {new!r}"
@@ -247,12 +262,15 @@ def hold_misfits(bench: Bench, values: list[Cell]) -> None:
         try:
             (field,) = bench.ask(codec.encode_of("c"), f"n = {number}")
             (stored,) = bench.ask(codec.stored_of("c"), f"n = {number}")
-            held = bench.arrive([encoded(field)])
+            held, framed = bench.arrive([encoded(field)])
             back = codec.cell(*held)  # `\.` ends a COPY
         except (psycopg.Error, sqlite3.Error, TypeError, ValueError, OverflowError, struct.error):
             continue  # refused, by one side or the other
         if held != [encoded(stored).decode()]:
-            continue  # the proof would see it
+            # the proof would see it, in whole blocks, too
+            with suppress(sqlite3.Error):
+                assert framed != bench.framed(f"n = {number}"), cell
+            continue
         bench.store([back])
         assert not same(cell, bench.cells()[0]), f"{cell!r} would have come through"
         bench.store(values)
