@@ -23,7 +23,7 @@ from migrate_db.plan import TablePlan
 from migrate_db.target import Target
 
 #: Bytes that a block should have, and may have at most; one row may be larger than that.
-_GOAL, _MOST = 1 << 18, 1 << 24
+_GOAL, _MOST = 1 << 19, 1 << 24
 #: Blocks that are kept until somebody asks for them, and seconds between two looks at that.
 _AHEAD, _PATIENCE = 2000, 0.1
 #: Rows of the first block and of the largest.
