@@ -12,24 +12,17 @@ from __future__ import annotations
 import hashlib
 import queue
 import sqlite3
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from migrate_db import line, source, sql
+from migrate_db import batches, line, source, sql
 from migrate_db.plan import TablePlan
 from migrate_db.target import Target
 
-#: Bytes that a block should have, and may have at most; one row may be larger than that.
-_GOAL, _MOST = 1 << 19, 1 << 24
 #: Blocks that are kept until somebody asks for them, and seconds between two looks at that.
 _AHEAD, _PATIENCE = 2000, 0.1
-#: Rows of the first block and of the largest.
-_FIRST, _LARGEST = 64, 4096
-#: Without SQLite's own limit on a text's length (Python 3.10), fewer rows are a risk worth taking.
-_LARGEST_WITHOUT_LIMIT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +100,10 @@ class SourceBlocks:
             yield block
 
     def _run(self) -> None:
-        largest = _limit(self._connection)
         for plan in self._plans:
             found = self._found[plan.table.name]
             try:
-                for block in _read(self._connection, plan, largest):
+                for block in _read(self._connection, plan):
                     self._put(found, block)
                 self._put(found, None)
             except _Stopped:
@@ -131,50 +123,15 @@ class SourceBlocks:
         raise _Stopped
 
 
-def _read(connection: sqlite3.Connection, plan: TablePlan, largest: int) -> Iterator[Block]:
+def _read(connection: sqlite3.Connection, plan: TablePlan) -> Iterator[Block]:
     key = plan.column(plan.key[0]).cell
     utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == b"UTF-8"
     lines = line.framed_stored(plan, utf8)
-    after: int | None = None
-    wanted = _FIRST
-    while True:
-        where = f"WHERE {key} > {after}" if after is not None else ""
-        rows = f"FROM {plan.relation} {where} ORDER BY {key} LIMIT {wanted}"
-        try:
-            last, count, text = connection.execute(
-                "SELECT max(k), count(*), group_concat(l, char(10))"
-                f" FROM (SELECT {key} AS k, {lines} AS l {rows})"
-            ).fetchone()
-            text = text or b""
-            digest, size = hashlib.sha256(text).digest(), len(text)
-        # a text that is too large, or a blob among numbers, which JSON doesn't take
-        except (sqlite3.DataError, sqlite3.OperationalError):
-            if wanted > 1:
-                wanted = max(wanted // 16, 1)
-                continue
-            last, count = connection.execute(
-                f"SELECT max(k), count(*) FROM (SELECT {key} AS k {rows})"
-            ).fetchone()
-            digest, size = b"", _MOST
-        if count and not isinstance(last, int):  # a key that isn't one: not by ranges
-            count, digest = 0, b""
-        done = count < wanted
-        yield Block(after, None if done else last, count, size, digest)
-        if done:
-            return
-        after = last
-        if size < _GOAL // 2:
-            wanted = min(wanted * 2, largest)
-        elif size > _GOAL * 2:
-            wanted = max(wanted // 2, 1)
-
-
-def _limit(connection: sqlite3.Connection) -> int:
-    """Let SQLite refuse a block that is too large; the most rows a block may have."""
-    if sys.version_info < (3, 11):
-        return _LARGEST_WITHOUT_LIMIT
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST)
-    return _LARGEST
+    for batch in batches.read(connection, plan.relation, key, lines, "\n"):
+        digest, size = b"", batches.MOST
+        if batch.text is not None:
+            digest, size = hashlib.sha256(batch.text).digest(), len(batch.text)
+        yield Block(batch.after, batch.last, batch.rows, size, digest)
 
 
 def is_held(target: Target, plan: TablePlan, block: Block) -> bool:

@@ -13,8 +13,6 @@ from migrate_db.plan import ColumnPlan, TablePlan
 
 #: Neither database takes more than 100 arguments, and SQLite's printf() needs one for the format.
 _ARGUMENTS = 90
-#: Of these, SQLite sends digits; a text among them would be told by its quotes.
-_DIGITS = ("smallint", "integer", "bigint", "boolean", "double precision", "real")
 
 
 def stored(plan: TablePlan) -> str:
@@ -64,48 +62,47 @@ def framed_stored(plan: TablePlan, utf8: bool) -> str:
 
 
 def framed_held(plan: TablePlan) -> str:
-    """The framed line in PostgreSQL, whose format() is faster than its JSON."""
+    """The framed line in PostgreSQL, whose concat() is faster than its JSON, and than format()."""
     framed = [
-        ("", "", bulky.held(column.codec, name))
-        if column.bulky
-        else column.codec.framed_held_of(name)
+        ((), bulky.held(column.codec, name)) if column.bulky else column.codec.framed_held_of(name)
         for column in plan.columns
         for name in [sql.name(column.target)]
     ]
-    fields = [(form, field) for form, field, _ in framed if form]
-    texts = [("%s", text) for _, _, text in framed if text]
+    fields = [field for field, _ in framed if field]
+    words: list[str] = []
+    for number, field in enumerate(fields):
+        words += ["','" if number % _ARGUMENTS else "'['", *field]
+        if number % _ARGUMENTS == _ARGUMENTS - 1 or number == len(fields) - 1:
+            words.append("']'")
+    words += [text for _, text in framed if text]
     return " || ".join(
-        [
-            f"format('{left}{separator.join(forms)}{right}', {', '.join(values)})"
-            for parts, left, separator, right in ((fields, "[", ",", "]"), (texts, "", "", ""))
-            for at in range(0, len(parts), _ARGUMENTS)
-            for forms, values in [zip(*parts[at : at + _ARGUMENTS], strict=True)]
-        ]
+        f"concat({', '.join(words[at : at + _ARGUMENTS])})"
+        for at in range(0, len(words), _ARGUMENTS)
     )
 
 
 def order(plan: TablePlan) -> list[ColumnPlan]:
-    """The columns as they are sent: what is short comes first, so that little is copied twice."""
+    """The columns as they are sent: what is short comes first."""
     sent = [column for column in plan.columns if not column.computed]
-    return sorted(sent, key=lambda column: (not _digits(column), column.codec.carries_text))
+    return sorted(sent, key=lambda column: column.codec.carries_text)
 
 
 def csv(plan: TablePlan) -> str:
-    """The line that ``COPY`` reads, with the columns in ``order``.
+    """The line that ``COPY … FROM`` reads, with the columns in ``order``.
 
-    printf() ends a text at a NUL, which would arrive as a shorter text; so everything that may
-    be a text is joined with ``||``, and PostgreSQL refuses the NUL.
+    One printf() writes it in half the time of many ``||``. It ends a text at a NUL, the quote
+    after it is lost, and so is the line's end: PostgreSQL gets fewer rows, which is noticed, or
+    refuses them.
     """
     columns = order(plan)
-    fields = [(column, column.codec.encode_of(column.cell, plan.assumed)) for column in columns]
-    digits = [field for column, field in fields if _digits(column)]
-    others = [field for column, field in fields if not _digits(column)]
-    parts = [
-        f"printf('{','.join(['%s'] * len(part))}', {', '.join(part)})"
-        for start in range(0, len(digits), _ARGUMENTS)
-        if (part := digits[start : start + _ARGUMENTS])
-    ]
-    return " || ',' || ".join([*parts, *others]) + " || char(10)"
+    parts = []
+    for start in range(0, len(columns), _ARGUMENTS):
+        part = columns[start : start + _ARGUMENTS]
+        # a number that is none becomes one, which the proof finds; the scan has found it already
+        words = ["%d" if plan.assumed and c.not_null and c.codec.is_whole else "%s" for c in part]
+        values = [c.codec.encode_of(c.cell, plan.assumed) for c in part]
+        parts.append(f"printf('{','.join(words)}', {', '.join(values)})")
+    return " || ',' || ".join(parts or ["''"]) + " || char(10)"
 
 
 def _form(plan: TablePlan, column: ColumnPlan) -> tuple[str, str]:
@@ -120,7 +117,3 @@ def _form(plan: TablePlan, column: ColumnPlan) -> tuple[str, str]:
         # a blob must not look like the text with the same bytes
         return "%Q", f"iif(typeof({cell}) = 'blob', quote({cell}), {cell})"
     return "%Q", codec.stored.removeprefix("quote").replace("{c}", cell)
-
-
-def _digits(column: ColumnPlan) -> bool:
-    return column.codec.type in _DIGITS or column.codec.type.startswith("numeric")

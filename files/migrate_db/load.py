@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from migrate_db import bulky, codec, line, sql
+from migrate_db import batches, bulky, codec, line, sql
 from migrate_db.inspection import identity
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.target import Target
@@ -47,21 +47,12 @@ def copy_rows(
     large = f"{identity(plan.table)} IN ({bulky.rows(places)})" if places else "false"
     wanted = f"({where or 'true'})"
     slender = f" WHERE {wanted} AND NOT {large}" if where or places else ""
-    lines = snapshot.execute(f"SELECT {line.csv(plan)} FROM {plan.relation}{slender}")
-    rows = size = waiting = 0
-    block: list[bytes] = []
+    rows = size = 0
     with target.connection.cursor() as cursor, cursor.copy(into.encode()) as copy:
-        for (row,) in lines:
-            block.append(row)
-            waiting += len(row)
-            if waiting >= _BLOCK:
-                copy.write(b"".join(block))
-                rows, size = rows + len(block), size + waiting
-                block, waiting = [], 0
-                progress(rows, size)
-        copy.write(b"".join(block))
-        rows, size = rows + len(block), size + waiting
-        progress(rows, size)
+        for count, text in _batches(snapshot, plan, slender):
+            copy.write(text)
+            rows, size = rows + count, size + len(text)
+            progress(rows, size)
         if places:
             for piece in _in_pieces(snapshot, plan, f"{wanted} AND {large}"):
                 copy.write(piece)
@@ -69,6 +60,28 @@ def copy_rows(
                 rows += piece == b"\n"
                 progress(rows, size)
     return rows, size
+
+
+def _batches(
+    snapshot: sqlite3.Connection, plan: TablePlan, slender: str
+) -> Iterator[tuple[int, bytes]]:
+    """Some lines at a time: how many, and their text."""
+    if plan.assumed and plan.table.rowid_alias and not slender:
+        key = sql.name(plan.table.rowid_alias)
+        for batch in batches.read(snapshot, plan.relation, key, line.csv(plan)):
+            if batch.text is None:
+                raise sqlite3.DataError("a row that can't be a line")
+            yield batch.rows, batch.text
+        return
+    block: list[bytes] = []
+    waiting = 0
+    for (row,) in snapshot.execute(f"SELECT {line.csv(plan)} FROM {plan.relation}{slender}"):
+        block.append(row)
+        waiting += len(row)
+        if waiting >= _BLOCK:
+            yield len(block), b"".join(block)
+            block, waiting = [], 0
+    yield len(block), b"".join(block)
 
 
 def _in_pieces(snapshot: sqlite3.Connection, plan: TablePlan, where: str) -> Iterator[bytes]:

@@ -1,8 +1,14 @@
 """A large table is loaded as it is declared; whatever in it isn't so ends as if it had been scanned."""
 
+import math
+import random
+import sqlite3
+import struct
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from migrate_db import profile
 
@@ -32,13 +38,15 @@ MISFITS: dict[str, list[Any]] = {
     "v": ["abc  ", "a\x01", b"abc", "abcd"],
     "c": ["ab ", "a\x00"],
     "j": [b"{}", "{}\x00", "{", 5],
-    "d": ["infinity", "2024-02-30", "2024-2-9", "today", "", 20240229],
+    "d": ["infinity", "2024-02-30", "2024-2-9", "today", "", 20240229, b"2024-02-29"],
     "dt": ["infinity", "2024-02-29 12:00:00\x00", "2024-02-29 12:00:00 +02:00", "now",
-           "2024-02-29 12:00:00+02:00", "2024-02-29", "2024-02-29 24:00:00", 1709208000, ""],
+           "2024-02-29 12:00:00+02:00", "2024-02-29", "2024-02-29 24:00:00", 1709208000, "", b"2024-02-29 12:00:00",
+           b"2024-02-29 12:00:00.000000", "2024-02-29 12:00:00.500000\x00"],
     "tz": ["2024-02-29 12:00:00", "2024-02-29 12:00:00+02:00", "x"],
     "tm": ["25:00", "12:00:00+02", "allballs"],
     "x": ["ab", 5],
-    "u": ["00112233445566778899aabbccddeeff", "00112233-4455-6677-8899-AABBCCDDEEFF", "x"],
+    "u": ["00112233445566778899aabbccddeeff", "00112233-4455-6677-8899-AABBCCDDEEFF", "x",
+          b"00112233-4455-6677-8899-aabbccddeeff"],
     "plain": ["1", 1.0, b"1"],
 }  # fmt: skip
 
@@ -102,6 +110,33 @@ def test_keys(
     monkeypatch.setattr(profile, "LARGE", 9)
     monkeypatch.setattr(profile, "_SAMPLE", 2)
     assert outcome(program, source) == scanned
+
+
+def test_floats_in_both_ways_of_writing_them(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six decimals go as a whole number of millionths, all others as Python writes them."""
+    chance = random.Random(7)
+    floats = [0.0, -0.0, 0.1, -0.1, 1e-6, 1e-7, 5e-324, 1e8, -1e8, 1e8 + 2**-20, 1e15, 1e300]
+    floats += [1.7976931348623157e308, float("inf"), 0.1 + 0.2, 1 / 3, 99999999.999999, 2.5e-6]
+    floats += [round(chance.uniform(-1e5, 1e5), places) for places in range(9) for _ in range(200)]
+    floats += [math.nextafter(value, math.inf) for value in floats[20:400]]
+    floats += [struct.unpack("d", chance.randbytes(8))[0] for _ in range(200)]
+    floats = [value for value in floats if not math.isnan(value)]
+    source = sqlite(
+        tmp_path / "t.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, f REAL)",
+        ("INSERT INTO t (f) VALUES (?)", [(value,) for value in floats]),
+    )
+    with closing(sqlite3.connect(source)) as file:
+        stored = [row[0].hex() for row in file.execute("SELECT f FROM t ORDER BY id")]
+    monkeypatch.setattr(profile, "LARGE", 9)
+    result = program.run(source)
+    assert result.verdict == "migrated"
+    assert "as declared" in next(p["note"] for p in result.report["phases"] if p["name"] == "plan")
+    with psycopg.connect(program.url) as server:
+        arrived = server.execute("SELECT f FROM t ORDER BY id").fetchall()
+    assert [row[0].hex() for row in arrived] == stored
 
 
 def test_what_fits_is_not_scanned(

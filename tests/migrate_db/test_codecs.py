@@ -215,8 +215,8 @@ class Bench:
                 for field in fields:
                     copy.write(field + b"\n")
             held = self.case.codec.held_of("c")
-            form, field, text = self.case.codec.framed_held_of("c")
-            array = f"format('[{form}]', {field})" if form else "''"
+            field, text = self.case.codec.framed_held_of("c")
+            array = f"concat('[', {', '.join(field)}, ']')" if field else "''"
             query = f"SELECT {held}, {array} || coalesce({text or 'NULL'}::text, '') FROM t"
             rows = self.target.execute(query.encode()).fetchall()
             return [row[0] for row in rows], [row[1] for row in rows]
