@@ -6,9 +6,12 @@ The file that the app uses is never opened for writing, and no ``-wal`` or
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import sqlite3
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +27,8 @@ QUARANTINE = "quarantine.db"
 _BESIDE = ("-wal", "-shm", "-journal")
 #: Seconds to wait for the app's own lock on its file.
 _BUSY_SECONDS = 30.0
+#: The byte of a -shm that everybody who has the database open holds locked.
+_SHM_LOCK = 128
 #: Catalogue calls (`PRAGMA table_list`) need 3.37, which Ubuntu 22.04 has.
 _OLDEST = (3, 37, 0)
 
@@ -202,9 +207,9 @@ def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, 
     wal, shm = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
     live_wal = wal.exists() and wal.stat().st_size > 0
     # what a crash left can only be read by writing, so that is done in a copy
-    crashed = (live_wal and not shm.exists()) or _needs_rollback(path)
+    crashed = (live_wal and not _is_open(shm)) or _needs_rollback(path)
     # nobody has it open: reading it with locks would make a -wal and a -shm
-    quiet = not crashed and not live_wal and not shm.exists() and _is_wal(path)
+    quiet = not crashed and not live_wal and not _is_open(shm) and _is_wal(path)
     before = _stamp(path)
     if crashed:
         opened = _copy(path, directory)
@@ -223,6 +228,18 @@ def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, 
             where=str(path),
             next="run the same command again",
         )
+
+
+def _is_open(shm: Path) -> bool:
+    """Whether somebody has the database of this -shm open; a dead one, the next reader rewrites."""
+    try:
+        with shm.open("rb") as file:
+            asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _SHM_LOCK, 1, 0)
+            told = fcntl.fcntl(file, fcntl.F_GETLK, asked)
+    except OSError:
+        return shm.exists()
+    (kind, *_) = struct.unpack("hhqqi", told)
+    return bool(kind != fcntl.F_UNLCK)
 
 
 def _needs_rollback(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """The source is only ever read: its bytes and what lies beside it stay, whatever state it is in."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -85,7 +86,8 @@ def test_untouched(program: Program, database: Path, state: str, killed: bool) -
         assert beside(database) == before
     assert result.code == 0, result.out
     assert ask(program.url, "SELECT n, x FROM t") == [(1, "committed")]
-    wal = {"live WAL": "read", "hot journal": "copied"}.get(state, "none")
+    # the shared memory of a dead writer would be rewritten by whoever reads next
+    wal = {"live WAL": "copied" if killed else "read", "hot journal": "copied"}.get(state, "none")
     assert result.report["source"]["wal"] == wal
 
 
@@ -99,10 +101,25 @@ def test_a_wal_brought_from_elsewhere(
         elsewhere.mkdir()
         for end in ("", *present):
             (elsewhere / f"app.db{end}").write_bytes(Path(f"{database}{end}").read_bytes())
-    before = beside(elsewhere / "app.db")
+    before = {file.name: file.read_bytes() for file in elsewhere.iterdir()}
     assert program.run(elsewhere / "app.db").code == 0
-    assert beside(elsewhere / "app.db") == before
+    assert {file.name: file.read_bytes() for file in elsewhere.iterdir()} == before
     assert ask(program.url, "SELECT n, x FROM t") == [(1, "committed")]
+
+
+def test_shared_memory_without_a_wal(program: Program, database: Path, tmp_path: Path) -> None:
+    """All of the WAL is in the file, and nobody lives who would remove what is beside it."""
+    elsewhere = tmp_path / "elsewhere"
+    connection = sqlite3.connect(database)
+    connection.executescript("PRAGMA journal_mode = WAL; CREATE TABLE t (n);")
+    connection.executescript("INSERT INTO t VALUES (1); PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copytree(database.parent, elsewhere)
+    connection.close()
+    before = {file.name: file.read_bytes() for file in elsewhere.iterdir()}
+    assert sorted(before) == ["app.db", "app.db-shm", "app.db-wal"] and not before["app.db-wal"]
+    assert program.run(elsewhere / "app.db").code == 0
+    assert {file.name: file.read_bytes() for file in elsewhere.iterdir()} == before
+    assert ask(program.url, "SELECT n FROM t") == [(1,)]
 
 
 def test_a_quiet_wal_file(program: Program, database: Path) -> None:
