@@ -113,11 +113,11 @@ def run(options: Options, events: Events, report: Report) -> None:
                 quick=known is None and not options.catch_up,
             )  # fmt: skip
             some = any(table.rows for table in found.tables) or report.quarantined_rows
-            if not some and not options.allow_empty:
+            if not some and not (options.allow_empty or found.mapping.allow_empty):
                 raise MigrationError(
                     "the source has no rows at all; is it the right file?",
                     where=str(options.source),
-                    next="if it is, pass --allow-empty",
+                    next="if it is, pass --allow-empty, or a mapping that says `allow_empty: true`",
                 )
             full = [table for table in found.tables if table.target_rows]
             journey = Journey(options, events, report, copy, target, found)

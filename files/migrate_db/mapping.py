@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,10 @@ TABLE_KEYS: dict[str, tuple[str, ...] | None] = {
     "primary_key": ("unique", "index"),
     "unique": ("index",),
 }
-_TOP_KEYS: dict[str, tuple[str, ...] | None] = {"on_finding": ("refuse", "quarantine")}
+_TOP_KEYS: dict[str, tuple[str, ...] | None] = {
+    "on_finding": ("refuse", "quarantine"),
+    "allow_empty": ("true", "false"),
+}
 
 
 @dataclass(frozen=True)
@@ -87,13 +90,17 @@ class Mapping:
 
     tables: dict[str, TableWish] = field(default_factory=dict)
     on_finding: str = ""
+    allow_empty: str = ""  #: ``true``: a source without a single row is the right one
 
     def table(self, name: str) -> TableWish:
         """What is wanted of a table, by its name in the source."""
         return self.tables.get(name, TableWish())
 
     def as_json(self) -> str:
-        """What a target remembers; ``remembered`` reads it."""
+        """What a target remembers; ``remembered`` reads it.
+
+        That a file was empty once says nothing about the next one, which is asked about again.
+        """
         tables = {}
         for name, table in self.tables.items():
             columns = {column: _said(wish) for column, wish in table.columns.items()}
@@ -157,7 +164,7 @@ def chosen(mapping: Mapping, schema: Schema, include: list[str], exclude: list[s
         wanted = not include or any(matches(name, pattern) for pattern in include)
         if not wanted or any(matches(name, pattern) for pattern in exclude):
             tables[name] = TableWish(exclude="true")
-    return Mapping(tables, mapping.on_finding)
+    return replace(mapping, tables=tables)
 
 
 def _parsed(text: str, path: Path) -> _Node:
@@ -216,7 +223,7 @@ def _understood(root: _Node, schema: Schema, source: str) -> Mapping:
                 raise _usage(f"the source has no table {name!r}", _at(source, wishes), names)
             columns = {column.name.lower(): column.name for column in table.columns}
             tables[table.name] = _table(wishes, columns, source, f"tables.{name}")
-    return Mapping(tables, top.get("on_finding", ""))
+    return Mapping(tables, **top)
 
 
 def _table(node: _Node, columns: dict[str, str], source: str, path: str) -> TableWish:

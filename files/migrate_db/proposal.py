@@ -34,6 +34,7 @@ _HEAD = """\
 # Change what you like; a line that is missing means: as the program decides.
 #
 # on_finding: refuse | quarantine (rows with findings go to a file)
+# allow_empty: true     the source is the right one, although it has no rows at all
 # a table:    rename, exclude: true, primary_key: unique | index, unique: index
 # a column:   type, rename, exclude: true
 #             nul: strip                            NUL characters are taken out of texts
@@ -75,6 +76,8 @@ def propose(
     """
     findings = Findings()
     proposal = Proposal(wishes, make(wishes, findings))
+    if not any(table.rows for table in proposal.plan.tables):
+        proposal.mapping = replace(wishes, allow_empty="true")
     for _ in range(_ROUNDS):
         if not findings:
             return proposal
@@ -168,6 +171,8 @@ def render(proposal: Proposal, source: str) -> str:
     lines = [_HEAD.format(source=" ".join(source.split()))]
     if proposal.mapping.on_finding:
         lines.append(f"on_finding: {proposal.mapping.on_finding}")
+    if proposal.mapping.allow_empty:
+        lines.append("allow_empty: true")
     lines.append("tables:" if proposal.plan.schema.tables else "tables: {}")
     planned = {plan.table.name: plan for plan in proposal.plan.tables}
     for table in proposal.plan.schema.tables:

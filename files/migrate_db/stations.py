@@ -186,6 +186,8 @@ def planned(
             for table in found.tables
         ]
         report.notes += found.notes
+        if not any(table.rows for table in found.tables) and not report.quarantined_rows:
+            report.notes.append("the source has no rows at all; `run` wants that to be allowed")
         report.uncarried = list(found.uncarried)
         order = " -> ".join(table.table.name for table in found.tables[:8])
         more = f" and {len(found.tables) - 8} more" if len(found.tables) > 8 else ""

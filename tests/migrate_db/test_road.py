@@ -265,6 +265,18 @@ def test_an_empty_source_is_asked_about(program: Program, tmp_path: Path) -> Non
     assert image(program.url) == before
 
 
+def test_an_empty_source_needs_the_proposed_mapping_only(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "empty.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)")
+    checked = program.check(source)
+    assert checked.code == 0 and "no rows at all" in checked.out
+    mapping = tmp_path / "map.yml"
+    assert program("plan", source, "--write-mapping", mapping).code == 0
+    assert program.run(source, "--mapping", mapping).verdict == "migrated"
+    # remembered, it would let an emptied file empty the target
+    refused = program.run(source)
+    assert refused.code == 1 and "--allow-empty" in refused.error
+
+
 def test_a_new_table_in_the_source(program: Program, brainer: Path) -> None:
     program.run(brainer)
     sqlite(brainer, "CREATE TABLE later (id INTEGER PRIMARY KEY); INSERT INTO later VALUES (1)")
