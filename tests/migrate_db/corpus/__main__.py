@@ -2,9 +2,10 @@
 
     python -m tests.migrate_db.corpus [FILE…]      without a FILE: fetched and made by hand
 
-Where `check` lists findings, or no row is there, the mapping that `plan --write-mapping` proposes is used, unedited,
-and quarantine is tried, too. Prints one line a file. The exit code is 1 if the oracle has a
-complaint, a command ended in a traceback, a source changed, or a refusal has no finding.
+Where `check` lists findings, or no row is there, the mapping that `plan --write-mapping` proposes
+is used, unedited; with findings, quarantine is tried, too. Prints one line a file. The exit code
+is 1 if the oracle has a complaint, a command ended in a traceback, a source changed, or a refusal
+has no finding.
 """
 
 from __future__ import annotations
