@@ -7,7 +7,7 @@ rows as in SQLite, or it is taken back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from migrate_db import codec, declaration, sql
@@ -26,6 +26,8 @@ except ImportError:  # a preview on a bare host runs without third-party package
 
 #: Rows in another order are the same rows; these kinds can't be told apart safely.
 _UNSAFE_KEYS = ("other",)
+#: What SQLite calls the number of a row, unless a column has that name.
+_ROWID = ("rowid", "oid", "_rowid_")
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class _Source:
     alias: str
     outputs: list[Output]
     rowid: Typed | None = None
+    keys: tuple[frozenset[str], ...] = ()  #: columns, in lower case, that only one row can have
 
 
 def translate(plan: Plan, schema: str, taken: set[str]) -> tuple[list[Translated], list[Uncarried]]:
@@ -174,7 +177,29 @@ def _table(plan: TablePlan, schema: str) -> _Source:
         part = column(sql.name(planned.target), planned.codec, declared)
         outputs.append(Output(declared.name, part))
     rowid = next((o.part for o in outputs if o.name == plan.table.rowid_alias), None)
-    return _Source(sql.qualified(schema, plan.target), outputs, rowid)
+    return _Source(sql.qualified(schema, plan.target), outputs, rowid, tuple(_keys(plan)))
+
+
+def _keys(plan: TablePlan) -> Iterator[frozenset[str]]:
+    """What is unique in both databases, by the bytes of the values."""
+    table = plan.table
+    if plan.exists:  # its own keys need not be those of the source
+        return
+    if table.rowid_alias and not plan.wish.primary_key:
+        yield frozenset((table.rowid_alias.lower(),))
+    for index in table.indexes:
+        columns = tuple(part.name for part in index.columns if part.name)
+        wanted = index.origin != "pk" or not plan.wish.primary_key
+        by_bytes = all(
+            part.collation == "BINARY" and column is not None and column.collation == "BINARY"
+            for part in index.columns
+            for column in [table.column(part.name or "")]
+        )
+        if (
+            index.unique and wanted and by_bytes
+            and not index.partial and columns not in plan.contradicted
+        ):  # fmt: skip
+            yield frozenset(column.lower() for column in columns)
 
 
 Named = Callable[[str], _Source]
@@ -392,6 +417,7 @@ class _Scope(Translator):
             _has_aggregate(inner) and inner.args.get("group") is None
         )
         first = inner.args.get("limit")
+        one_row = one_row or _is_looked_up(inner, self.named)
         if not one_row and not (first is not None and first.expression.name == "1"):
             raise Untranslated("a subquery that may give several rows")
         text, outputs = _query(inner, self.named, self)
@@ -468,13 +494,40 @@ def _in(source: _Source, lowered: str) -> Typed | None:
         if output.name.lower() == lowered:
             place = f"{sql.name(source.alias)}." if source.alias else ""
             return replace(output.part, sql=place + output.part.sql)
-    if source.rowid is not None and lowered in ("rowid", "oid", "_rowid_"):
+    if source.rowid is not None and lowered in _ROWID:
         return replace(source.rowid, sql=f"{sql.name(source.alias)}.{source.rowid.sql}")
     return None
 
 
 def _has_aggregate(node: exp.Expr) -> bool:
     return any(e.find(exp.AggFunc) is not None for e in node.expressions)
+
+
+def _is_looked_up(node: exp.Expr, named: Named) -> bool:
+    """Whether a SELECT finds a row of one table by its whole key, so one at most."""
+    clause, where = node.args.get("from_"), node.args.get("where")
+    if clause is None or where is None or node.args.get("joins"):
+        return False
+    if not isinstance(clause.this, exp.Table):
+        return False
+    source, alias = named(clause.this.name), clause.this.alias_or_name.lower()
+    kinds = {output.name.lower(): output.part.kind for output in source.outputs}
+
+    def is_ours(part: exp.Column) -> bool:
+        name = part.name.lower()
+        return part.table.lower() == alias or (not part.table and name in {*kinds, *_ROWID})
+
+    asked: set[str] = set()
+    for test in where.this.flatten() if isinstance(where.this, exp.And) else [where.this]:
+        if not isinstance(test, exp.EQ) or test.find(exp.Collate, exp.Query):
+            continue
+        for own, other in ((test.this, test.expression), (test.expression, test.this)):
+            name = own.name.lower() if isinstance(own, exp.Column) and is_ours(own) else ""
+            # the collation of what stands on the left rules how texts compare
+            certain = own is test.this or kinds.get(name) == "int"
+            if name and certain and not any(is_ours(part) for part in other.find_all(exp.Column)):
+                asked.add(name)
+    return any(key <= asked for key in source.keys)
 
 
 def _select(
@@ -607,7 +660,7 @@ def _source(node: exp.Expr, scope: _Scope) -> str:
         alias = node.alias or node.name
         if node.args.get("alias") is not None:
             only(node.args["alias"], "this")
-        scope.sources.append(_Source(alias, found.outputs, found.rowid))
+        scope.sources.append(_Source(alias, found.outputs, found.rowid, found.keys))
         return f"{found.alias} AS {sql.name(alias)}"
     if isinstance(node, exp.Subquery) and isinstance(node.this, (exp.Select, exp.SetOperation)):
         only(node, "this", "alias")

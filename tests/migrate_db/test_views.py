@@ -51,6 +51,7 @@ CARRIED = [
     "SELECT a.id FROM loose a JOIN album b ON a.code = b.plays WHERE a.code IN (7, 'x', '0008')",
     "SELECT alive FROM artist UNION SELECT plays > 5 FROM album UNION SELECT NULL",
     "SELECT name FROM artist WHERE born < date('now')",
+    "SELECT title, (SELECT name FROM artist a WHERE album.artist = a.id AND alive) AS who FROM album",
 ]
 NAMED = [
     "SELECT group_concat(title) FROM album",
@@ -69,6 +70,9 @@ NAMED = [
     "SELECT id FROM loose WHERE code = '1e1'",
     "SELECT title || price FROM album",
     "SELECT sum(plays) FILTER (WHERE plays > 1) FROM album",
+    "SELECT name, (SELECT title FROM album b WHERE b.artist = artist.id) FROM artist",
+    "SELECT title, (SELECT name FROM artist WHERE id = artist.id) FROM album",
+    "SELECT title, (SELECT name FROM artist WHERE id = 1 OR id = artist) FROM album",
 ]
 
 
