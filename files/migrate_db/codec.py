@@ -510,6 +510,7 @@ _COUNTS = re.compile(
     r"(?<!E)NUM|BIT|YEAR|MONEY|CURRENCY|SERIAL|LONG|FIXED|EPOCH|SECONDS|COUNT|\bID\b"
 )
 _BYTES = re.compile(r"BINARY|BYTE|IMAGE|RAW")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def family(type_name: str) -> str:
@@ -563,16 +564,19 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
         return (*limited, *_REST)
     if bare == "BLOB" or "BLOB" in bare:
         return (BYTEA, text(), integer("bigint"), DOUBLE, numeric(), TEXT_OR_NUMBER)
-    # no type, or a name that means nothing to SQLite: the values decide
+    # no type, or a name that means nothing to SQLite: the values decide, or else the default
+    default = _NUMBER.fullmatch(column.default or "")
+    empty = () if default is None else (DOUBLE,) if default[1] else (integer("bigint"),)
     if column.affinity == "BLOB":  # SQLite itself keeps 1 and 1.0 apart here
         alike = replace(DOUBLE_OR_INTEGER, says="1 and 1.0 become the same number")
-        return (text(), integer("bigint"), DOUBLE, alike, numeric(), TEXT_OR_NUMBER, BYTEA)
+        wide = (integer("bigint"), DOUBLE, alike, numeric())
+        return (*empty, text(), *wide, TEXT_OR_NUMBER, BYTEA)
     numbers = (integer("bigint"), DOUBLE_OR_INTEGER, numeric())
     if _COUNTS.search(bare):
-        return (*numbers, *_REST)
+        return (*empty, *numbers, *_REST)
     bytes_first = (BYTEA,) if _BYTES.search(bare) else ()
     # text first: it takes texts alone, and nobody knows what an empty column is for
-    return (*bytes_first, text(), *numbers, TEXT_OR_NUMBER, BYTEA)
+    return (*bytes_first, *empty, text(), *numbers, TEXT_OR_NUMBER, BYTEA)
 
 
 #: Types that a mapping may ask for, as ``for_existing`` knows them by another name.

@@ -112,6 +112,10 @@ class _Draft:
     def cell(self, column: str) -> ColumnProfile:
         return next(c for c in self.profile.columns if c.column == column)
 
+    def is_declared(self, column: str) -> bool:
+        found = self.table.column(column)
+        return found is not None and found.declared != ""
+
     def replace(self, column: ColumnProfile) -> None:
         columns = tuple(column if c.column == column.column else c for c in self.profile.columns)
         self.profile = replace(self.profile, columns=columns)
@@ -325,7 +329,10 @@ def _references(
 
 
 def _agree(connection: sqlite3.Connection, drafts: dict[str, _Draft], notes: list[str]) -> None:
-    """A key and what it points at need types that PostgreSQL can compare: widen them to text."""
+    """A key and what it points at need types that PostgreSQL can compare.
+
+    Where one of them has no value yet, it takes the other's; else they are widened to text.
+    """
     for draft in drafts.values():
         for key, parent, ours, theirs in _references(draft, drafts):
             for own, other in zip(ours, theirs, strict=True):
@@ -333,13 +340,20 @@ def _agree(connection: sqlite3.Connection, drafts: dict[str, _Draft], notes: lis
                 texts = [codec.family(column.codec.type) == "text" for _, column in sides]
                 if len(set(texts)) == 1:
                     continue
-                wider = [_as_text(connection, side, column) for side, column in sides]
+                blank = [side for side in sides if _is_blank(connection, *side)]
+                # a declared type says more than none
+                blank.sort(key=lambda side: side[0].is_declared(side[1].column))
+                wider: list[Codec | None] = (
+                    [own.codec if blank[0] is sides[1] else other.codec] * 2
+                    if blank
+                    else [_as_text(connection, *side) for side in sides]
+                )
                 for (side, column), chosen in zip(sides, wider, strict=True):
                     if chosen is None or None in wider or chosen is column.codec:
                         continue
                     side.replace(replace(column, codec=chosen))
                     notes.append(
-                        f"{side.table.name}.{column.column}: becomes text, because the foreign key"
+                        f"{side.table.name}.{column.column}: becomes {chosen.type}, because the foreign key"
                         f" {draft.table.name}({', '.join(key.columns)}) needs one type on both sides"
                     )
 
@@ -357,6 +371,17 @@ def _as_text(connection: sqlite3.Connection, draft: _Draft, column: ColumnProfil
         if not row[0]:
             return wider
     return None
+
+
+def _is_blank(connection: sqlite3.Connection, draft: _Draft, column: ColumnProfile) -> bool:
+    """Whether no value says what a column of a new table is for."""
+    numbered = draft.table.rowid_alias == column.column
+    if draft.present is not None or numbered or draft.wish.column(column.column).type:
+        return False
+    found = connection.execute(
+        f"SELECT 1 FROM {draft.profile.relation} WHERE {column.cell} IS NOT NULL LIMIT 1"
+    ).fetchone()
+    return found is None
 
 
 def _orphans(

@@ -218,6 +218,41 @@ def test_constraints_defaults_and_indexes(program: Program, tmp_path: Path) -> N
             ask(program.url, f"UPDATE t SET {bad} WHERE id = 1")
 
 
+def test_an_empty_column_without_a_type_is_what_its_default_is(
+    program: Program, tmp_path: Path
+) -> None:
+    result = arrives(
+        program, tmp_path,
+        """
+        CREATE TABLE t (id INTEGER PRIMARY KEY, n DEFAULT 0, r DEFAULT -0.5, s DEFAULT '0',
+            odd WHATEVER DEFAULT 7, x, full NOT NULL DEFAULT 0, half DEFAULT 0.5);
+        INSERT INTO t VALUES (1, NULL, NULL, NULL, NULL, NULL, 'a text', 3);
+        """,
+    )  # fmt: skip
+    assert uncarried(result) == [("default", "t.full"), ("default", "t.half")]
+    types = [f"{column}: {t}" for column, t in result.report["tables"][0]["columns"].items()]
+    assert types == ["id: integer", "n: bigint", "r: double precision", "s: text", "odd: bigint",
+                     "x: text", "full: text", "half: bigint"]  # fmt: skip
+    row = ask(program.url, "INSERT INTO t (\"full\") VALUES ('') RETURNING n, r, s, odd")
+    assert row == [(0, -0.5, "0", 7)]
+
+
+def test_a_key_without_a_type_and_without_values(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program, tmp_path,
+        """
+        CREATE TABLE p (id INTEGER PRIMARY KEY, code TEXT UNIQUE);
+        CREATE TABLE c (a REFERENCES p, b REFERENCES p (code), d INTEGER REFERENCES p (code));
+        CREATE TABLE untyped (k UNIQUE); CREATE TABLE e (k INTEGER REFERENCES untyped (k));
+        INSERT INTO p VALUES (1, 'x'); INSERT INTO c VALUES (NULL, 'x', NULL);
+        """,
+    )  # fmt: skip
+    assert not uncarried(result)
+    columns = {table["name"]: table["columns"] for table in result.report["tables"]}
+    assert columns["c"] == {"a": "integer", "b": "text", "d": "text"}
+    assert columns["untyped"] == columns["e"] == {"k": "integer"}
+
+
 def test_json_that_rows_are_found_by(program: Program, tmp_path: Path) -> None:
     result = arrives(
         program, tmp_path,
