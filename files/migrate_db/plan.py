@@ -333,29 +333,43 @@ def _agree(connection: sqlite3.Connection, drafts: dict[str, _Draft], notes: lis
 
     Where one of them has no value yet, it takes the other's; else they are widened to text.
     """
-    for draft in drafts.values():
-        for key, parent, ours, theirs in _references(draft, drafts):
-            for own, other in zip(ours, theirs, strict=True):
-                sides = ((draft, own), (parent, other))
-                texts = [codec.family(column.codec.type) == "text" for _, column in sides]
-                if len(set(texts)) == 1:
-                    continue
-                blank = [side for side in sides if _is_blank(connection, *side)]
-                # a declared type says more than none
-                blank.sort(key=lambda side: side[0].is_declared(side[1].column))
-                wider: list[Codec | None] = (
-                    [own.codec if blank[0] is sides[1] else other.codec] * 2
-                    if blank
-                    else [_as_text(connection, *side) for side in sides]
-                )
-                for (side, column), chosen in zip(sides, wider, strict=True):
-                    if chosen is None or None in wider or chosen is column.codec:
-                        continue
-                    side.replace(replace(column, codec=chosen))
-                    notes.append(
-                        f"{side.table.name}.{column.column}: becomes {chosen.type}, because the foreign key"
-                        f" {draft.table.name}({', '.join(key.columns)}) needs one type on both sides"
-                    )
+    takes_other, again = True, True
+    while again:  # what became text for one key must be so for the others, too
+        again = False
+        for draft in drafts.values():
+            for key, parent, ours, theirs in _references(draft, drafts):
+                place = f"{draft.table.name}({', '.join(key.columns)})"
+                for own, other in zip(ours, theirs, strict=True):
+                    sides = ((draft, own), (parent, other))
+                    for (side, column), chosen in _widened(connection, sides, takes_other):
+                        again = True
+                        side.replace(replace(column, codec=chosen))
+                        notes.append(
+                            f"{side.table.name}.{column.column}: becomes {chosen.type}, because"
+                            f" the foreign key {place} needs one type on both sides"
+                        )
+        takes_other = False
+
+
+_Side = tuple[_Draft, ColumnProfile]
+
+
+def _widened(
+    connection: sqlite3.Connection, sides: tuple[_Side, _Side], takes_other: bool
+) -> list[tuple[_Side, Codec]]:
+    """The sides of a key that must become something else, and what."""
+    if len({codec.family(column.codec.type) == "text" for _, column in sides}) == 1:
+        return []
+    blank = [at for at in (0, 1) if takes_other and _is_blank(connection, *sides[at])]
+    if blank:
+        # a declared type says more than none
+        at = min(blank, key=lambda at: sides[at][0].is_declared(sides[at][1].column))
+        return [(sides[at], sides[1 - at][1].codec)]
+    wider = [_as_text(connection, *side) for side in sides]
+    if None in wider:
+        return []
+    pairs = zip(sides, wider, strict=True)
+    return [(side, found) for side, found in pairs if found and found is not side[1].codec]
 
 
 def _as_text(connection: sqlite3.Connection, draft: _Draft, column: ColumnProfile) -> Codec | None:

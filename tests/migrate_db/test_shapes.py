@@ -253,6 +253,20 @@ def test_a_key_without_a_type_and_without_values(program: Program, tmp_path: Pat
     assert columns["untyped"] == columns["e"] == {"k": "integer"}
 
 
+def test_keys_that_share_a_parent_agree_all(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program, tmp_path,
+        """
+        CREATE TABLE p (id BIGINT NOT NULL PRIMARY KEY, up BIGINT REFERENCES p);
+        CREATE TABLE first (p BIGINT REFERENCES p); CREATE TABLE second (p TEXT REFERENCES p);
+        INSERT INTO p VALUES (1, NULL), (2, 1); INSERT INTO first VALUES (1);
+        INSERT INTO second VALUES ('2');
+        """,
+    )  # fmt: skip
+    assert not uncarried(result)
+    assert all(set(t["columns"].values()) == {"text"} for t in result.report["tables"])
+
+
 def test_json_that_rows_are_found_by(program: Program, tmp_path: Path) -> None:
     result = arrives(
         program, tmp_path,
