@@ -587,7 +587,7 @@ def _items(item: exp.Expr, scope: _Scope) -> Iterable[Output]:
         table = "" if star else item.table.lower()  # type: ignore[attr-defined]
         if star:
             only(item)
-        if scope.merged:
+        if star and scope.merged:
             raise Untranslated("* with USING")
         found = [s for s in scope.sources if not table or s.alias.lower() == table]
         if not found:
