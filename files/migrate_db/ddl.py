@@ -149,7 +149,7 @@ class _Writer:
                 Uncarried("primary key", table.name, f"made a plain {wish}, as you asked")
             )
             if wish == "unique":
-                self._add_key("unique", "UNIQUE", table.primary_key, "", table.name)
+                self._add_key("unique", "UNIQUE", table.primary_key, "")
             else:
                 self._plain_index(table.primary_key)
         except Untranslated as reason:
@@ -195,7 +195,7 @@ class _Writer:
             self.own_names.taken.add(given)
             named = f"CONSTRAINT {sql.name(given)} "
         statement = f"ALTER TABLE {self.place} ADD {named}{words} ({listed})"
-        label = shown or self.table.table.name
+        label = self.table.table.name + (f".{shown}" if shown else "")
         self.made.keys.append(Statement(kind, label, statement, optional=True))
 
     def _index(self, index: Index, wanted: str) -> None:
@@ -211,7 +211,7 @@ class _Writer:
         self.made.keys.append(
             Statement(
                 "index",
-                index.name,
+                f"{self.table.table.name}.{index.name}",
                 f"CREATE {unique}INDEX {sql.name(given)} ON {self.place} ({', '.join(parts)}){where}",
                 optional=True,
             )

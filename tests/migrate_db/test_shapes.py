@@ -282,7 +282,7 @@ def test_an_index_that_postgresql_would_not_make(program: Program, tmp_path: Pat
         "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT); CREATE INDEX long ON t (x);"
         "INSERT INTO t VALUES (1, hex(randomblob(9000)))",
     )  # fmt: skip
-    assert ("index", "long") in uncarried(result)
+    assert ("index", "t.long") in uncarried(result)
 
 
 def test_a_key_that_postgresql_would_not_make(program: Program, tmp_path: Path) -> None:
@@ -291,8 +291,23 @@ def test_a_key_that_postgresql_would_not_make(program: Program, tmp_path: Path) 
         'CREATE TABLE "a.b" (k TEXT PRIMARY KEY, u TEXT UNIQUE); CREATE TABLE c (k REFERENCES "a.b");'
         'INSERT INTO "a.b" VALUES (hex(randomblob(9000)), hex(randomblob(9000)))',
     )  # fmt: skip
-    kinds = [u["kind"] for u in result.report["uncarried"]]
-    assert sorted(kinds) == ["foreign key", "primary key", "unique"], result.report["uncarried"]
+    assert sorted(uncarried(result)) == [
+        ("foreign key", "c(k)"), ("primary key", "a.b"), ("unique", "a.b.sqlite_autoindex_a.b_2"),
+    ]  # fmt: skip
+
+
+def test_more_columns_than_an_index_takes(program: Program, tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(33)]
+    declared, listed = " INTEGER NOT NULL, ".join(names) + " INTEGER NOT NULL", ", ".join(names)
+    result = arrives(
+        program, tmp_path,
+        f"CREATE TABLE k ({declared}, PRIMARY KEY ({listed})); CREATE INDEX ki ON k ({listed});"
+        f"CREATE TABLE u ({declared}, UNIQUE ({listed}));"
+        f"INSERT INTO k VALUES ({', '.join('1' * 33)}); INSERT INTO u SELECT * FROM k",
+    )  # fmt: skip
+    assert sorted(uncarried(result)) == [
+        ("index", "k.ki"), ("primary key", "k"), ("unique", "u.sqlite_autoindex_u_1"),
+    ]  # fmt: skip
 
 
 def test_numbers_go_on_past_the_highest(program: Program, tmp_path: Path) -> None:
