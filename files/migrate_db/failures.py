@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 
@@ -78,6 +79,11 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
     elif state == "55P03":
         what = "somebody is using the tables"
         advice = "stop the app that is connected to the target, then run again"
+    elif state.startswith("54"):  # a limit of its own: columns, the size of a row
+        what = "PostgreSQL can't hold a table that is so wide"
+        advice = "leave columns or the table out, with `exclude: true` in --mapping"
+        copied = re.match(r"COPY \S+, line \d+", getattr(diagnosis, "context", None) or "")
+        details += [copied.group()] if copied else []
     elif not state or state.startswith("57P"):
         what = "the connection to PostgreSQL was lost"
     return MigrationError(what, where=place, details=details, next=advice)
