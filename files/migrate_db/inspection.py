@@ -63,9 +63,9 @@ def bad_text(
     columns = [c for c in profile.columns if c.codec.carries_text]
     if not columns or _is_clean(connection, profile, columns):
         return
-    for column in columns:  # rare: now find out where
+    for column in columns:  # rare: now find out where, in what SQLite makes of a UTF-16 file, too
         rows = connection.execute(
-            f"SELECT {identity(table)}, {_key(table)}, CAST({column.cell} AS BLOB)"
+            f"SELECT {identity(table)}, {_key(table)}, {column.cell}"
             f" FROM {profile.relation} WHERE typeof({column.cell}) = 'text'"
             f" AND NOT {column.codec.misfit_of(column.cell)}"
         )

@@ -18,6 +18,7 @@ _ROUNDS = 4
 _MEANS = {
     "nul": "{n} values hold a NUL character, which is taken out",
     "utf8": "{n} texts are not UTF-8; they are read as Latin-1 (or: cp1252, replace)",
+    "replace": "{n} texts are UTF-8 but for some bytes, which become U+FFFD (or: latin1, cp1252)",
     "mixed": "{n} values are of another kind than the rest; all are kept as bytes, or as texts",
     "misfit": "{n} values don't fit the type; they become NULL",
     "empty": "{n} values are ''; they become NULL",
@@ -104,7 +105,7 @@ def _resolve(
     wish = proposal.mapping.table(table)
     own = wish.column(column)
     key, word = _answer(connection, plan, column, kind, own)
-    meaning = _MEANS.get(kind, "")
+    meaning = _MEANS.get(word if word == "replace" else kind, "")
     if key in ("primary_key", "unique") and not getattr(wish, key):
         wish = (
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
@@ -133,10 +134,11 @@ def _answer(
     connection: sqlite3.Connection, plan: TablePlan, column: str, kind: str, own: ColumnWish
 ) -> tuple[str, str]:
     """Key and word of the wish that resolves a kind of finding; empty: only a quarantine does."""
-    if kind in ("nul", "utf8", "empty", "zone", "no column"):
+    if kind == "utf8":
+        return "invalid_utf8", "replace" if _is_cut(connection, plan, column) else "latin1"
+    if kind in ("nul", "empty", "zone", "no column"):
         return {
             "nul": ("nul", "strip"),
-            "utf8": ("invalid_utf8", "latin1"),
             "empty": ("empty", "null"),
             "zone": ("zone", "utc"),
             "no column": ("exclude", "true"),
@@ -164,6 +166,18 @@ def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str) -> 
         f" AND (typeof(m_of_blob({cell})) = 'blob' OR instr({cell}, x'00')) LIMIT 1"
     ).fetchone()
     return row is None
+
+
+def _is_cut(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:
+    """Whether a text that isn't UTF-8 has letters that are: Latin-1 would spoil all of them."""
+    cell = sql.name(column)
+    rows = connection.execute(f"SELECT {cell} FROM {plan.relation} WHERE typeof({cell}) = 'text'")
+    for (text,) in rows:
+        letters = text.decode("utf-8", "replace")
+        known = letters.replace("\ufffd", "")
+        if letters.encode() != text and not known.isascii():
+            return True
+    return False
 
 
 def render(proposal: Proposal, source: str) -> str:

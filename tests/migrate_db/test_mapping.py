@@ -102,6 +102,37 @@ def test_every_wish_is_done_listed_proved_and_remembered(
     ]
 
 
+def test_a_text_that_was_cut_keeps_its_other_letters(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "cut.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, cut TEXT, latin TEXT);"
+        "INSERT INTO t VALUES (1, CAST(x'c3a4e282' AS TEXT), CAST(x'e4' AS TEXT)), (2, 'ü', 'ü')",
+    )
+    proposed = tmp_path / "proposed.yml"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    text = proposed.read_text()
+    assert "cut: {type: text, invalid_utf8: replace}" in text and "become U+FFFD" in text
+    assert "latin: {type: text, invalid_utf8: latin1}" in text
+    assert program.run(source, "--mapping", proposed).code == 0
+    assert ask(program.url, "SELECT cut, latin FROM t ORDER BY id") == [
+        ("ä\ufffd", "ä"),
+        ("ü", "ü"),
+    ]
+
+
+def test_half_a_letter_in_a_utf16_file(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "half.db",
+        "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT);"
+        "INSERT INTO t VALUES (1, 'é'), (2, CAST(x'e90000d8' AS TEXT)), (3, '日本')",
+    )
+    assert program.check(source).findings == [("t", "id=2", "x")]
+    proposed = tmp_path / "proposed.yml"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    assert program.run(source, "--mapping", proposed).code == 0
+    assert ask(program.url, "SELECT x FROM t ORDER BY id") == [("é",), ("é\ufffd",), ("日本",)]
+
+
 def test_the_written_mapping_lets_everything_be_carried(
     program: Program, dirty: Path, tmp_path: Path
 ) -> None:
