@@ -69,7 +69,14 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
         return unknown(place, details)
     advice = "run the same command again; nothing was changed"
     what = "PostgreSQL refused"
-    if state in ("53100", "53200"):
+    if state == "53200" and "shared memory" in text:
+        # each table, index and sequence that one transaction makes is a lock
+        what = "the source has more tables than the server has locks for"
+        advice = (
+            "raise max_locks_per_transaction (ALTER SYSTEM SET max_locks_per_transaction = 1024),"
+            " restart the server, then run again; nothing was changed"
+        )
+    elif state in ("53100", "53200"):
         what = (
             "PostgreSQL has no disk space left"
             if state == "53100"

@@ -15,6 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from sample_data import fill
 
+from ..postgres import PostgresContainer
 from .program import Program, Result, ask, beside, image, sqlite
 
 KEPT = "CREATE TABLE bystander (x int); INSERT INTO bystander VALUES (1)"
@@ -455,3 +456,24 @@ def test_no_right_to_the_table(program: Program, admin: psycopg.Connection, brai
         result = program(command, brainer)
         assert result.code == 1 and "permission denied" in result.error, result.error
         assert "next:" in result.error
+
+
+def test_more_tables_than_locks(program: Program, tmp_path: Path) -> None:
+    """Some messengers have a table for each chat, and one transaction makes them all."""
+    tables = (
+        f"CREATE TABLE chat_{n} (id INTEGER PRIMARY KEY, at INTEGER, text TEXT);"
+        f"CREATE INDEX chat_{n}_at ON chat_{n} (at);"
+        for n in range(600)
+    )
+    source = sqlite(
+        tmp_path / "chats.db", "".join(tables) + "INSERT INTO chat_1 VALUES (1, 2, 'x')"
+    )
+    server = PostgresContainer(
+        ("fsync=off", "max_connections=10", "max_locks_per_transaction=10", "max_wal_senders=0")
+    )
+    try:
+        server.run()
+        refused = program.run(source, url=server.url)
+    finally:
+        server.remove()
+    assert refused.code == 1 and "max_locks_per_transaction" in refused.error, refused.out
