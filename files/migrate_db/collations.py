@@ -24,9 +24,11 @@ _ABOUT_INDEX = re.compile(
 )
 
 
-def stand_in(connection: sqlite3.Connection) -> None:
-    """Give every collation that the schema names, and SQLite doesn't know, a stand-in."""
-    rows = connection.execute("SELECT sql FROM main.sqlite_schema WHERE sql LIKE '%collate%'")
+def stand_in(connection: sqlite3.Connection, database: str = "main") -> None:
+    """Give every collation that a database names, and SQLite doesn't know, a stand-in."""
+    rows = connection.execute(
+        f"SELECT sql FROM {database}.sqlite_schema WHERE sql LIKE '%collate%'"
+    )
     named = set()
     for (text,) in rows.fetchall():
         words = declaration.tokens(_text(text))

@@ -11,7 +11,7 @@ import sqlite3
 from datetime import datetime, timezone
 from pathlib import Path
 
-from migrate_db import functions, source, sql
+from migrate_db import collations, functions, schema, source, sql
 from migrate_db.errors import MigrationError
 from migrate_db.finding import Finding
 from migrate_db.inspection import identity
@@ -57,7 +57,11 @@ class Quarantine:
         row = identity(table)
         # a rowid that isn't a column would be hidden by the parentheses
         named = "" if table.without_rowid or table.rowid_alias else f"{row} AS {row}, "
-        return f"(SELECT {named}* FROM {plain} WHERE {row} NOT IN (SELECT row FROM {place}))"
+        # by name, as * leaves out the rowid of a virtual table
+        columns = sql.names([column.name for column in table.columns])
+        return (
+            f"(SELECT {named}{columns} FROM {plain} WHERE {row} NOT IN (SELECT row FROM {place}))"
+        )
 
     def count(self, table: Table) -> int:
         """How many rows of a table stay behind."""
@@ -115,12 +119,17 @@ class Quarantine:
         # rows come as they were, whatever a CHECK says
         file.execute("PRAGMA ignore_check_constraints = ON")
         uri = snapshot.absolute().as_uri() + "?mode=ro&immutable=1"
-        file.execute("CREATE TABLE migrate_db_reasons (table_name TEXT, key TEXT,"
-                     " column_name TEXT, value TEXT, reason TEXT)")  # fmt: skip
         held = {table.name: table for table in tables if table.name in self._numbers}
+        reasons = "migrate_db_reasons"
+        while reasons in map(str.lower, held):
+            reasons += "_"
+        file.execute(f"CREATE TABLE {reasons} (table_name TEXT, key TEXT,"
+                     " column_name TEXT, value TEXT, reason TEXT)")  # fmt: skip
         for table in held.values():
-            file.execute(table.sql)
+            _declare(file, table)
         file.execute("ATTACH ? AS snapshot", (uri,))
+        # to read by; the file itself has no index in an order that only the app knows
+        collations.stand_in(file, "snapshot")
         path = snapshot.with_name(source.QUARANTINE)
         file.execute("ATTACH ? AS quarantine", (path.absolute().as_uri(),))
         total = 0
@@ -137,11 +146,19 @@ class Quarantine:
             )
             total += done.rowcount
         file.execute(
-            "INSERT INTO main.migrate_db_reasons SELECT table_name, key, column_name, value,"
+            f"INSERT INTO main.{reasons} SELECT table_name, key, column_name, value,"
             " reason FROM quarantine.reasons"
         )
         file.commit()
         return total
+
+
+def _declare(file: sqlite3.Connection, table: Table) -> None:
+    """The table as the source declares it; where that needs the app, its columns alone."""
+    try:
+        file.execute(table.sql or schema.bare(table))
+    except sqlite3.Error:  # a collation, or a function in a CHECK
+        file.execute(schema.bare(table))
 
 
 def default_path(original: Path, beside: Path | None) -> Path:

@@ -200,6 +200,23 @@ def read(connection: sqlite3.Connection) -> Schema:
     )
 
 
+def bare(table: Table) -> str:
+    """CREATE TABLE with a table's columns and key alone: nothing that only the app has."""
+    lines = []
+    for column in table.columns:
+        if column.generated:
+            continue
+        words = f"{sql.name(column.name)} {column.affinity}"
+        words += " PRIMARY KEY" if column.name == table.rowid_alias else ""
+        if column.collation in collations.KNOWN:
+            words += f" COLLATE {column.collation}"
+        lines.append(words)
+    if table.without_rowid:
+        lines.append(f"PRIMARY KEY ({sql.names(table.primary_key)})")
+    without = " WITHOUT ROWID" if table.without_rowid else ""
+    return f"CREATE TABLE {sql.name(table.name)} ({', '.join(lines)}){without}"
+
+
 def _owner(owners: list[Virtual], table: str, kinds: dict[str, tuple[str, bool]]) -> str | None:
     """The virtual table that a table is internal to; None if it is a table of its own."""
     if any(owner.is_content(table) for owner in owners):

@@ -15,7 +15,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from migrate_db import bulky, collations, functions, inspection, line, source, sql, textual_form
+from migrate_db import (
+    bulky,
+    collations,
+    functions,
+    inspection,
+    line,
+    schema,
+    source,
+    sql,
+    textual_form,
+)
 from migrate_db.codec import Cell
 from migrate_db.difference import Change, Tally, compare
 from migrate_db.errors import MigrationError
@@ -223,19 +233,7 @@ def _declare(made: sqlite3.Connection, base: sqlite3.Connection, plan: TablePlan
             return
     except sqlite3.Error:  # a CHECK with a function of the app's own
         made.execute(f"DROP TABLE IF EXISTS {sql.name(table.name)}")
-    lines = []
-    for column in table.columns:
-        if column.generated:
-            continue
-        words = f"{sql.name(column.name)} {column.affinity}"
-        words += " PRIMARY KEY" if column.name == table.rowid_alias else ""
-        if column.collation in collations.KNOWN:
-            words += f" COLLATE {column.collation}"
-        lines.append(words)
-    if table.without_rowid:
-        lines.append(f"PRIMARY KEY ({sql.names(table.primary_key)})")
-    without = " WITHOUT ROWID" if table.without_rowid else ""
-    made.execute(f"CREATE TABLE {sql.name(table.name)} ({', '.join(lines)}){without}")
+    made.execute(schema.bare(table))
 
 
 def make_rows(

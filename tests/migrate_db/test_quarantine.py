@@ -143,6 +143,38 @@ def test_what_only_the_target_demands(program: Program, tmp_path: Path) -> None:
     assert program.verify(source).code == 3
 
 
+def test_rows_of_tables_that_need_the_app(program: Program, tmp_path: Path) -> None:
+    """A collation and a function that nobody else has, full-text tables, the file's own name."""
+    source = tmp_path / "t.db"
+    connection = sqlite3.connect(source)
+    connection.create_collation("OURS", lambda one, other: (one > other) - (one < other))
+    connection.create_function("ours", 1, lambda value: value, deterministic=True)
+    connection.executescript(
+        """
+        CREATE TABLE sorted (id INTEGER PRIMARY KEY, t TEXT COLLATE OURS UNIQUE);
+        CREATE TABLE keyed (a TEXT COLLATE OURS, b TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID;
+        CREATE TABLE checked (id INTEGER PRIMARY KEY, t TEXT CHECK (ours(t) <> 'no'));
+        CREATE VIRTUAL TABLE found USING fts4 (t);
+        CREATE TABLE migrate_db_reasons (t TEXT);
+        INSERT INTO sorted VALUES (1, 'a' || char(0)), (2, 'b');
+        INSERT INTO keyed VALUES ('a', CAST(x'ff' AS TEXT)), ('b', 'b');
+        INSERT INTO checked VALUES (1, 'a' || char(0)), (2, 'b');
+        INSERT INTO found VALUES ('a' || char(0)), ('b');
+        INSERT INTO migrate_db_reasons VALUES ('a' || char(0)), ('b');
+        """
+    )
+    connection.close()
+    aside = tmp_path / "q.db"
+    result = program.run(source, "--on-finding", "quarantine", "--quarantine-file", aside)
+    assert result.verdict == "migrated, 5 rows quarantined", result.out
+    assert ask(program.url, "SELECT rowid, t FROM found") == [(2, "b")]
+    for table in ("sorted", "keyed", "checked", "found", "migrate_db_reasons"):
+        assert ask(program.url, f"SELECT count(*) FROM {table}") == [(1,)], table
+        assert fetch(aside, f"SELECT count(*) FROM {table}") == [(1,)], table
+    assert fetch(aside, "SELECT rowid, t FROM found") == [(1, "a\0")]
+    assert fetch(aside, "SELECT count(*) FROM migrate_db_reasons_") == [(5,)]
+
+
 def test_the_page_tells(program: Program, source: Path, tmp_path: Path) -> None:
     sqlite(source, "INSERT INTO b VALUES (6, 3, NULL)")
     wishes, page = tmp_path / "m.yml", tmp_path / "page.html"
