@@ -10,7 +10,7 @@ from migrate_db import bulky, codec, conversion, epochs, inspection, names, sql
 from migrate_db.codec import Codec
 from migrate_db.errors import Exit, MigrationError, Untranslated
 from migrate_db.finding import Finding, Findings
-from migrate_db.mapping import Mapping, TableWish
+from migrate_db.mapping import ColumnWish, Mapping, TableWish
 from migrate_db.profile import ColumnProfile, TableProfile, assume, scan
 from migrate_db.quarantine import Quarantine
 from migrate_db.reading import Reading, all_rows
@@ -159,7 +159,7 @@ def make(
 
     drafts: dict[str, _Draft] = {}
     for table in schema.tables:
-        wish = mapping.table(table.name)
+        wish = _readable(table, mapping.table(table.name))
         if wish.exclude:
             uncarried.append(Uncarried("table", table.name, "excluded, as you asked"))
             continue
@@ -170,7 +170,7 @@ def make(
             for problem in problems:
                 found(problem)
         uncarried += [
-            Uncarried("column", f"{table.name}.{column}", "excluded, as you asked")
+            Uncarried("column", f"{table.name}.{column}", _why_not(table.column(column)))
             for column, wanted in wish.columns.items()
             if wanted.exclude
         ]
@@ -198,6 +198,18 @@ def make(
         mapping=mapping,
         assumed=any(draft.profile.assumed for draft in drafts.values()),
     )
+
+
+def _readable(table: Table, wish: TableWish) -> TableWish:
+    """The wish, without the columns that SQLite can't work out without the app."""
+    lost = {c.name: ColumnWish(exclude="true") for c in table.columns if c.unreadable}
+    return replace(wish, columns={**wish.columns, **lost}) if lost else wish
+
+
+def _why_not(column: Column | None) -> str:
+    if column is None or not column.unreadable:
+        return "excluded, as you asked"
+    return f"it is computed by {column.unreadable}(), which only the app has, and stored nowhere"
 
 
 def _draft(

@@ -58,7 +58,7 @@ class Quarantine:
         # a rowid that isn't a column would be hidden by the parentheses
         named = "" if table.without_rowid or table.rowid_alias else f"{row} AS {row}, "
         # by name, as * leaves out the rowid of a virtual table
-        columns = sql.names([column.name for column in table.columns])
+        columns = sql.names([c.name for c in table.columns if not c.unreadable])
         return (
             f"(SELECT {named}{columns} FROM {plain} WHERE {row} NOT IN (SELECT row FROM {place}))"
         )

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
-from migrate_db import collations, declaration, sql, virtual
+from migrate_db import brought, collations, declaration, sql, virtual
 from migrate_db.declaration import Declaration
 from migrate_db.virtual import Virtual
 
@@ -26,6 +26,8 @@ class Column:
     generated: bool = False
     collation: str = "BINARY"  #: upper case
     expression: str = ""  #: of a generated column, as written
+    #: a function that only the app has, and without which the column can't be worked out
+    unreadable: str = ""
 
     @property
     def affinity(self) -> str:
@@ -77,6 +79,7 @@ class Index:
     sql: str | None
     where: str | None = None  #: of a partial index, as written
     constraint: str = ""  #: of a UNIQUE, the name that the user gave it
+    function: str = ""  #: that it needs and only the app has
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,11 @@ class Table:
 
     @property
     def in_unknown_order(self) -> bool:
-        """Whether an index is ordered by a collation of the app's own."""
+        """Whether an index is ordered by a collation or a function of the app's own."""
         parts = (part for index in self.indexes for part in index.columns)
-        return any(part.collation not in collations.KNOWN for part in parts)
+        return any(part.collation not in collations.KNOWN for part in parts) or any(
+            index.function for index in self.indexes
+        )
 
     def column(self, column_name: str) -> Column | None:
         """Find a column by name, in any case, as SQLite does."""
@@ -256,7 +261,11 @@ def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid:
     said = declaration.table(text)
     columns: list[Column] = []
     key: list[tuple[int, str]] = []
-    for row in connection.execute(f"PRAGMA main.table_xinfo({sql.name(table)})"):
+    rows = connection.execute(f"PRAGMA main.table_xinfo({sql.name(table)})").fetchall()
+    virtual = [_text(row[1]).lower() for row in rows if row[6] == 2]
+    computed = {name: said.generated[name] for name in virtual if name in said.generated}
+    lost = brought.in_columns(connection, table, computed)
+    for row in rows:
         hidden = int(row[6])
         if hidden == 1:  # a hidden column of a virtual table
             continue
@@ -269,11 +278,12 @@ def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid:
             generated=hidden in (2, 3),
             collation=said.collations.get(name.lower(), "BINARY"),
             expression=said.generated.get(name.lower(), "") if hidden else "",
+            unreadable=lost.get(name.lower(), ""),
         )
         columns.append(column)
         if row[5]:
             key.append((int(row[5]), column.name))
-    indexes = tuple(_indexes(connection, table, said))
+    indexes = tuple(_indexes(connection, table, said, lost))
     primary_key = tuple(column for _, column in sorted(key))
     return Table(
         name=table,
@@ -305,7 +315,9 @@ def _rowid_alias(
     return column.name
 
 
-def _indexes(connection: sqlite3.Connection, table: str, said: Declaration) -> list[Index]:
+def _indexes(
+    connection: sqlite3.Connection, table: str, said: Declaration, lost: dict[str, str]
+) -> list[Index]:
     found = []
     listing = connection.execute(f"PRAGMA main.index_list({sql.name(table)})").fetchall()
     for row in listing:
@@ -331,6 +343,13 @@ def _indexes(connection: sqlite3.Connection, table: str, said: Declaration) -> l
         ]
         names = tuple((column.name or "").lower() for column in columns)
         origin = _text(row[3])
+        expressions = [c.expression for c in columns if c.expression]
+        expressions += [written.where] if written and written.where else []
+        functions = (
+            brought.in_expression(connection, table, text) or brought.in_names(text, lost)
+            for text in expressions
+        )
+        function = next(filter(None, functions), "")
         found.append(
             Index(
                 name=index,
@@ -341,6 +360,7 @@ def _indexes(connection: sqlite3.Connection, table: str, said: Declaration) -> l
                 sql=text,
                 where=written.where if written else None,
                 constraint=said.uniques.get(names, "") if origin == "u" else "",
+                function=function or next((lost[n] for n in names if n in lost), ""),
             )
         )
     return sorted(found, key=lambda i: i.name)

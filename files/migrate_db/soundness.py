@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from migrate_db import collations, source
+from migrate_db import brought, collations, source
 from migrate_db.errors import MigrationError
 from migrate_db.source import Snapshot
 
@@ -83,9 +83,10 @@ class Soundness:
 def _wrong(connection: sqlite3.Connection) -> list[str]:
     try:
         # an index in an order that only the app knows looks wrong in every row
+        doubted = brought.stand_in(connection)
         rows = connection.execute("PRAGMA integrity_check(1000000000)")
         found = (source.text(row[0]) for row in rows)
-        said = list(islice(collations.believed(connection, found), _SHOWN))
+        said = list(islice(collations.believed(connection, found, doubted), _SHOWN))
     except sqlite3.Error as error:
         said = [str(error)]
     return [line for text in said if text != "ok" for line in text.splitlines()][:_SHOWN]

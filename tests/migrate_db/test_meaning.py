@@ -299,6 +299,33 @@ def test_a_collation_that_only_the_app_has(program: Program, tmp_path: Path) -> 
     assert "w [k='B']" in program.verify(source).text
 
 
+def test_a_function_that_only_the_app_has(program: Program, tmp_path: Path) -> None:
+    """In an index, a CHECK, a column that is stored and two that are not."""
+    source = tmp_path / "f.db"
+    with sqlite3.connect(source) as connection:
+        connection.create_function("ours", 1, lambda value: value, deterministic=True)
+        connection.executescript(
+            """
+            CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT CHECK (ours(a) <> 'no'), b TEXT UNIQUE,
+                kept TEXT AS (ours(a)) STORED, lost TEXT AS (ours(a)), too AS (lost || 'x'));
+            CREATE INDEX by_a ON t (ours(a)); CREATE INDEX some ON t (a) WHERE ours(b) > 1;
+            CREATE INDEX by_too ON t (too); CREATE VIEW v AS SELECT lost FROM t;
+            INSERT INTO t (id, a, b) VALUES (1, 'a', 'x'), (2, 'b', 'y');
+            """
+        )
+    connection.close()
+    result = program.run(source)
+    assert result.code == 0, result.out
+    assert sorted(uncarried(result)) == [
+        ("check", "t.CHECK"), ("column", "t.lost"), ("column", "t.too"), ("index", "t.by_a"),
+        ("index", "t.by_too"), ("index", "t.some"), ("view", "v"),
+    ]  # fmt: skip
+    reasons = {u["name"]: u["reason"] for u in result.report["uncarried"]}
+    assert "ours(), which only the app has" in reasons["t.too"]
+    assert ask(program.url, "SELECT id, kept FROM t ORDER BY id") == [(1, "a"), (2, "b")]
+    assert program.verify(source).verdict == "equal"
+
+
 def test_a_schema_that_is_not_there(program: Program, tmp_path: Path) -> None:
     source = sqlite(tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY CHECK (id > 0), u TEXT UNIQUE);"
                     "CREATE VIEW v AS SELECT u FROM t; INSERT INTO t VALUES (1, 'x')")  # fmt: skip
