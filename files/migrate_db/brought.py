@@ -46,6 +46,21 @@ def in_columns(
     return lost
 
 
+def failing(connection: sqlite3.Connection, table: str, computed: dict[str, str]) -> dict[str, str]:
+    """Columns that SQLite can't work out in every row (bad JSON, numbers too large), and why."""
+    failed = {}
+    for name, text in computed.items():
+        if "(" not in text:  # only functions fail
+            continue
+        try:
+            connection.execute(
+                f"SELECT max(typeof({sql.name(name)})) FROM main.{sql.name(table)} NOT INDEXED"
+            ).fetchone()
+        except sqlite3.OperationalError as error:
+            failed[name] = str(error)
+    return failed
+
+
 def in_names(text: str, lost: dict[str, str]) -> str:
     """The function that an expression needs by one of these columns."""
     words = (t.name.lower() for t in declaration.tokens(text) if t.kind in ("word", "quoted"))

@@ -201,7 +201,7 @@ def make(
 
 
 def _readable(table: Table, wish: TableWish) -> TableWish:
-    """The wish, without the columns that SQLite can't work out without the app."""
+    """The wish, without the columns that SQLite can't work out."""
     lost = {c.name: ColumnWish(exclude="true") for c in table.columns if c.unreadable}
     return replace(wish, columns={**wish.columns, **lost}) if lost else wish
 
@@ -209,7 +209,7 @@ def _readable(table: Table, wish: TableWish) -> TableWish:
 def _why_not(column: Column | None) -> str:
     if column is None or not column.unreadable:
         return "excluded, as you asked"
-    return f"it is computed by {column.unreadable}(), which only the app has, and stored nowhere"
+    return f"it is stored nowhere, and SQLite can't work it out: {column.unreadable}"
 
 
 def _draft(

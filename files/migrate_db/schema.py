@@ -26,8 +26,7 @@ class Column:
     generated: bool = False
     collation: str = "BINARY"  #: upper case
     expression: str = ""  #: of a generated column, as written
-    #: a function that only the app has, and without which the column can't be worked out
-    unreadable: str = ""
+    unreadable: str = ""  #: why SQLite can't work out this generated column
 
     @property
     def affinity(self) -> str:
@@ -265,6 +264,9 @@ def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid:
     virtual = [_text(row[1]).lower() for row in rows if row[6] == 2]
     computed = {name: said.generated[name] for name in virtual if name in said.generated}
     lost = brought.in_columns(connection, table, computed)
+    unreadable = {name: f"{lost[name]}() is a function that only the app has" for name in lost}
+    sound = {name: text for name, text in computed.items() if name not in lost}
+    unreadable |= brought.failing(connection, table, sound)
     for row in rows:
         hidden = int(row[6])
         if hidden == 1:  # a hidden column of a virtual table
@@ -278,7 +280,7 @@ def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid:
             generated=hidden in (2, 3),
             collation=said.collations.get(name.lower(), "BINARY"),
             expression=said.generated.get(name.lower(), "") if hidden else "",
-            unreadable=lost.get(name.lower(), ""),
+            unreadable=unreadable.get(name.lower(), ""),
         )
         columns.append(column)
         if row[5]:

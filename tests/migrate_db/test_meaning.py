@@ -321,9 +321,25 @@ def test_a_function_that_only_the_app_has(program: Program, tmp_path: Path) -> N
         ("index", "t.by_too"), ("index", "t.some"), ("view", "v"),
     ]  # fmt: skip
     reasons = {u["name"]: u["reason"] for u in result.report["uncarried"]}
-    assert "ours(), which only the app has" in reasons["t.too"]
+    assert "ours() is a function that only the app has" in reasons["t.too"]
     assert ask(program.url, "SELECT id, kept FROM t ORDER BY id") == [(1, "a"), (2, "b")]
     assert program.verify(source).verdict == "equal"
+
+
+def test_a_column_that_fails_in_some_rows(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "j.db",
+        """
+        CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT);
+        INSERT INTO t VALUES (1, '{"x": 1}'), (2, 'none');
+        ALTER TABLE t ADD COLUMN x AS (json_extract(a, '$.x'));
+        ALTER TABLE t ADD COLUMN n INT AS (length(a));
+        """,
+    )
+    result = program.run(source)
+    assert (result.code, uncarried(result)) == (0, [("column", "t.x")]), result.out
+    assert "malformed JSON" in result.report["uncarried"][0]["reason"]
+    assert ask(program.url, "SELECT n FROM t ORDER BY id") == [(8,), (4,)]
 
 
 def test_a_schema_that_is_not_there(program: Program, tmp_path: Path) -> None:

@@ -434,7 +434,7 @@ class Oracle:
             plain = held.strip('"').replace('""', '"') == target
             if collation.upper() == "BINARY" and not plain:
                 return False
-            if not plain and target.lower() not in held.lower():
+            if not plain and target.lower() not in held.replace('""', '"').lower():
                 return False
         return True
 
