@@ -188,7 +188,8 @@ class _Writer:
     def _add_key(
         self, kind: str, words: str, columns: tuple[str, ...], wanted: str, shown: str = ""
     ) -> None:
-        listed = sql.names([self.table.column(c).target for c in columns])
+        # SQLite lets a UNIQUE name a column twice
+        listed = sql.names(dict.fromkeys(self.table.column(c).target for c in columns))
         named = ""
         if wanted:
             given = self.names.free(wanted, kind, self.table.table.name)

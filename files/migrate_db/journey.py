@@ -288,6 +288,11 @@ class Journey:
 
         from migrate_db import ddl, same_rows, sql
 
+        gone = {lack.name for lack in self.report.uncarried if lack.kind == "view"} & view.through
+        if gone:
+            why = f"it reads {', '.join(sorted(gone))}, which is not carried"
+            self.report.uncarried.append(schema.Uncarried("view", view.source, why))
+            return False
         place = sql.qualified(self.target.schema, view.name)
         statement = view.create(self.target.schema)
         if not self._make(ddl.Statement("view", view.source, statement, optional=True)):

@@ -26,6 +26,12 @@ def _marked(wanted: str, seed: str) -> str:
     return wanted.encode("utf-8")[: BYTES - 9].decode("utf-8", "ignore") + "_" + digest
 
 
+def columns(wanted: Iterable[str]) -> list[str]:
+    """Names for the columns of a query: the same where possible, no two alike."""
+    space = Names()
+    return [space.free(name, "column") for name in wanted]
+
+
 @dataclass
 class Names:
     """One space of names, and who has which."""

@@ -70,8 +70,8 @@ def _in_postgresql(target: Target, view: Translated) -> tuple[int, int]:
 
     cells = []
     for output in view.columns:
-        found = output.codec
-        cells.append(found.held_of(sql.name(output.name)) if found else sql.name(output.name))
+        found, name = output.codec, output.part.sql
+        cells.append(found.held_of(name) if found else name)
     place = sql.qualified(target.schema, view.name)
     try:
         with target.connection.transaction():

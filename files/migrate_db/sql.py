@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def name(identifier: str) -> str:
     """Quote an identifier; both SQLite and PostgreSQL read it as it is."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def names(identifiers: list[str] | tuple[str, ...]) -> str:
+def names(identifiers: Iterable[str]) -> str:
     """Quote several identifiers, separated by commas."""
     return ", ".join(name(identifier) for identifier in identifiers)
 

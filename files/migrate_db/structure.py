@@ -179,7 +179,8 @@ def _lacks(
 def _holds_unique(index: Index, names: dict[str, str], held: _Catalogue) -> bool:
     columns = [names.get(part.name or "") for part in index.columns]
     wanted = frozenset(column for column in columns if column)
-    if not index.partial and len(wanted) == len(columns) and wanted in held.uniques:
+    # a column may be named twice
+    if not index.partial and all(columns) and wanted in held.uniques:
         return True
     special = index.partial or any(p.name is None or p.collation != "BINARY" for p in index.columns)
     quoted = [sql.name(column)[1:-1] for column in wanted]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from migrate_db import codec, declaration, sql
 from migrate_db.codec import Codec
 from migrate_db.expressions import Translator, Typed, Untranslated, bare, column, only, unsure
+from migrate_db.names import columns as names_of_columns
 from migrate_db.names import fitting
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.schema import Uncarried, View
@@ -58,10 +59,11 @@ class Translated:
     select: str
     columns: tuple[Output, ...]
     reads: frozenset[str]  #: tables of the source, through other views, too
+    through: frozenset[str]  #: these views
 
     def create(self, schema: str) -> str:
         """The statement that makes it."""
-        names = sql.names([output.name for output in self.columns])
+        names = sql.names(names_of_columns(o.name for o in self.columns))
         return f"CREATE VIEW {sql.qualified(schema, self.name)} ({names}) AS {self.select}"
 
 
@@ -131,6 +133,7 @@ def _translate(
         raise Untranslated("it can't be parsed") from None
 
     reads: set[str] = set()
+    through: set[str] = set()
 
     def named(name: str) -> _Source:
         lowered = name.lower()
@@ -140,6 +143,7 @@ def _translate(
         if lowered in made:
             other = made[lowered]
             reads.update(other.reads)
+            through.update({other.source}, other.through)
             return _Source(sql.qualified(schema, other.name), list(other.columns))
         if lowered in refused:
             raise Untranslated(f"it reads {name}, which is not carried")
@@ -151,10 +155,13 @@ def _translate(
     if len(outputs) != len(view.columns):
         raise Untranslated("its columns can't be told")
     shown = [Output(name, o.part) for name, o in zip(view.columns, outputs, strict=True)]
+    given = names_of_columns(o.name for o in shown)
     columns = tuple(
-        Output(o.name, replace(o.part, sql=sql.name(o.name), constant=None)) for o in shown
+        Output(o.name, replace(o.part, sql=sql.name(name), constant=None))
+        for o, name in zip(shown, given, strict=True)
     )
-    return Translated(view.name, fitting(view.name), text, columns, frozenset(reads))
+    name = fitting(view.name)
+    return Translated(view.name, name, text, columns, frozenset(reads), frozenset(through))
 
 
 def _select_of(text: str) -> str:
@@ -237,7 +244,8 @@ def _with(node: exp.Expr, named: Named, outer: _Scope | None) -> tuple[Named, st
         names = wanted or [o.name for o in outputs]
         columns = _renamed(outputs, names)
         ours[cte.alias.lower()] = _Source(sql.name(cte.alias), columns)
-        parts.append(f"{sql.name(cte.alias)} ({sql.names(names)}) AS ({text})")
+        listed = sql.names(names_of_columns(names))
+        parts.append(f"{sql.name(cte.alias)} ({listed}) AS ({text})")
     return find, f"WITH {', '.join(parts)} "
 
 
@@ -245,8 +253,8 @@ def _renamed(outputs: list[Output], names: list[str]) -> list[Output]:
     if len(set(names)) != len(names) or len(names) != len(outputs):
         raise Untranslated("two columns of a subquery have the same name")
     return [
-        Output(name, replace(o.part, sql=sql.name(name), constant=None, explicit=False))
-        for name, o in zip(names, outputs, strict=True)
+        Output(name, replace(o.part, sql=sql.name(given), constant=None, explicit=False))
+        for name, given, o in zip(names, names_of_columns(names), outputs, strict=True)
     ]
 
 
@@ -310,9 +318,10 @@ def _cast(text: str, outputs: list[Output], casts: dict[int, str]) -> str:
     if not casts:
         return text
     names = [f"c{at}" for at in range(len(outputs))]
+    given = names_of_columns(output.name for output in outputs)
     cells = ", ".join(
-        f"{sql.name(name)}{'::' + casts[at] if at in casts else ''} AS {sql.name(output.name)}"
-        for at, (name, output) in enumerate(zip(names, outputs, strict=True))
+        f"{sql.name(name)}{'::' + casts[at] if at in casts else ''} AS {sql.name(shown)}"
+        for at, (name, shown) in enumerate(zip(names, given, strict=True))
     )
     return f"SELECT {cells} FROM ({text}) AS rows ({sql.names(names)})"
 
@@ -550,7 +559,10 @@ def _select(
         only(node.args["distinct"])
         _demand_plain(*(o.part for o in outputs))
         distinct = "DISTINCT "
-    listed = ", ".join(f"{bare(o.part.sql)} AS {sql.name(o.name)}" for o in outputs)
+    given = names_of_columns(o.name for o in outputs)
+    listed = ", ".join(
+        f"{bare(o.part.sql)} AS {sql.name(name)}" for o, name in zip(outputs, given, strict=True)
+    )
     text = f"{prefix}SELECT {distinct}{listed}{origin}"
     where = node.args.get("where")
     if where is not None:

@@ -175,6 +175,23 @@ def test_rows_of_tables_that_need_the_app(program: Program, tmp_path: Path) -> N
     assert fetch(aside, "SELECT count(*) FROM migrate_db_reasons_") == [(5,)]
 
 
+def test_a_column_whose_name_sqlite_forgets(program: Program, tmp_path: Path) -> None:
+    """In a subquery, "true" is no column but the text 'true'."""
+    source = sqlite(
+        tmp_path / "t.db",
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, "True" TEXT);
+        INSERT INTO t VALUES (1, 'a' || char(0)), (2, 'b');""",
+    )
+    result = program.run(
+        source, "--on-finding", "quarantine", "--quarantine-file", tmp_path / "q.db"
+    )
+    assert result.code == 1 and "a column named True" in result.error, result.out
+    wishes = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", wishes)
+    assert program.run(source, "--mapping", wishes).code == 0
+    assert ask(program.url, 'SELECT "True" FROM t ORDER BY id') == [("a",), ("b",)]
+
+
 def test_the_page_tells(program: Program, source: Path, tmp_path: Path) -> None:
     sqlite(source, "INSERT INTO b VALUES (6, 3, NULL)")
     wishes, page = tmp_path / "m.yml", tmp_path / "page.html"

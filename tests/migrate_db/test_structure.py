@@ -115,3 +115,16 @@ def test_a_record_of_an_older_version(program: Program, source: Path) -> None:
     assert program.run(source, "--catch-up").verdict == "caught up"
     ask(program.url, "DROP INDEX by_n")
     assert program.verify(source).code == 3
+
+
+def test_a_unique_that_names_a_column_twice(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "t.db",
+        """CREATE TABLE t (a INTEGER, b INTEGER, UNIQUE (a, b, a));
+        CREATE UNIQUE INDEX twice ON t (b, b); INSERT INTO t VALUES (1, 2);""",
+    )
+    result = program.run(source)
+    assert (result.code, result.report["uncarried"]) == (0, []), result.out
+    for row in ("(1, 2)", "(3, 2)"):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            ask(program.url, f"INSERT INTO t VALUES {row}")

@@ -161,3 +161,32 @@ def test_names_of_views(program: Program, tmp_path: Path) -> None:
     )  # fmt: skip
     assert uncarried(result) == [("view", "taken")]
     assert ask(program.url, 'SELECT count("a b") FROM "select"') == [(3,)]
+
+
+def test_names_of_columns(program: Program, tmp_path: Path) -> None:
+    """Empty, alike in 63 bytes, the same twice."""
+    long = "c" * 63
+    arrives(
+        program, tmp_path,
+        f"""CREATE TABLE t (id INTEGER PRIMARY KEY, "" TEXT, {long}1 INTEGER, {long}2 INTEGER);
+        INSERT INTO t VALUES (1, 'x', 1, 2), (2, 'y', 3, 4);
+        CREATE VIEW v AS SELECT * FROM t;
+        CREATE VIEW w AS SELECT v.*, id AS {long}3 FROM (SELECT * FROM v) AS v;
+        CREATE VIEW x AS SELECT "", {long}2 FROM v UNION SELECT 'z', id FROM w ORDER BY {long}2;""",
+    )  # fmt: skip
+    assert ask(program.url, "SELECT * FROM w ORDER BY id") == [
+        (1, "x", 1, 2, 1), (2, "y", 3, 4, 2)
+    ]  # fmt: skip
+    assert len(ask(program.url, "SELECT * FROM x")) == 4
+
+
+def test_a_view_on_one_that_is_taken_back(program: Program, tmp_path: Path) -> None:
+    result = arrives(
+        program, tmp_path,
+        f"""CREATE TABLE t (n INTEGER); INSERT INTO t VALUES ({2**63 - 1}), (1);
+        CREATE VIEW v AS SELECT sum(n) AS s FROM t; CREATE VIEW w AS SELECT s FROM v;""",
+    )  # fmt: skip
+    reasons = {u["name"]: u["reason"] for u in result.report["uncarried"]}
+    assert reasons == {
+        "v": "it can't be read: integer overflow", "w": "it reads v, which is not carried"
+    }  # fmt: skip
