@@ -52,7 +52,7 @@ except ImportError:  # a preview on a bare host runs without third-party package
 
 _NUMBERS = ("int", "real", "mixed")
 #: Affinities that make a number of a text where they can.
-_NUMERIC = ("INTEGER", "REAL", "NUMERIC")
+NUMERIC = ("INTEGER", "REAL", "NUMERIC")
 #: What the parser notes down for other dialects.
 _IRRELEVANT = {"safe", "typed", "big_int", "_type", "ignore_nulls"}
 _DATE = re.compile(r"\d{4}-(?:0\d|1[0-2])-(?:[01]\d|2\d|3[01])")
@@ -284,8 +284,9 @@ class Translator:
             return self._with_constant(left, sign, right, right.constant)
         if "loose" in (left.kind, right.kind) and sign in ("=", "<>"):
             # each side is kept as a number where it can be one, so digits tell
-            numeric = all(p.kind == "int" or p.affinity in _NUMERIC for p in (left, right))
-            certain = numeric and {left.kind, right.kind} <= {"loose", "int"}
+            numeric = all(p.kind == "int" or p.affinity in NUMERIC for p in (left, right))
+            plain = all(p.collation in ("", "BINARY") for p in (left, right))
+            certain = numeric and plain and {left.kind, right.kind} <= {"loose", "int"}
             return (self.digits(left), self.digits(right)) if certain else None
         if left.kind == right.kind and left.codec == right.codec and left.kind != "other":
             exact = left.kind in ("bytea", "date") or sign in ("=", "<>")
@@ -297,12 +298,16 @@ class Translator:
         self, left: Typed, sign: str, right: Typed, constant: str
     ) -> tuple[str, str] | None:
         if left.kind in _NUMBERS and right.kind == "text":
-            numeric = left.affinity in _NUMERIC
+            numeric = left.affinity in NUMERIC
             return (left.sql, constant) if numeric and _NUMBER.fullmatch(constant) else None
-        if left.kind == "loose" and left.affinity in _NUMERIC and sign in ("=", "<>"):
+        if left.kind == "loose" and left.affinity in NUMERIC and sign in ("=", "<>"):
             whole = re.fullmatch(r"[+-]?\d{1,18}", constant)
             if whole or (right.kind == "text" and not re.match(r"\s*[-+.\d]", constant)):
-                return left.sql, sql.string(str(int(constant)) if whole else constant)
+                if whole:
+                    return left.sql, sql.string(str(int(constant)))
+                said = right if right.explicit and not left.explicit else left
+                collation = said.collation or "BINARY"
+                return self.collated(left, collation, False), self.collated(right, collation, False)
         if left.kind == "text" and right.kind == "int":
             if left.affinity != "TEXT":
                 return None
@@ -673,9 +678,10 @@ def index_part(plan: TablePlan, index: Index, position: int) -> str:
     else:
         declared, planned = plan.table.column(part.name), plan.column(part.name)
         value = column(sql.name(planned.target), planned.codec, declared)
-        if part.collation == "BINARY" or value.kind != "text":
+        if part.collation == "BINARY" or value.kind not in ("text", "loose"):
             return sql.name(planned.target)
-    if value.kind == "text" and part.collation != "BINARY":
+    # digits stay as they are
+    if value.kind in ("text", "loose") and part.collation != "BINARY":
         if part.collation not in KNOWN and not index.unique:
             return f"({bare(value.sql)})" if part.name is None else value.sql
         return f"({bare(translator.collated(value, part.collation, False))})"

@@ -86,7 +86,7 @@ def _collations(table: TablePlan) -> Iterator[str]:
         column = table.table.column(planned.source)
         if column is None or column.collation == "BINARY":
             continue
-        if expressions.kind_of(planned.codec) not in ("text", "other"):
+        if expressions.kind_of(planned.codec) not in ("text", "loose", "other"):
             continue
         place = f"{table.table.name}.{planned.source}"
         name = sql.name(planned.target)

@@ -12,7 +12,16 @@ from dataclasses import dataclass, replace
 
 from migrate_db import codec, declaration, sql
 from migrate_db.codec import Codec
-from migrate_db.expressions import Translator, Typed, Untranslated, bare, column, only, unsure
+from migrate_db.expressions import (
+    NUMERIC,
+    Translator,
+    Typed,
+    Untranslated,
+    bare,
+    column,
+    only,
+    unsure,
+)
 from migrate_db.names import columns as names_of_columns
 from migrate_db.names import fitting
 from migrate_db.plan import Plan, TablePlan
@@ -281,6 +290,8 @@ def _set_operation(
             raise Untranslated(f"column {one.name} of its SELECTs is {told}")
         if not every:
             _demand_plain(one.part, other.part)
+            if {one.part.kind, other.part.kind} == {"loose", "text"}:  # 1 and '1'
+                raise Untranslated(f"column {one.name} of its SELECTs is loose and text")
         outputs.append(Output(one.name, first))
     left, right = _cast(left, lefts, left_casts), _cast(right, rights, right_casts)
     text = f"{prefix}({left}) {word}{' ALL' if every else ''} ({right})"
@@ -339,9 +350,10 @@ def _ordered_outside(node: exp.Expr, text: str, outputs: list[Output], named: Na
 def _demand_plain(*parts: Typed) -> None:
     """What tells rows apart must do so by their bytes."""
     for part in parts:
-        if part.kind in _UNSAFE_KEYS or (
-            part.kind == "text" and part.collation not in ("", "BINARY")
-        ):
+        folded = part.collation not in ("", "BINARY")
+        # without such an affinity there may be both 1 and '1'
+        alike = part.kind == "loose" and part.affinity not in NUMERIC
+        if part.kind in _UNSAFE_KEYS or alike or (part.kind in ("text", "loose") and folded):
             raise Untranslated("it tells rows apart by values that PostgreSQL compares otherwise")
 
 

@@ -326,6 +326,28 @@ def test_a_function_that_only_the_app_has(program: Program, tmp_path: Path) -> N
     assert program.verify(source).verdict == "equal"
 
 
+def test_nocase_among_texts_and_numbers(program: Program, tmp_path: Path) -> None:
+    """A number has no case; the texts beside it do, and are equal in any."""
+    result = arrives(
+        program, tmp_path,
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, n STRING COLLATE NOCASE UNIQUE, k INTEGER, u);
+        CREATE UNIQUE INDEX by_u ON t (u COLLATE NOCASE);
+        INSERT INTO t VALUES (1, 'Abc', 1, 'x'), (2, 12, 'two', 3), (3, 'b', 2, 'y');
+        CREATE VIEW same AS SELECT id FROM t WHERE n = 'ABC';
+        CREATE VIEW pairs AS SELECT a.id FROM t a JOIN t b ON a.n = b.n;
+        CREATE VIEW various AS SELECT DISTINCT n FROM t;
+        CREATE VIEW both AS SELECT k FROM t UNION SELECT CAST(id AS TEXT) FROM t;
+        CREATE VIEW untyped AS SELECT u, count(*) AS c FROM t GROUP BY u;""",
+    )  # fmt: skip
+    assert sorted(name for _, name in uncarried(result)) == ["both", "pairs", "untyped", "various"]
+    assert all("PostgreSQL, " not in u["reason"] for u in result.report["uncarried"])
+    assert any("t.n: COLLATE NOCASE" in note for note in result.report["notes"])
+    assert ask(program.url, "SELECT id FROM same") == [(1,)]
+    for column in ("n", "u"):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            ask(program.url, f"INSERT INTO t ({column}) SELECT upper({column}) FROM t WHERE id = 3")
+
+
 def test_a_column_that_fails_in_some_rows(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "j.db",
