@@ -54,7 +54,7 @@ def find(
     # no character has more than four bytes; of a blob, length() reads but the header
     suspects = connection.execute(
         f"SELECT {row} FROM {relation} WHERE "
-        + " OR ".join(f"length({sql.name(column)}) > {LIMIT // 4}" for column in columns)
+        + sql.joined([f"length({sql.name(c)}) > {LIMIT // 4}" for c in columns], " OR ")
     ).fetchall()
     if not suspects:
         return {}

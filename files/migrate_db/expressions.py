@@ -17,7 +17,8 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import ParamSpec, TypeVar
 
 from migrate_db import codec, sql
 from migrate_db.codec import Codec
@@ -653,6 +654,24 @@ def of_table(plan: TablePlan, exact_folding: bool = True) -> Translator:
     return Translator(find, exact_folding)
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def shallow(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Where an expression is nested deeper than Python can follow, it is not translated."""
+
+    @wraps(function)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return function(*args, **kwargs)
+        except RecursionError:
+            raise Untranslated("it is nested too deeply") from None
+
+    return guarded
+
+
+@shallow
 def condition(plan: TablePlan, text: str) -> str:
     """A CHECK, or the WHERE of a partial index.
 
@@ -662,6 +681,7 @@ def condition(plan: TablePlan, text: str) -> str:
     return bare(of_table(plan).condition(parse(text)))
 
 
+@shallow
 def index_part(plan: TablePlan, index: Index, position: int) -> str:
     """A key column of an index, or an expression in parentheses; without its direction.
 
@@ -688,6 +708,7 @@ def index_part(plan: TablePlan, index: Index, position: int) -> str:
     return f"({bare(value.sql)})"
 
 
+@shallow
 def generated(plan: TablePlan, source: str) -> str:
     """The expression of a generated column, for a column of the type that was planned.
 

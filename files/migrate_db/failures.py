@@ -83,6 +83,9 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
             else "PostgreSQL has no memory left"
         )
         advice = "free some space on the server, then run again; nothing was changed"
+    elif state.startswith("54"):
+        what = "a table is larger than PostgreSQL's limits"
+        advice = "leave columns or the table out: `exclude: true` in --mapping; nothing was changed"
     elif state == "55P03":
         what = "somebody is using the tables"
         advice = "stop the app that is connected to the target, then run again"

@@ -80,7 +80,7 @@ def _is_clean(
 ) -> bool:
     """Whether all text of a table is valid UTF-8; a block at a time, at C speed."""
     # joined even if it is one column: a number among the texts becomes bytes, too
-    cells = " || ',' || ".join(["''", *(f"ifnull({c.cell}, '')" for c in columns)])
+    cells = sql.joined(["''", *(f"ifnull({c.cell}, '')" for c in columns)], " || ',' || ")
     block: list[bytes] = []
     size = 0
     for (text,) in connection.execute(f"SELECT {cells} FROM {profile.relation}"):

@@ -58,7 +58,7 @@ def framed_stored(plan: TablePlan, utf8: bool) -> str:
         f"json_array({', '.join(fields[at : at + _ARGUMENTS])})"
         for at in range(0, len(fields), _ARGUMENTS)
     ]
-    return " || ".join([*arrays, *(text for _, text in framed if text)])
+    return sql.joined([*arrays, *(text for _, text in framed if text)])
 
 
 def framed_held(plan: TablePlan) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_GROUP = 100
+
 
 def name(identifier: str) -> str:
     """Quote an identifier; both SQLite and PostgreSQL read it as it is."""
@@ -13,6 +15,14 @@ def name(identifier: str) -> str:
 def names(identifiers: Iterable[str]) -> str:
     """Quote several identifiers, separated by commas."""
     return ", ".join(name(identifier) for identifier in identifiers)
+
+
+def joined(parts: list[str], between: str = " || ") -> str:
+    """Many parts as one, in groups: SQLite takes no expression that is 1,000 deep."""
+    if len(parts) <= _GROUP:
+        return between.join(parts)
+    groups = (parts[at : at + _GROUP] for at in range(0, len(parts), _GROUP))
+    return between.join(f"({between.join(group)})" for group in groups)
 
 
 def qualified(schema: str, table: str) -> str:

@@ -365,7 +365,7 @@ def _paired(found: str, number: int) -> str:
 
 def _demand_fitting(base: sqlite3.Connection, staged: Staged) -> None:
     """What was proved once fits its codec; a row that doesn't shows that another one was right."""
-    misfits = " OR ".join(c.codec.misfit_of(c.cell) for c in staged.plan.columns)
+    misfits = sql.joined([c.codec.misfit_of(c.cell) for c in staged.plan.columns], " OR ")
     row = base.execute(
         f"SELECT 1 FROM {staged.plan.relation} WHERE {staged.removed()} AND ({misfits}) LIMIT 1"
     ).fetchone()

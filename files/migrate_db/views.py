@@ -20,6 +20,7 @@ from migrate_db.expressions import (
     bare,
     column,
     only,
+    shallow,
     unsure,
 )
 from migrate_db.names import columns as names_of_columns
@@ -124,6 +125,7 @@ class _Later(Exception):
     """A view that reads one that is not translated yet."""
 
 
+@shallow
 def _translate(
     view: View,
     schema: str,

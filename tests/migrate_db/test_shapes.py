@@ -285,6 +285,33 @@ def test_an_index_that_postgresql_would_not_make(program: Program, tmp_path: Pat
     assert ("index", "t.long") in uncarried(result)
 
 
+def test_many_columns_and_long_expressions(program: Program, tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(600)]
+    long = " + ".join(["id"] * 600)
+    result = arrives(
+        program, tmp_path,
+        f"""CREATE TABLE w (id INTEGER PRIMARY KEY, {" TEXT, ".join(names)} TEXT);
+        INSERT INTO w (id, c0, c599) VALUES (1, 'é', 'ü');
+        CREATE VIEW v AS SELECT {long} AS s FROM w; CREATE INDEX i ON w ({long});
+        CREATE TABLE t (id INTEGER PRIMARY KEY, s AS ({long}), CHECK ({long} > 0));
+        INSERT INTO t VALUES (1);""",
+    )  # fmt: skip
+    assert sorted(uncarried(result)) == [("check", "t.CHECK"), ("index", "w.i"), ("view", "v")]
+    assert ask(program.url, "SELECT s FROM t") == [(600,)]
+
+
+def test_a_row_that_no_page_of_postgresql_holds(program: Program, tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(1200)]
+    source = sqlite(
+        tmp_path / "w.db",
+        f"CREATE TABLE w ({' TEXT, '.join(names)} TEXT);"
+        f"INSERT INTO w VALUES ({', '.join(['hex(randomblob(20))'] * 1200)})",
+    )
+    result = program.run(source)
+    assert result.code == 1 and "row is too big" in result.error, result.out
+    assert "`exclude: true`" in result.error
+
+
 def test_a_key_that_postgresql_would_not_make(program: Program, tmp_path: Path) -> None:
     result = arrives(
         program, tmp_path,
