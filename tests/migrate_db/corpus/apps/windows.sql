@@ -1,0 +1,23 @@
+-- Timeline, sticky notes, search index, Skype, Dropbox and an Access export: GUIDs as BLOBs and texts, odd types
+CREATE TABLE "Activity" ("Id" GUID NOT NULL, "AppId" TEXT NOT NULL, "PackageIdHash" TEXT, "AppActivityId" TEXT, "ActivityType" INT NOT NULL, "ActivityStatus" INT NOT NULL, "ParentActivityId" GUID, "Tag" TEXT, "Group" TEXT, "MatchId" TEXT, "LastModifiedTime" DATETIME NOT NULL, "ExpirationTime" DATETIME, "Payload" BLOB, "Priority" INT, "IsLocalOnly" INT, "PlatformDeviceId" TEXT, "StartTime" DATETIME, "EndTime" DATETIME, "ETag" INT NOT NULL, PRIMARY KEY("Id"));
+CREATE TABLE "Activity_PackageId" ("ActivityId" GUID NOT NULL, "Platform" TEXT NOT NULL, "PackageName" TEXT NOT NULL, "ExpirationTime" DATETIME NOT NULL);
+CREATE TABLE "ManualSequence" ("Key" TEXT NOT NULL, "Value" INT NOT NULL, PRIMARY KEY("Key"));
+CREATE VIEW "SmartLookup" AS SELECT [a].[Id], [a].[AppId], [a].[ActivityType], [a].[ETag], CASE WHEN [a].[ActivityType] IN (11,12,15) THEN 0 ELSE [a].[ETag] END AS [e], [a].[StartTime] FROM [Activity] AS [a] UNION ALL SELECT Id, AppId, 0, ETag, ETag, StartTime FROM Activity WHERE ActivityStatus = 3;
+CREATE TRIGGER [Inc] AFTER INSERT ON [Activity] BEGIN UPDATE [ManualSequence] SET [Value] = [Value] + 1 WHERE [Key] = 'Activity'; END;
+INSERT INTO Activity VALUES(x'00112233445566778899aabbccddeeff','[{"application":"308046B0AF4A39CB","platform":"packageId"}]','h','ECB3',5,1,NULL,NULL,NULL,NULL,1577836800,1580428800,x'7b2264697370',1,0,'dev',1577836800,0,12),('{0f8fad5b-d9cb-469f-a165-70867728950e}','x',NULL,'',6,3,'','',NULL,'',1577836801,NULL,'{}',3,'',NULL,NULL,NULL,13);
+INSERT INTO Activity_PackageId VALUES(x'00112233445566778899aabbccddeeff','x_exe_path','c:\x.exe',1577836800); INSERT INTO ManualSequence VALUES('Activity',13);
+CREATE TABLE "Note" ("Text" varchar ,"WindowPosition" varchar ,"IsOpen" integer ,"CreationNoteIdAnchor" varchar ,"Theme" varchar ,"IsFutureNote" integer ,"Id" varchar(36) primary key not null ,"Type" varchar ,"CreatedAt" bigint ,"DeletedAt" bigint ,"UpdatedAt" bigint);
+INSERT INTO Note VALUES('\id=1 Hi','ManagedPosition=x',1,NULL,'Yellow',0,'0f8fad5b-d9cb-469f-a165-70867728950e',NULL,637134336000000000,NULL,637134336000000001);
+CREATE TABLE SystemIndex_1_PropertyStore (WorkId INTEGER NOT NULL, ColumnId INTEGER NOT NULL, Value NOT NULL, PRIMARY KEY (WorkId, ColumnId)) WITHOUT ROWID;
+CREATE TABLE SystemIndex_1_PropertyStore_Metadata (Id INTEGER PRIMARY KEY, PropertyId TEXT NOT NULL COLLATE NOCASE UNIQUE, StorageType INTEGER NOT NULL);
+INSERT INTO SystemIndex_1_PropertyStore VALUES(1,13,x'0080f1d0c0ced501'),(1,26,'C:\x'),(1,39,12),(2,13,1.5),(2,14,'');
+INSERT INTO SystemIndex_1_PropertyStore_Metadata VALUES(1,'4447-System_Size',3);
+CREATE TABLE Messages (id INTEGER NOT NULL PRIMARY KEY, is_permanent INTEGER, convo_id INTEGER, chatname TEXT, author TEXT, from_dispname TEXT, guid BLOB, timestamp INTEGER, type INTEGER, body_xml TEXT, edited_timestamp INTEGER, crc INTEGER, pk_id INTEGER, extprop_x BLOB);
+INSERT INTO Messages VALUES(17,1,3,'#a/$b;1',CAST(x'7bfc' AS TEXT),'','x',1577836800,61,'<ss type="smile">:)</ss>',NULL,3000000000,NULL,NULL),(18,1,3,NULL,'b',x'c3a4',x'0011',0,61,'a'||char(0)||'b',NULL,NULL,NULL,NULL);
+CREATE INDEX IX_Messages ON Messages (convo_id, timestamp, id); CREATE INDEX IX_Ms2 ON Messages (crc) WHERE type <> 61;
+CREATE TABLE file_journal (id INTEGER PRIMARY KEY, server_path BLOB COLLATE dropbox_path UNIQUE, local_filename TEXT, parent_path TEXT COLLATE dropbox_path, updated_sjid INTEGER, local_dir INTEGER);
+INSERT INTO file_journal VALUES(1,'1:/a','a','1:/',5,0),(2,x'313a2f62','b','1:/',6,1);
+CREATE TABLE config (key TEXT NOT NULL, value BLOB, PRIMARY KEY (key) ON CONFLICT REPLACE);
+INSERT INTO config VALUES('a',1),('b','x'),('c',x'00'),('d',1.5);
+CREATE TABLE [Attr] ([uid] INTEGER PRIMARY KEY AUTOINCREMENT, [name] TEXT NOT NULL COLLATE UNICODE_CI, [d] DOUBLE DEFAULT 0.0, [cur] MONEY DEFAULT '0.00', [g] UNIQUEIDENTIFIER DEFAULT (lower(hex(randomblob(16)))), [bit] BIT NOT NULL DEFAULT ((0)), [nv] NVARCHAR(100), [ts] TIMESTAMP DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')), [im] IMAGE, [sm] SMALLDATETIME DEFAULT '1900-01-01 00:00:00', [vb] VARBINARY(16), [i8] INTEGER8 NOT NULL DEFAULT -1, [yn] YESNO, [ct] COUNTER, [memo] MEMO, CHECK ([bit] IN (0,1)), CHECK (length([name]) > 0 AND [d] >= 0));
+INSERT INTO Attr(name,d,cur,g,bit,nv,ts,im,sm,vb,i8,yn,ct,memo) VALUES('a',1,'1.10','{0F8FAD5B-D9CB-469F-A165-70867728950E}',1,'x','2020-01-01T00:00:00.123Z',x'ff','2020-01-01 10:00:00','0x00',5,'Y',1,'m'),('B',2.5,3,NULL,0,NULL,'2020-01-01T00:00:00.123Z',NULL,NULL,NULL,9223372036854775807,'N','2',NULL);
