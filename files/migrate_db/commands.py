@@ -63,9 +63,10 @@ def verify(options: Options, events: Events, report: Report) -> None:
                 remembered=known.mapping if known is not None else "",
             )  # fmt: skip
             absent = [table.target for table in found.tables if not table.exists]
-            if absent:
+            if absent or (known is None and not found.tables):
+                lacks_what = f"table {', '.join(absent)}" if absent else "migration of such a file"
                 raise MigrationError(
-                    f"the target has no table {', '.join(absent)}",
+                    f"the target has no {lacks_what}",
                     where=str(target),
                     next="migrate first: migrate_db run",
                     code=Exit.DIFFERENT,
@@ -114,8 +115,9 @@ def run(options: Options, events: Events, report: Report) -> None:
             )  # fmt: skip
             some = any(table.rows for table in found.tables) or report.quarantined_rows
             if not some and not (options.allow_empty or found.mapping.allow_empty):
+                what = "rows" if found.tables else "tables"
                 raise MigrationError(
-                    "the source has no rows at all; is it the right file?",
+                    f"the source has no {what} at all; is it the right file?",
                     where=str(options.source),
                     next="if it is, pass --allow-empty, or a mapping that says `allow_empty: true`",
                 )
@@ -128,6 +130,12 @@ def run(options: Options, events: Events, report: Report) -> None:
                     journey.record()
                 stations.keep_snapshot(options, report, directory)
                 return
+            if known is not None and not found.tables:
+                raise MigrationError(
+                    "the source has no tables, and the target was loaded with some",
+                    where=str(options.source),
+                    next="pass the file the app uses with --source",
+                )
             unequal = (
                 {t.table for t in report.proof.tables if not t.holds} if report.proof else None
             )

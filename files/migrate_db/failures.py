@@ -83,15 +83,12 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
             else "PostgreSQL has no memory left"
         )
         advice = "free some space on the server, then run again; nothing was changed"
-    elif state.startswith("54"):
-        what = "a table is larger than PostgreSQL's limits"
-        advice = "leave columns or the table out: `exclude: true` in --mapping; nothing was changed"
     elif state == "55P03":
         what = "somebody is using the tables"
         advice = "stop the app that is connected to the target, then run again"
     elif state.startswith("54"):  # a limit of its own: columns, the size of a row
         what = "PostgreSQL can't hold a table that is so wide"
-        advice = "leave columns or the table out, with `exclude: true` in --mapping"
+        advice = "leave columns or the table out: `exclude: true` in --mapping; nothing was changed"
         copied = re.match(r"COPY \S+, line \d+", getattr(diagnosis, "context", None) or "")
         details += [copied.group()] if copied else []
     elif not state or state.startswith("57P"):

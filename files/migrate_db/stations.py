@@ -133,14 +133,8 @@ def planned(
     connection = copy.connection
     with events.phase("plan") as phase:
         read = schema.read(connection)
-        if not read.tables:
-            raise MigrationError(
-                "the source has no tables",
-                where=str(report.source.get("path", "")),
-                next="pass the file the app uses with --source",
-            )
         wishes = _wishes(options, read, remembered)
-        if all(wishes.table(table.name).exclude for table in read.tables):
+        if read.tables and all(wishes.table(table.name).exclude for table in read.tables):
             raise MigrationError(
                 "every table is left out",
                 where="--include, --exclude and --mapping",

@@ -277,6 +277,33 @@ def test_an_empty_source_needs_the_proposed_mapping_only(program: Program, tmp_p
     assert refused.code == 1 and "--allow-empty" in refused.error
 
 
+def test_a_source_without_tables(program: Program, brainer: Path, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "none.db", "PRAGMA user_version = 3; CREATE VIEW v AS SELECT 1 AS one"
+    )
+    assert "no rows at all" in program.check(source).out
+    refused = program.run(source)
+    assert refused.code == 1 and "no tables at all" in refused.error
+    assert program.verify(source).code == 3, "nobody migrated it"
+    mapping = tmp_path / "map.yml"
+    assert program("plan", source, "--write-mapping", mapping).code == 0
+    assert program.run(source, "--mapping", mapping).verdict == "migrated"
+    assert program.verify(source).verdict == "equal"
+    with psycopg.connect(program.url) as server:
+        assert server.execute("SELECT one FROM v").fetchall() == [(1,)]
+
+
+def test_a_source_that_lost_its_tables_is_not_equal(
+    program: Program, brainer: Path, tmp_path: Path
+) -> None:
+    assert program.run(brainer).verdict == "migrated"
+    source = sqlite(tmp_path / "none.db", "PRAGMA user_version = 3")
+    before = image(program.url)
+    assert program.verify(source).code == 3
+    assert program.run(source, "--allow-empty").code != 0
+    assert image(program.url) == before
+
+
 def test_a_new_table_in_the_source(program: Program, brainer: Path) -> None:
     program.run(brainer)
     sqlite(brainer, "CREATE TABLE later (id INTEGER PRIMARY KEY); INSERT INTO later VALUES (1)")
