@@ -140,12 +140,14 @@ def is_held(target: Target, plan: TablePlan, block: Block) -> bool:
     table = sql.qualified(target.schema, plan.target)
     condition, ends = block.bounds(key)
     lines = line.framed_held(plan).replace("%", "%%")
-    rows = f"SELECT {lines} AS l, {key.replace('%', '%%')} AS k FROM {table.replace('%', '%%')}"
-    digest = "sha256(convert_to(coalesce(string_agg(l, chr(10) ORDER BY k), ''), 'UTF8'))"
+    place, table = key.replace("%", "%%"), table.replace("%", "%%")
+    # in the order of the index: sorting the joined rows would cost a tenth of it all
+    rows = f"SELECT {lines} AS l FROM {table} WHERE {condition} ORDER BY {place} LIMIT %s"
+    digest = "sha256(convert_to(coalesce(string_agg(l, chr(10)), ''), 'UTF8'))"
     # the same words for every block, so that the server plans them but once; one row too many is
     # enough to know
     seen = target.connection.execute(
-        f"SELECT count(*), {digest} FROM ({rows} WHERE {condition} LIMIT %s) AS block".encode(),
+        f"SELECT count(*), {digest} FROM ({rows}) AS block".encode(),
         (*ends, block.rows + 1),
         prepare=True,
     ).fetchone()
