@@ -113,8 +113,8 @@ def run(options: Options, events: Events, report: Report) -> None:
                 remembered=known.mapping if known is not None and not options.replace else "",
                 quick=known is None and not options.catch_up,
             )  # fmt: skip
-            some = any(table.rows for table in found.tables) or report.quarantined_rows
-            if not some and not (options.allow_empty or found.mapping.allow_empty):
+            allowed = options.allow_empty or found.mapping.allow_empty
+            if stations.is_empty(found, report) and not allowed:
                 what = "rows" if found.tables else "tables"
                 raise MigrationError(
                     f"the source has no {what} at all; is it the right file?",

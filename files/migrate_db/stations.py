@@ -180,7 +180,7 @@ def planned(
             for table in found.tables
         ]
         report.notes += found.notes
-        if not any(table.rows for table in found.tables) and not report.quarantined_rows:
+        if is_empty(found, report):
             report.notes.append("the source has no rows at all; `run` wants that to be allowed")
         report.uncarried = list(found.uncarried)
         order = " -> ".join(table.table.name for table in found.tables[:8])
@@ -193,6 +193,11 @@ def planned(
     if options.findings is not None:
         report.findings.write(options.findings)
     return found
+
+
+def is_empty(found: Plan, report: Report) -> bool:
+    """Whether the source has no row at all, not even one that stays behind."""
+    return not any(table.rows for table in found.tables) and not report.quarantined_rows
 
 
 def _wishes(options: Options, read: schema.Schema, remembered: str) -> Mapping:
