@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-#: Bytes that a batch should have, and may have at most; one row may be larger than that.
-_GOAL, MOST = 1 << 19, 1 << 24
+#: Bytes that a batch may have at most; one row may be larger than that.
+MOST = 1 << 24
 #: Rows of the first batch and of the largest.
 _FIRST, _LARGEST = 64, 4096
 #: Without SQLite's own limit on a text's length (Python 3.10), fewer rows are a risk worth taking.
@@ -31,7 +31,12 @@ class Batch:
 
 
 def read(
-    connection: sqlite3.Connection, relation: str, key: str, line: str, between: str = ""
+    connection: sqlite3.Connection,
+    relation: str,
+    key: str,
+    line: str,
+    between: str = "",
+    goal: int = 1 << 19,
 ) -> Iterator[Batch]:
     """All rows in the order of a key of whole numbers.
 
@@ -39,19 +44,21 @@ def read(
         relation: SQL of the rows, after FROM.
         line: SQL of a row's text.
         between: what separates two of them.
+        goal: bytes that a batch should have.
     """
     largest = _LARGEST if sys.version_info >= (3, 11) else _LARGEST_WITHOUT_LIMIT
     after: int | None = None
     wanted = _FIRST
     while True:
-        where = f"WHERE {key} > {after}" if after is not None else ""
-        rows = f"FROM {relation} {where} ORDER BY {key} LIMIT {wanted}"
+        where = f"WHERE {key} > ?" if after is not None else ""
+        rows = f"FROM {relation} {where} ORDER BY {key} LIMIT ?"
+        ends = (wanted,) if after is None else (after, wanted)
         try:
             with _limited(connection):
                 last, count, text = connection.execute(
                     "SELECT max(k), count(*), group_concat(l, ?)"
                     f" FROM (SELECT {key} AS k, {line} AS l {rows})",
-                    (between,),
+                    (between, *ends),
                 ).fetchone()
             text = text or b""
         # a text that is too large, or a blob among numbers, which JSON doesn't take
@@ -60,7 +67,7 @@ def read(
                 wanted = max(wanted // 16, 1)
                 continue
             last, count = connection.execute(
-                f"SELECT max(k), count(*) FROM (SELECT {key} AS k {rows})"
+                f"SELECT max(k), count(*) FROM (SELECT {key} AS k {rows})", ends
             ).fetchone()
             text = None
         if count and not isinstance(last, int):  # a key that isn't one: not by ranges
@@ -71,9 +78,9 @@ def read(
             return
         after = last
         size = MOST if text is None else len(text)
-        if size < _GOAL // 2:
+        if size < goal // 2:
             wanted = min(wanted * 2, largest)
-        elif size > _GOAL * 2:
+        elif size > goal * 2:
             wanted = max(wanted // 2, 1)
 
 

@@ -1,10 +1,11 @@
 """Whole blocks of rows compared as one digest, at the speed of the two databases.
 
-A block is a range of an integer key, some hundred kilobytes of framed lines (see ``line``). Each
+A block is some hundred kilobytes of framed lines (see ``line``): a range of an integer key or, of a
+table without one, the next rows as they lie, which is how they were loaded. Each
 database joins its own lines; only the SHA-256 of a block is brought together.
 The source's side runs in a thread of its own, over a connection of its own, so
 that it goes on while PostgreSQL works. Where digests differ, ``difference``
-compares that range row by row.
+compares row by row: that range, or the whole table.
 """
 
 from __future__ import annotations
@@ -13,21 +14,28 @@ import hashlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
-from migrate_db import batches, line, source, sql
+from migrate_db import batches, inspection, line, source, sql
 from migrate_db.plan import TablePlan
 from migrate_db.target import Target
 
 #: Blocks that are kept until somebody asks for them, and seconds between two looks at that.
 _AHEAD, _PATIENCE = 2000, 0.1
+#: Bytes that a block of rows without numbers should have.
+_GOAL = 1 << 18
+#: Before every place where PostgreSQL keeps a row.
+BEGINNING = "(0,0)"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows with ``after`` < key <= ``last``; None where a range has no end."""
+    """Rows with ``after`` < number <= ``last``; None where a range has no end.
+
+    The number is the key, the row's own, or how many rows came before and itself.
+    """
 
     after: int | None
     last: int | None
@@ -73,10 +81,11 @@ class SourceBlocks:
     """The blocks of several tables, read ahead of who asks for them."""
 
     def __init__(self, snapshot: sqlite3.Connection, plans: Sequence[TablePlan]) -> None:
-        self._plans = [plan for plan in plans if possible(plan)]
+        self._plans = plans
         self._found: dict[str, queue.Queue[Block | Exception | None]] = {
-            plan.table.name: queue.Queue(_AHEAD) for plan in self._plans
+            plan.table.name: queue.Queue(_AHEAD) for plan in plans
         }
+        self._unwanted: set[str] = set()
         self._connection = source.twin(snapshot)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -99,34 +108,42 @@ class SourceBlocks:
                 raise block
             yield block
 
+    def forget(self, plan: TablePlan) -> None:
+        """No more blocks of this table are wanted."""
+        self._unwanted.add(plan.table.name)
+
     def _run(self) -> None:
         for plan in self._plans:
-            found = self._found[plan.table.name]
+            name = plan.table.name
             try:
-                for block in _read(self._connection, plan):
-                    self._put(found, block)
-                self._put(found, None)
+                with closing(_read(self._connection, plan)) as found:
+                    for block in found:
+                        self._put(name, block)
+                self._put(name, None)
             except _Stopped:
-                return
+                if self._stop.is_set():
+                    return
             except Exception as error:  # it belongs to who waits for the block
                 with suppress(_Stopped):
-                    self._put(found, error)
+                    self._put(name, error)
 
-    def _put(
-        self, found: queue.Queue[Block | Exception | None], item: Block | Exception | None
-    ) -> None:
-        while not self._stop.is_set():
+    def _put(self, table: str, item: Block | Exception | None) -> None:
+        while not (self._stop.is_set() or table in self._unwanted):
             try:
-                return found.put(item, timeout=_PATIENCE)
+                return self._found[table].put(item, timeout=_PATIENCE)
             except queue.Full:
                 continue
         raise _Stopped
 
 
-def _read(connection: sqlite3.Connection, plan: TablePlan) -> Iterator[Block]:
-    key = plan.column(plan.key[0]).cell
+def _read(connection: sqlite3.Connection, plan: TablePlan) -> Generator[Block, None, None]:
+    by_key = possible(plan)
+    key = plan.column(plan.key[0]).cell if by_key else inspection.number(plan.table)
     utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == b"UTF-8"
     lines = line.framed_stored(plan, utf8)
+    if key is None:
+        yield from _read_singly(connection, plan, lines)
+        return
     for batch in batches.read(connection, plan.relation, key, lines, "\n"):
         digest, size = b"", batches.MOST
         if batch.text is not None:
@@ -134,21 +151,74 @@ def _read(connection: sqlite3.Connection, plan: TablePlan) -> Iterator[Block]:
         yield Block(batch.after, batch.last, batch.rows, size, digest)
 
 
+def _read_singly(
+    connection: sqlite3.Connection, plan: TablePlan, lines: str
+) -> Generator[Block, None, None]:
+    """The same of a table whose rows have no numbers."""
+    rows: list[bytes] = []
+    before = size = 0
+
+    def block(last: int | None) -> Block:
+        text = b"\n".join(rows)
+        digest = hashlib.sha256(text).digest()
+        return Block(before or None, last, len(rows), len(text), digest)
+
+    try:
+        for (row,) in connection.execute(f"SELECT {lines} FROM {plan.relation}"):
+            rows.append(row)
+            size += len(row)
+            if size >= _GOAL:
+                yield block(before + len(rows))
+                before, size = before + len(rows), 0
+                rows.clear()
+    except sqlite3.OperationalError:  # a blob among numbers, which JSON doesn't take
+        yield Block(before or None, None, 0, 0, b"")
+    else:
+        yield block(None)
+
+
 def is_held(target: Target, plan: TablePlan, block: Block) -> bool:
     """Whether the target has the same rows in this range, and no others."""
     key = sql.name(plan.column(plan.key[0]).target)
-    table = sql.qualified(target.schema, plan.target)
     condition, ends = block.bounds(key)
+    place = key.replace("%", "%%")
+    # in the order of the index: sorting the joined rows would cost a tenth of it all;
+    # one row too many is enough to know
+    which = f"{condition} ORDER BY {place} LIMIT %s"
+    seen = _joined(target, plan, place, which, (*ends, block.rows + 1))
+    return bool(block.digest) and seen[:2] == (block.rows, block.digest)
+
+
+def next_held(target: Target, plan: TablePlan, block: Block, after: str) -> str:
+    """Whether the target has the same rows next, as they lie.
+
+    Args:
+        after: the place of the row before them.
+
+    Returns:
+        the place of the last one, empty if they are not the same.
+    """
+    seen = _joined(target, plan, "ctid", "ctid > %s::tid LIMIT %s", (after, block.rows))
+    same = bool(block.digest) and seen[:2] == (block.rows, block.digest)
+    return (seen[2] or after) if same else ""
+
+
+def _joined(
+    target: Target, plan: TablePlan, place: str, which: str, values: tuple[object, ...]
+) -> tuple[int, bytes, str | None]:
+    """How many rows, the digest of their lines, and the highest place.
+
+    Args:
+        which: SQL after WHERE, with placeholders for ``values``.
+    """
+    table = sql.qualified(target.schema, plan.target).replace("%", "%%")
     lines = line.framed_held(plan).replace("%", "%%")
-    place, table = key.replace("%", "%%"), table.replace("%", "%%")
-    # in the order of the index: sorting the joined rows would cost a tenth of it all
-    rows = f"SELECT {lines} AS l FROM {table} WHERE {condition} ORDER BY {place} LIMIT %s"
+    rows = f"SELECT {place} AS p, {lines} AS l FROM {table} WHERE {which}"
     digest = "sha256(convert_to(coalesce(string_agg(l, chr(10)), ''), 'UTF8'))"
-    # the same words for every block, so that the server plans them but once; one row too many is
-    # enough to know
-    seen = target.connection.execute(
-        f"SELECT count(*), {digest} FROM ({rows}) AS block".encode(),
-        (*ends, block.rows + 1),
+    # the same words for every block, so that the server plans them but once
+    seen: tuple[int, bytes, str | None] | None = target.connection.execute(
+        f"SELECT count(*), {digest}, max(p)::text FROM ({rows}) AS block".encode(),
+        values,
         prepare=True,
     ).fetchone()
-    return bool(block.digest) and seen == (block.rows, block.digest)
+    return seen or (0, b"", None)

@@ -10,7 +10,6 @@ import re
 import sqlite3
 
 from migrate_db import declaration, functions, sql
-from migrate_db.codec import CSV_QUOTE
 from migrate_db.expressions import Untranslated, kind_of
 from migrate_db.plan import ColumnPlan
 from migrate_db.schema import Column
@@ -50,14 +49,16 @@ def default(planned: ColumnPlan, column: Column) -> str:
 
 
 def _constant(planned: ColumnPlan, column: Column, text: str) -> str:
+    codec = planned.codec
     scratch = sqlite3.connect(":memory:")
     scratch.text_factory = bytes
     try:
         functions.register(scratch)
         scratch.execute(f"CREATE TABLE t (x, c {column.declared} DEFAULT {text})")
         scratch.execute("INSERT INTO t (x) VALUES (1)")
+        field = codec.stored_of("c") if codec.carries_text else codec.encode_of("c")
         misfit, empty, field = scratch.execute(
-            f"SELECT {planned.codec.misfit_of('c')}, c IS NULL, {planned.codec.encode_of('c')} FROM t"
+            f"SELECT {codec.misfit_of('c')}, c IS NULL, {field} FROM t"
         ).fetchone()
     except sqlite3.Error:
         raise Untranslated("it is not a constant") from None
@@ -66,13 +67,13 @@ def _constant(planned: ColumnPlan, column: Column, text: str) -> str:
     if empty:
         return "NULL"
     if misfit:
-        raise Untranslated(f"{planned.codec.type} can't hold it")
+        raise Untranslated(f"{codec.type} can't hold it")
     shown = (field if isinstance(field, bytes) else str(field).encode()).decode("utf-8")
-    if shown.startswith(CSV_QUOTE):
-        shown = shown[1:-1].replace(CSV_QUOTE * 2, CSV_QUOTE)
-    if planned.codec.type == "boolean":
+    if codec.carries_text:
+        shown = str(codec.cell(shown))
+    if codec.type == "boolean":
         return "true" if shown == "1" else "false"
-    number = kind_of(planned.codec) in ("int", "real", "mixed")
+    number = kind_of(codec) in ("int", "real", "mixed")
     return shown if number and re.fullmatch(r"-?\d+(\.\d+)?", shown) else sql.string(shown)
 
 

@@ -17,7 +17,7 @@ import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import Any
 
 from migrate_db import blocks, line, sql
@@ -68,6 +68,13 @@ class Tally:
     equal: int = 0
     source_bytes: int = 0
 
+    def add(self, block: Block) -> None:
+        """A block that is equal on both sides."""
+        self.equal += block.rows
+        self.source_rows += block.rows
+        self.target_rows += block.rows
+        self.source_bytes += block.size
+
 
 def compare(
     snapshot: sqlite3.Connection,
@@ -84,65 +91,62 @@ def compare(
         progress: called now and then with rows and bytes so far.
         ahead: the source's blocks, if somebody has begun to read them.
     """
-    if not blocks.possible(plan):
-        if not _lie_alike(snapshot, target, plan, tally, progress):
-            yield from _merged(snapshot, target, plan, tally, progress)
-        return
     with ExitStack() as stack:
         ahead = ahead or stack.enter_context(SourceBlocks(snapshot, [plan]))
-        coming, at_once = ahead.of(plan), 0
-        for block in coming:
-            if not at_once and blocks.is_held(target, plan, block):
-                tally.equal += block.rows
-                tally.source_rows += block.rows
-                tally.target_rows += block.rows
-                tally.source_bytes += block.size
-                progress(tally.equal, tally.source_bytes)
-                continue
-            # where one block differs its neighbours often do: not asked first, and more at once
-            joined = blocks.joined([block, *islice(coming, max(at_once - 1, 0))])
-            differs = False
-            for change in _merged(snapshot, target, plan, tally, progress, joined):
-                differs = True
-                yield change
-            at_once = min(max(at_once, 1) * 2, _AT_ONCE) if differs else 0
+        if blocks.possible(plan):
+            yield from _by_ranges(snapshot, target, plan, tally, progress, ahead)
+        elif not _lie_alike(target, plan, tally, progress, ahead):
+            ahead.forget(plan)
+            yield from _merged(snapshot, target, plan, tally, progress)
 
 
-class _Unlike(Exception):
-    """Two rows in the same place are not the same."""
-
-
-def _lie_alike(
+def _by_ranges(
     snapshot: sqlite3.Connection,
     target: Target,
     plan: TablePlan,
     tally: Tally,
     progress: Callable[[int, int], None],
+    ahead: SourceBlocks,
+) -> Generator[Change, None, None]:
+    """Compare ranges of the key, and row by row those that differ."""
+    coming, at_once = ahead.of(plan), 0
+    for block in coming:
+        if not at_once and blocks.is_held(target, plan, block):
+            tally.add(block)
+            progress(tally.equal, tally.source_bytes)
+            continue
+        # where one block differs its neighbours often do: not asked first, and more at once
+        joined = blocks.joined([block, *islice(coming, max(at_once - 1, 0))])
+        differs = False
+        for change in _merged(snapshot, target, plan, tally, progress, joined):
+            differs = True
+            yield change
+        at_once = min(max(at_once, 1) * 2, _AT_ONCE) if differs else 0
+
+
+def _lie_alike(
+    target: Target,
+    plan: TablePlan,
+    tally: Tally,
+    progress: Callable[[int, int], None],
+    ahead: SourceBlocks,
 ) -> bool:
     """Compare the rows as they lie, which is how they were loaded: nothing has to be sorted.
 
     Two equal sequences are two equal sets; of two that are not, nothing is known.
     """
-    seen = Tally()
-    try:
-        # a COPY that is broken off takes its transaction with it
-        with (
-            target.connection.transaction(),
-            closing(_source_lines(snapshot, plan, None, ordered=False)) as left,
-            closing(_target_lines(target, plan, None, ordered=False)) as right,
-        ):
-            for ours, theirs in zip_longest(left, right):
-                if ours != theirs or ours is None:
-                    raise _Unlike
-                seen.equal += 1
-                seen.source_bytes += len(ours)
-                if seen.equal % _STEP == 0:
-                    progress(seen.equal, seen.source_bytes)
-    except _Unlike:
+    seen, place = Tally(), blocks.BEGINNING
+    for block in ahead.of(plan):
+        place = blocks.next_held(target, plan, block, place)
+        if not place:
+            return False
+        seen.add(block)
+        progress(seen.equal, seen.source_bytes)
+    table = sql.qualified(target.schema, plan.target)
+    if target.value(f"SELECT count(*) FROM {table}") != seen.equal:
         return False
     tally.source_rows = tally.target_rows = tally.equal = seen.equal
     tally.source_bytes = seen.source_bytes
-    progress(tally.equal, tally.source_bytes)
     return True
 
 
@@ -233,12 +237,10 @@ def _ordered_by_number(plan: TablePlan) -> bool:
 
 
 def _source_lines(
-    snapshot: sqlite3.Connection, plan: TablePlan, block: Block | None, ordered: bool = True
+    snapshot: sqlite3.Connection, plan: TablePlan, block: Block | None
 ) -> Generator[bytes, None, None]:
     text = line.stored(plan)
-    if not ordered:
-        order = ""
-    elif _ordered_by_number(plan):
+    if _ordered_by_number(plan):
         order = ", ".join(plan.column(c).cell for c in plan.key)
     else:
         # bytes, so that the order is PostgreSQL's "C" whatever the column's collation
@@ -248,28 +250,25 @@ def _source_lines(
         form = "CAST({} AS BLOB)" if utf8 else "m_utf8(CAST({} AS BLOB))"
         order = ", ".join(form.format(key) for key in keys)
     where = f"WHERE {block.condition(plan.column(plan.key[0]).cell)}" if block else ""
-    by = f"ORDER BY {order}" if order else ""
-    cursor = snapshot.execute(f"SELECT {text} FROM {plan.relation} {where} {by}")
+    cursor = snapshot.execute(f"SELECT {text} FROM {plan.relation} {where} ORDER BY {order}")
     for (row,) in cursor:
         yield row if isinstance(row, bytes) else str(row).encode()
 
 
 def _target_lines(
-    target: Target, plan: TablePlan, block: Block | None, ordered: bool = True
+    target: Target, plan: TablePlan, block: Block | None
 ) -> Generator[bytes, None, None]:
     text = line.held(plan)
     keys = [plan.column(c) for c in plan.key]
-    if not ordered:
-        order = ""
-    elif _ordered_by_number(plan):
+    if _ordered_by_number(plan):
         order = ", ".join(sql.name(column.target) for column in keys)
     else:
         forms = [column.codec.held_of(sql.name(column.target)) for column in keys]
         order = ", ".join(f'({form}) COLLATE "C"' for form in forms or [text])
     where = f"WHERE {block.condition(sql.name(keys[0].target))}" if block else ""
     table = sql.qualified(target.schema, plan.target)
-    by = f"ORDER BY {order}" if order else ""
-    statement = f"COPY (SELECT {text} FROM {table} {where} {by}) TO STDOUT (FORMAT binary)"
+    rows = f"SELECT {text} FROM {table} {where} ORDER BY {order}"
+    statement = f"COPY ({rows}) TO STDOUT (FORMAT binary)"
     # binary: the bytes of the line as they are, nothing escaped. A message is one row:
     # field count (2 bytes), length (4), line; the header precedes the first row.
     with target.connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:

@@ -216,6 +216,11 @@ def rowid(table: Table) -> str | None:
     return next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
 
 
+def number(table: Table) -> str | None:
+    """The name of each row's number, in whose order rows lie; None if rows have none."""
+    return rowid(table) if table.sql and not table.without_rowid else None
+
+
 def _key(table: Table) -> str:
     """An SQL expression that names a row for a person."""
     if table.without_rowid:

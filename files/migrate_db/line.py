@@ -3,12 +3,12 @@
 Canonical lines are what is compared: SQLite writes them from what it stores, PostgreSQL from what
 it holds (see ``codec``). Framed lines say the same at less cost, for whole blocks: a JSON array of
 numbers and short words, among them the size of each text, then the texts as they are.
-CSV lines are what ``COPY`` reads.
+Sent lines are what ``COPY`` reads, once they are finished (see ``copy_text``).
 """
 
 from __future__ import annotations
 
-from migrate_db import bulky, sql
+from migrate_db import bulky, copy_text, sql
 from migrate_db.plan import ColumnPlan, TablePlan
 
 #: Neither database takes more than 100 arguments, and SQLite's printf() needs one for the format.
@@ -62,23 +62,34 @@ def framed_stored(plan: TablePlan, utf8: bool) -> str:
 
 
 def framed_held(plan: TablePlan) -> str:
-    """The framed line in PostgreSQL, whose concat() is faster than its JSON, and than format()."""
+    """The framed line in PostgreSQL, whose ``||`` is faster than concat(), its JSON and format()."""
     framed = [
-        ((), bulky.held(column.codec, name)) if column.bulky else column.codec.framed_held_of(name)
+        ("", False, bulky.held(column.codec, name))
+        if column.bulky
+        else column.codec.framed_held_of(name, _never_null(plan, column))
         for column in plan.columns
         for name in [sql.name(column.target)]
     ]
-    fields = [field for field, _ in framed if field]
+    fields = [(field, quoted) for field, quoted, _ in framed if field]
     words: list[str] = []
-    for number, field in enumerate(fields):
-        words += ["','" if number % _ARGUMENTS else "'['", *field]
-        if number % _ARGUMENTS == _ARGUMENTS - 1 or number == len(fields) - 1:
-            words.append("']'")
-    words += [text for _, text in framed if text]
-    return " || ".join(
-        f"concat({', '.join(words[at : at + _ARGUMENTS])})"
-        for at in range(0, len(words), _ARGUMENTS)
-    )
+    between = "["
+    for number, (field, quoted) in enumerate(fields):
+        if number:
+            between += "," if number % _ARGUMENTS else "]["
+        quote = '"' if quoted else ""
+        words += [sql.string(between + quote), field]
+        between = quote
+    if fields:
+        words.append(sql.string(between + "]"))
+    return _halved([*words, *(text for _, _, text in framed if text)])
+
+
+def _halved(words: list[str]) -> str:
+    """All of them after each other, so that none is copied more than a few times."""
+    if len(words) < 2:
+        return words[0] if words else "''"
+    middle = (len(words) + 1) // 2
+    return f"({_halved(words[:middle])} || {_halved(words[middle:])})"
 
 
 def order(plan: TablePlan) -> list[ColumnPlan]:
@@ -87,22 +98,30 @@ def order(plan: TablePlan) -> list[ColumnPlan]:
     return sorted(sent, key=lambda column: column.codec.carries_text)
 
 
-def csv(plan: TablePlan) -> str:
-    """The line that ``COPY … FROM`` reads, with the columns in ``order``.
+def sent(plan: TablePlan) -> str:
+    """The line that ``copy_text`` finishes, with the columns in ``order``.
 
-    One printf() writes it in half the time of many ``||``. It ends a text at a NUL, the quote
-    after it is lost, and so is the line's end: PostgreSQL gets fewer rows, which is noticed, or
-    refuses them.
+    One printf() writes it in half the time of many ``||``. It ends a text at a NUL, which the scan
+    finds, or else the proof.
     """
     columns = order(plan)
     parts = []
     for start in range(0, len(columns), _ARGUMENTS):
         part = columns[start : start + _ARGUMENTS]
         # a number that is none becomes one, which the proof finds; the scan has found it already
-        words = ["%d" if plan.assumed and c.not_null and c.codec.is_whole else "%s" for c in part]
+        words = [
+            "%d" if plan.assumed and _never_null(plan, c) and c.codec.is_whole else "%s"
+            for c in part
+        ]
         values = [c.codec.encode_of(c.cell, plan.assumed) for c in part]
-        parts.append(f"printf('{','.join(words)}', {', '.join(values)})")
-    return " || ',' || ".join(parts or ["''"]) + " || char(10)"
+        parts.append(f"printf('{copy_text.DELIMITER.join(words)}', {', '.join(values)})")
+    between = f" || '{copy_text.DELIMITER}' || "
+    return between.join(parts or ["''"]) + f" || '{copy_text.END}'"
+
+
+def _never_null(plan: TablePlan, column: ColumnPlan) -> bool:
+    given = column.cell == sql.name(column.source)
+    return given and (column.not_null or column.source == plan.table.rowid_alias)
 
 
 def _form(plan: TablePlan, column: ColumnPlan) -> tuple[str, str]:

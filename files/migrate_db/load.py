@@ -1,7 +1,7 @@
-"""Rows into PostgreSQL: SQLite writes the CSV lines itself, ``COPY`` reads them.
+"""Rows into PostgreSQL: SQLite writes the lines itself, ``COPY`` reads them.
 
-The lines pass through Python untouched, a block at a time, so memory doesn't
-grow with the table and the program keeps up with the server.
+The lines pass through Python a block at a time, so memory doesn't grow with the
+table and the program keeps up with the server.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from migrate_db import batches, bulky, codec, line, sql
-from migrate_db.inspection import identity
+from migrate_db import batches, bulky, copy_text, line, sql
+from migrate_db.inspection import identity, number
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.target import Target
 
 #: Bytes handed to the server at once.
-_BLOCK = 1 << 18
+_BLOCK = 1 << 17
 
 
 def copy_rows(
@@ -37,11 +37,10 @@ def copy_rows(
     """
     # a table of this very transaction: nobody can have seen it, and nobody need look at its rows again
     freeze = "" if plan.exists else ", FREEZE"
-    # CSV, because only the quote character needs doubling, and ours hardly ever occurs
     into = (
         f"COPY {sql.qualified(target.schema, plan.target)}"
         f" ({sql.names([column.target for column in line.order(plan)])})"
-        f" FROM STDIN (FORMAT csv, DELIMITER ',', QUOTE E'\\x{ord(codec.CSV_QUOTE):02x}'{freeze})"
+        f" FROM STDIN ({copy_text.OPTIONS}{freeze})"
     )
     places = [column.bulky for column in plan.columns if column.bulky]
     large = f"{identity(plan.table)} IN ({bulky.rows(places)})" if places else "false"
@@ -65,23 +64,27 @@ def copy_rows(
 def _batches(
     snapshot: sqlite3.Connection, plan: TablePlan, slender: str
 ) -> Iterator[tuple[int, bytes]]:
-    """Some lines at a time: how many, and their text."""
-    if plan.assumed and plan.table.rowid_alias and not slender:
-        key = sql.name(plan.table.rowid_alias)
-        for batch in batches.read(snapshot, plan.relation, key, line.csv(plan)):
+    """Some lines at a time: how many, and what ``COPY`` reads."""
+    row = number(plan.table)
+    if plan.assumed and row and not slender:
+        lines = line.sent(plan)
+        for batch in batches.read(snapshot, plan.relation, row, lines, goal=_BLOCK):
             if batch.text is None:
                 raise sqlite3.DataError("a row that can't be a line")
-            yield batch.rows, batch.text
+            yield batch.rows, copy_text.finished(batch.text)
         return
     block: list[bytes] = []
     waiting = 0
-    for (row,) in snapshot.execute(f"SELECT {line.csv(plan)} FROM {plan.relation}{slender}"):
-        block.append(row)
-        waiting += len(row)
+    # in this order they are compared, too
+    order = f" ORDER BY {row}" if row else ""
+    rows = f"FROM {plan.relation}{slender}{order}"
+    for (text,) in snapshot.execute(f"SELECT {line.sent(plan)} {rows}"):
+        block.append(text)
+        waiting += len(text)
         if waiting >= _BLOCK:
-            yield len(block), b"".join(block)
+            yield len(block), copy_text.finished(b"".join(block))
             block, waiting = [], 0
-    yield len(block), b"".join(block)
+    yield len(block), copy_text.finished(b"".join(block))
 
 
 def _in_pieces(snapshot: sqlite3.Connection, plan: TablePlan, where: str) -> Iterator[bytes]:
@@ -97,18 +100,16 @@ def _in_pieces(snapshot: sqlite3.Connection, plan: TablePlan, where: str) -> Ite
     found = snapshot.execute(
         f"SELECT {identity(plan.table)}, {fields} FROM {plan.relation} WHERE {where}"
     )
-    quote = codec.CSV_QUOTE.encode()
     for row, *values in found:
-        for number, (column, value) in enumerate(zip(columns, values, strict=True)):
-            yield b"," if number else b""
+        for at, (column, value) in enumerate(zip(columns, values, strict=True)):
+            yield copy_text.DELIMITER.encode() if at else b""
             if value is not None:
-                yield value if isinstance(value, bytes) else str(value).encode()
+                yield copy_text.finished(value if isinstance(value, bytes) else str(value).encode())
                 continue
             is_text = column.codec.type != "bytea"
-            yield quote if is_text else b"\\x"
+            yield b"" if is_text else rb"\\x"
             for piece in bulky.pieces(snapshot, plan.table, column.source, row):
-                yield piece.replace(quote, quote * 2) if is_text else piece.hex().encode()
-            yield quote if is_text else b""
+                yield copy_text.finished_piece(piece) if is_text else piece.hex().encode()
         yield b"\n"
 
 

@@ -9,8 +9,8 @@ from migrate_db.bulky import LIMIT
 from .program import Program, ask, fetch, sqlite
 from .test_secrets_and_memory import peak_of
 
-#: What CSV, a cut between two bytes of a letter, and pieces of hexadecimal could spoil.
-TEXT = 'ä\x01,"\n\\€' * 200_000
+#: What COPY's format, a cut between two bytes of a letter, and pieces of hexadecimal could spoil.
+TEXT = 'ä\x01\x02N,"\n\\€' * 200_000
 BLOB = bytes(range(256)) * 20_000
 
 

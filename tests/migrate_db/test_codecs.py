@@ -13,12 +13,13 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from migrate_db import codec, functions
+from migrate_db import codec, copy_text, functions
 from migrate_db.codec import Cell, Codec
 
 AWKWARD = (
     "", " ", "a ", "it's", '"', "\\", "\\N", "\\.", "a\n\\.\nb", "\r", "\r\n", "\t", ",", "\x01",
-    "\x01\x01", "\x7f", "NULL", "'NULL'", "é", "e\u0301", "🧠", "\ufeff", "\u2028", "\uffff",
+    "\x01\x01", "\x02", "\x02N", "\x02E", "\x02002", "\\\x02\x01\n",
+    "\x7f", "NULL", "'NULL'", "é", "e\u0301", "🧠", "\ufeff", "\u2028", "\uffff",
     "a\x00b", "\x00", "1", "1.0", "1e5", "-0", "inf", "true", "false", "True", "t", "yes",
     "{}", '{"a": 1, "a": 2}', '{"b":1,"a":[1.50,1e400,-0.0]}', "[1", "{}\x00", "nul", "null",
     '"\\u0000"', '"\\ud800"', '"\\ud83e\\udde0"', '"a\tb"', "[1,]", "01", "1.", ".5", "+1", "NaN",
@@ -52,7 +53,7 @@ NEARLY_A_MOMENT = r"[0-2][0-9]{3}-[01][0-9]-[0-3][0-9]( [0-2][0-9]:[0-6][0-9]:[0
 texts = st.one_of(
     st.sampled_from(AWKWARD),
     st.text(st.characters(codec="utf-8"), max_size=12),
-    st.text("\x01'\\\n\r,.N\x00 ", max_size=8),
+    st.text("\x01\x02'\\\n\r,.NE0\x00 ", max_size=8),
     st.datetimes().map(lambda t: t.isoformat(" ", "microseconds")),
     st.datetimes().map(lambda t: t.isoformat(" ", "seconds")),
     st.datetimes().map(lambda t: t.isoformat("T") + "Z"),
@@ -207,17 +208,16 @@ class Bench:
         return [encoded(line).decode() for line in self.ask(f"{array} || {text or QUOTES}", where)]
 
     def arrive(self, fields: list[bytes]) -> tuple[list[str], list[str]]:
-        """Load CSV fields as the program does, and read back in canonical text, and framed."""
+        """Load fields as the program does, and read back in canonical text, and framed."""
         with self.target.transaction(force_rollback=True):
-            with self.target.cursor().copy(
-                "COPY t FROM STDIN (FORMAT csv, QUOTE E'\\x01')"
-            ) as copy:
+            with self.target.cursor().copy(f"COPY t FROM STDIN ({copy_text.OPTIONS})") as copy:
                 for field in fields:
-                    copy.write(field + b"\n")
+                    copy.write(copy_text.finished(field) + b"\n")
             held = self.case.codec.held_of("c")
-            field, text = self.case.codec.framed_held_of("c")
-            array = f"concat('[', {', '.join(field)}, ']')" if field else "''"
-            query = f"SELECT {held}, {array} || coalesce({text or 'NULL'}::text, '') FROM t"
+            field, quoted, text = self.case.codec.framed_held_of("c", not_null=False)
+            quote = '"' if quoted else ""
+            array = f"'[{quote}' || {field} || '{quote}]'" if field else "''"
+            query = f"SELECT {held}, {array} || {text or QUOTES} FROM t"
             rows = self.target.execute(query.encode()).fetchall()
             return [row[0] for row in rows], [row[1] for row in rows]
 

@@ -76,6 +76,41 @@ def test_what_is_equal_is_not_taken_apart(
     assert program.verify(source).verdict == "equal"
 
 
+@pytest.mark.parametrize(
+    "key", ["a TEXT", "a TEXT PRIMARY KEY", "a TEXT PRIMARY KEY, UNIQUE (b, a)"]
+)
+@pytest.mark.parametrize("form", ["", " WITHOUT ROWID"])
+def test_rows_without_a_number_as_key(
+    program: Program, tmp_path: Path, key: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compared in blocks as they lie; row by row if they lie otherwise, or aren't equal."""
+    if form and "KEY" not in key:
+        pytest.skip("SQLite wants a key there")
+    rows = [(f"{n * 7919 % 4000:x}", f"{n}" * 200) for n in range(4000)]  # several blocks
+    source = sqlite(
+        tmp_path / "t.db",
+        f"CREATE TABLE t (b TEXT, {key}){form}; CREATE TABLE u (a TEXT); INSERT INTO u VALUES (1);",
+        ("INSERT INTO t (a, b) VALUES (?, ?)", rows),
+    )
+    assert program.run(source).verdict == "migrated"
+    taken_apart = difference._merged
+    monkeypatch.setattr(difference, "_merged", None)
+    assert program.verify(source).verdict == "equal"
+    monkeypatch.setattr(difference, "_merged", taken_apart)
+    for change, missing, extra, different in [
+        ("UPDATE t SET b = b WHERE b LIKE '2%'", 0, 0, 0),
+        ("INSERT INTO t (a, b) VALUES ('g', '')", 0, 1, 0),
+        ("DELETE FROM t WHERE a = 'g' OR a = 'f'", 1, 0, 0),
+        ("UPDATE t SET b = '' WHERE a = 'e'", 2, 1, 0) if "KEY" not in key else
+        ("UPDATE t SET b = '' WHERE a = 'e'", 1, 0, 1),
+    ]:  # fmt: skip
+        ask(program.url, change)
+        tables = {t["table"]: t for t in program.verify(source).report["proof"]["tables"]}
+        told = tables["t"]
+        assert [told["missing"], told["extra"], told["different"]] == [missing, extra, different]
+        assert tables["u"]["equal"] == 1
+
+
 def test_any_single_value(program: Program, source: Path) -> None:
     result = program.run(source)
     assert result.code == 0, result.out
@@ -169,8 +204,8 @@ SLIPPED = {
     "bigint": "{c} - 1",
     "boolean": "1 - {c}",
     "double": "CAST(round({c}, 1) + 1 AS TEXT)",
-    "text": "char(1) || replace({c}, 'a', 'b') || char(1)",
-    "json": "char(1) || '{}' || char(1)",
+    "text": "replace({c}, 'a', 'b')",
+    "json": "replace('{}', '', '')",
     "date": "date({c}, '+1 day')",
     "timestamp": "substr({c}, 1, 22)",
     "bytea": "'\\x' || hex({c}) || '00'",

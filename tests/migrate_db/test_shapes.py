@@ -31,7 +31,7 @@ def test_keys_of_every_kind(program: Program, tmp_path: Path) -> None:
         CREATE TABLE bag (a INTEGER, b TEXT, c BLOB);
         INSERT INTO bag VALUES (1, 'x', NULL), (1, 'x', NULL), (NULL, NULL, NULL), (1, 'x', X'');
         CREATE TABLE one_column (x TEXT);
-        INSERT INTO one_column VALUES (NULL), (''), ('\\.'), (NULL), (char(10));
+        INSERT INTO one_column VALUES (NULL), (''), ('\\.'), (NULL), (char(10)), (char(2)), (char(2) || 'N'), (char(1));
         CREATE TABLE pair (b INTEGER, a TEXT, n INTEGER, PRIMARY KEY (a, b));
         INSERT INTO pair VALUES (1, 'é', 1), (2, 'é', 2), (1, 'z', 3), (1, 'Z', 4), (1, '', 5);
         CREATE TABLE numbers (a INTEGER, b INTEGER, PRIMARY KEY (b, a)) WITHOUT ROWID;
