@@ -15,17 +15,18 @@ import re
 import sqlite3
 import struct
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 _TIMESTAMP = re.compile(
-    rb"(\d{4}-\d\d-\d\d)"
-    rb"(?:[ T](\d\d:\d\d)(:\d\d)?(?:\.(\d{1,6})0*)?"
-    rb"(Z|[+-]\d\d(?::?\d\d)?)?)?"
+    r"(\d{4}-\d\d-\d\d)"
+    r"(?:[ T]((?:[01]\d|2[0-3]):\d\d)(?:(:\d\d)(?:\.(\d{1,6})0*)?)?"
+    r"(Z|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII,
 )
-_TIME = re.compile(rb"(\d\d:\d\d)(:\d\d)?(?:\.(\d{1,6})0*)?")
-_ZERO_OFFSETS = (b"Z", b"+00", b"+0000", b"+00:00", b"-00:00", b"-0000")
+_TIME = re.compile(r"((?:[01]\d|2[0-3]):\d\d)(?:(:\d\d)(?:\.(\d{1,6})0*)?)?", re.ASCII)
+_ZERO_OFFSETS = ("Z", "+00", "+0000", "+00:00", "-00:00", "-0000")
 
 _1970, _MICRO = datetime(1970, 1, 1), 1_000_000
 #: Where each count of a mapping begins, and its unit in microseconds.
@@ -150,10 +151,15 @@ def m_timestamptz(value: bytes | None) -> str | None:
 
 def m_time(value: bytes | None) -> str | None:
     """``HH:MM:SS.ffffff`` of a time of day, else NULL."""
-    match = _TIME.fullmatch(value) if isinstance(value, bytes) else None
+    match = _TIME.fullmatch(_ascii(value))
     if match is None:
         return None
-    return _clock(match[1], match[2], match[3])
+    minutes, seconds, fraction = match.groups()
+    try:
+        time.fromisoformat(minutes + (seconds or ":00"))
+    except ValueError:
+        return None
+    return f"{minutes}{seconds or ':00'}.{fraction or '':0<6}"
 
 
 def m_timestamptz_any(value: bytes | None) -> str | None:
@@ -167,7 +173,7 @@ def m_timestamptz_any(value: bytes | None) -> str | None:
 def m_zone(value: bytes | None, naive: int) -> str | None:
     """A time as UTC, with the zone said or not; one without a zone is taken for UTC."""
     parts = _moment(value)
-    moment = None if parts is None else _in_utc(parts[0], parts[1] or b"Z")
+    moment = None if parts is None else _in_utc(parts[0], parts[1] or "Z")
     return moment if moment is None or naive else moment + "+00:00"
 
 
@@ -246,7 +252,7 @@ def m_jsonb(value: bytes | None) -> str | None:
         return None
 
 
-def _in_utc(text: str, offset: bytes) -> str | None:
+def _in_utc(text: str, offset: str) -> str | None:
     if offset in _ZERO_OFFSETS:
         return text
     hours, minutes = int(offset[1:3]), int(offset[-2:]) if len(offset) > 3 else 0
@@ -254,34 +260,28 @@ def _in_utc(text: str, offset: bytes) -> str | None:
         return None
     away = timedelta(hours=hours, minutes=minutes)
     try:
-        moment = datetime.fromisoformat(text) - (away if offset[:1] == b"+" else -away)
+        moment = datetime.fromisoformat(text) - (away if offset[:1] == "+" else -away)
     except OverflowError:
         return None
     return moment.isoformat(" ", "microseconds")
 
 
-def _moment(value: bytes | None) -> tuple[str, bytes | None] | None:
-    match = _TIMESTAMP.fullmatch(value) if isinstance(value, bytes) else None
+def _moment(value: object) -> tuple[str, str | None] | None:
+    match = _TIMESTAMP.fullmatch(_ascii(value))
     if match is None:
         return None
-    clock = _clock(match[2] or b"00:00", match[3], match[4])
-    day = match[1].decode()
+    day, minutes, seconds, fraction, zone = match.groups()
+    whole = f"{day} {minutes or '00:00'}{seconds or ':00'}"
     try:
-        date.fromisoformat(day)
+        datetime.fromisoformat(whole)
     except ValueError:
         return None
-    return None if clock is None else (f"{day} {clock}", match[5])
+    return f"{whole}.{fraction or '':0<6}", zone
 
 
-def _clock(minutes: bytes, seconds: bytes | None, fraction: bytes | None) -> str | None:
-    if fraction is not None and seconds is None:
-        return None
-    text = minutes.decode() + (seconds or b":00").decode()
-    try:
-        time.fromisoformat(text)
-    except ValueError:
-        return None
-    return f"{text}.{(fraction or b'').decode():0<6}"
+def _ascii(value: object) -> str:
+    """A text's characters; none, which no time is, of anything else."""
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else ""
 
 
 def _json(value: bytes) -> tuple[object] | None:

@@ -1,7 +1,7 @@
 """One look at every value: which codec carries each column.
 
 The scan is SQL that SQLite evaluates itself. A clean table is read once; only
-columns with misfits are asked again about wider codecs.
+columns with misfits are asked again about wider codecs, and seldom to the end.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 
 from migrate_db import sql
-from migrate_db.codec import Codec
+from migrate_db.codec import NOTICED, Codec
 from migrate_db.reading import Reading
 from migrate_db.schema import Table
 
@@ -55,34 +55,48 @@ def scan(
     Where no candidate carries everything, the one with the fewest misfits is
     taken, and ``misfits`` counts the values it can't carry.
     """
-    counts: dict[str, list[int]] = {column: [] for column in candidates}
-    rows = 0
-    if not candidates:  # an existing table with other columns; its rows count nevertheless
-        (rows,) = connection.execute(f"SELECT count(*) FROM {reading.relation}").fetchone()
-    waiting = dict(candidates)
-    depth = 0
-    while waiting:
-        sums = ", ".join(
-            f"total({codecs[depth].misfit_of(reading.cell(column))})"
-            for column, codecs in waiting.items()
-        )
-        row = connection.execute(f"SELECT count(*), {sums} FROM {reading.relation}").fetchone()
-        rows = int(row[0])
-        for column, misfits in zip(waiting, row[1:], strict=True):
-            counts[column].append(int(misfits))
-        depth += 1
-        waiting = {
-            column: codecs
-            for column, codecs in waiting.items()
-            if counts[column][-1] and depth < len(codecs)
-        }
+    rows, misfits = _count(
+        connection, reading, [(c, codecs[0]) for c, codecs in candidates.items()]
+    )
     chosen = []
-    for column, codecs in candidates.items():
-        best = min(range(len(counts[column])), key=lambda i: (counts[column][i], i))
-        misfitting = counts[column][best]
-        cell = reading.cell(column)
-        chosen.append(ColumnProfile(column, codecs[best], misfitting, codecs[0], cell))
+    for (column, codecs), count in zip(candidates.items(), misfits, strict=True):
+        found, cell = codecs[0], reading.cell(column)
+        if count and (wider := _first_that_fits(connection, reading, column, codecs)):
+            found, count = wider, 0
+        elif count:
+            _, counts = _count(connection, reading, [(column, codec) for codec in codecs])
+            count = min(counts)
+            found = codecs[counts.index(count)]
+        chosen.append(ColumnProfile(column, found, count, codecs[0], cell))
     return TableProfile(table.name, rows, tuple(chosen), reading.relation)
+
+
+def _count(
+    connection: sqlite3.Connection, reading: Reading, asked: list[tuple[str, Codec]]
+) -> tuple[int, list[int]]:
+    """All rows, and for each column with a codec the values that don't fit."""
+    sums = "".join(f", total({codec.misfit_of(reading.cell(column))})" for column, codec in asked)
+    rows, *misfits = connection.execute(f"SELECT count(*){sums} FROM {reading.relation}").fetchone()
+    return int(rows), [int(count) for count in misfits]
+
+
+def _first_that_fits(
+    connection: sqlite3.Connection, reading: Reading, column: str, codecs: tuple[Codec, ...]
+) -> Codec | None:
+    """The first wider codec that every value fits; asked no longer than until one doesn't."""
+    cell = reading.cell(column)
+    first = f"ifnull({codecs[0].misfit_of(cell)}, 0)"
+    for wider in codecs[1:]:
+        # most of what it can't carry is among what the first one can't; that is cheaper to know
+        for among in (first, f"NOT {first}"):
+            if connection.execute(
+                f"SELECT 1 FROM {reading.relation}"
+                f" WHERE {among} AND {wider.misfit_of(cell)} LIMIT 1"
+            ).fetchone():
+                break
+        else:
+            return wider
+    return None
 
 
 def assume(
@@ -92,6 +106,8 @@ def assume(
     reading: Reading,
 ) -> TableProfile | None:
     """Take a large table for what it declares, if its first rows and its last ones fit.
+
+    Times may be spelled otherwise, as long as these rows agree.
 
     Returns:
         None: it must be scanned.
@@ -105,6 +121,7 @@ def assume(
         ends.append(f"SELECT * FROM {reading.relation} {last_first} LIMIT {_SAMPLE}")
     sample = " UNION ALL ".join(f"SELECT * FROM ({end})" for end in ends)
     found = scan(connection, table, candidates, replace(reading, relation=f"({sample})"))
-    if any(column.misfits or column.codec is not column.declared for column in found.columns):
+    safe = [column.codec is column.declared or column.codec in NOTICED for column in found.columns]
+    if not all(safe) or any(column.misfits for column in found.columns):
         return None
     return replace(found, rows=int(rows), relation=reading.relation, assumed=True)

@@ -18,13 +18,14 @@ TABLE = """
 CREATE TABLE parent (id INTEGER PRIMARY KEY);
 CREATE TABLE t (id INTEGER PRIMARY KEY, p INTEGER REFERENCES parent, i INTEGER, small SMALLINT,
  b BOOLEAN, f FLOAT, n NUMERIC(10,2), t TEXT, v VARCHAR(3), c CHAR(3), j JSON, d DATE, dt DATETIME,
- tz TIMESTAMPTZ, tm TIME, x BLOB, u UUID, plain);
+ iso DATETIME, zulu DATETIME, tz TIMESTAMPTZ, tm TIME, x BLOB, u UUID, plain);
 CREATE TABLE k (name TEXT PRIMARY KEY, note TEXT);
 CREATE TABLE loose (a INTEGER, b TEXT);
 """
 FITTING = {
     "p": 1, "i": 5, "small": 5, "b": 1, "f": 0.5, "n": 1.25, "t": "a", "v": "abc", "c": "abc",
     "j": "{}", "d": "2024-02-29", "dt": "2024-02-29 12:00:00", "tz": "2024-02-29 12:00:00Z",
+    "iso": "2024-02-29T12:00:00.250", "zulu": "2024-02-29T12:00:00.250Z",
     "tm": "12:00:00", "x": b"\x00", "u": "00112233-4455-6677-8899-aabbccddeeff", "plain": 1,
 }  # fmt: skip
 MISFITS: dict[str, list[Any]] = {
@@ -34,14 +35,22 @@ MISFITS: dict[str, list[Any]] = {
     "b": ["t", 2, "yes", 0.5],
     "f": [b"1", "0x10", ""],
     "n": [b"1", 1.255, 1e300, ""],
-    "t": [b"ab", "a\x01\x01b", "a\x00b", b"\xff", "\x01", "a\x01b"],
-    "v": ["abc  ", "a\x01", b"abc", "abcd"],
+    "t": [b"ab", "a\x01\x01b", "a\x00b", b"\xff", "\x01", "a\x01b", "\x02", "\x02N", "a\x02Nb", "\x02E"],
+    "v": ["abc  ", "a\x01", "\x02N", b"abc", "abcd"],
     "c": ["ab ", "a\x00"],
     "j": [b"{}", "{}\x00", "{", 5],
     "d": ["infinity", "2024-02-30", "2024-2-9", "today", "", 20240229, b"2024-02-29"],
     "dt": ["infinity", "2024-02-29 12:00:00\x00", "2024-02-29 12:00:00 +02:00", "now",
            "2024-02-29 12:00:00+02:00", "2024-02-29", "2024-02-29 24:00:00", 1709208000, "", b"2024-02-29 12:00:00",
            b"2024-02-29 12:00:00.000000", "2024-02-29 12:00:00.500000\x00"],
+    "iso": [b"2024-02-29T12:00:00.250", "2024-02-29T12:00:00Z", "2024-02-29T12:00:00+02", "2024-02-29T24:00:00",
+            "2024-02-29t12:00:00", "2024-02-29T12:00:00.", "2024-02-29T12:00:00.5\x00", "2024-02-29T12:00:00\x00",
+            "2024-02-29 12:00:00.1234567", "2024-02-29", "2024-02-29 12:00", "2024-02-29T12:00:60", "infinity", 5,
+            "2024-02-29 12:00:00.120000", "0000-02-29T12:00:00", "2024-02-30T12:00:00", "2024-02-29T12:00:00  "],
+    "zulu": [b"2024-02-29T12:00:00.250Z", "2024-02-29T12:00:00", "2024-02-29T12:00:00+02:00", "2024-02-29T24:00:00Z",
+             "2024-02-29T12:00:00z", "2024-02-29T12:00:00.Z", "2024-02-29T12:00:00Z\x00", "2024-02-29 12:00:00.0Z",
+             "2024-02-29 12:00:00+00", "2024-02-29T12:00:00.1234567Z", "2024-02-29T12:00Z", "2024-02-30T12:00:00Z",
+             "epoch", 5.5, "2024-02-29 12:00:00.120000-00:00"],
     "tz": ["2024-02-29 12:00:00", "2024-02-29 12:00:00+02:00", "x"],
     "tm": ["25:00", "12:00:00+02", "allballs"],
     "x": ["ab", 5],
@@ -51,13 +60,24 @@ MISFITS: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-def made(path: Path, column: str, value: object) -> Path:
-    rows = [dict(FITTING) for _ in range(9)]
+#: What names a row: a number of its own, SQLite's, or nothing but its key.
+NAMED = {
+    "numbered": ("INTEGER PRIMARY KEY", ""),
+    "worded": ("TEXT PRIMARY KEY", ""),
+    "unnumbered": ("TEXT PRIMARY KEY", " WITHOUT ROWID"),
+}
+
+
+def made(path: Path, column: str, value: object, named: str = "numbered") -> Path:
+    key, form = NAMED[named]
+    tables = TABLE.replace("t (id INTEGER PRIMARY KEY", f"t (id {key}")
+    tables = tables.replace("plain);", f"plain){form};")
+    rows = [{"id": n} | FITTING for n in range(1, 10)]
     rows[4][column] = value
-    columns = ", ".join(FITTING)
-    insert = f"INSERT INTO t ({columns}) VALUES ({', '.join('?' * len(FITTING))})"
+    columns = ", ".join(rows[0])
+    insert = f"INSERT INTO t ({columns}) VALUES ({', '.join('?' * len(rows[0]))})"
     as_text = isinstance(value, bytes) and value == b"\xff"
-    sqlite(path, TABLE, ("INSERT INTO parent VALUES (?)", [(1,), (2,)]),
+    sqlite(path, tables, ("INSERT INTO parent VALUES (?)", [(1,), (2,)]),
            (insert, [tuple(row.values()) for row in rows]),
            ("INSERT INTO k VALUES (?, ?)", [(f"k{n}", "x") for n in range(9)]),
            ("INSERT INTO loose VALUES (?, ?)", [(n, "x") for n in range(9)]))  # fmt: skip
@@ -76,18 +96,24 @@ def outcome(program: Program, source: Path) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize(
-    ("column", "value"),
+    ("named", "column", "value"),
     [
         # the first ones are those that PostgreSQL itself would take for something else
-        pytest.param(column, value, marks=[pytest.mark.slow] if place > 1 else [])
+        pytest.param(named, column, value, marks=[] if place < often else [pytest.mark.slow])
+        for named, often in (("numbered", 2), ("worded", 0), ("unnumbered", 1))
         for column, values in MISFITS.items()
         for place, value in enumerate(values)
     ],
 )
 def test_as_if_it_had_been_scanned(
-    program: Program, tmp_path: Path, column: str, value: object, monkeypatch: pytest.MonkeyPatch
+    program: Program,
+    tmp_path: Path,
+    named: str,
+    column: str,
+    value: object,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    source = made(tmp_path / "t.db", column, value)
+    source = made(tmp_path / "t.db", column, value, named)
     scanned = outcome(program, source)
     monkeypatch.setattr(profile, "LARGE", 9)
     monkeypatch.setattr(profile, "_SAMPLE", 2)
@@ -147,4 +173,6 @@ def test_what_fits_is_not_scanned(
     result = program.run(source)
     assert result.verdict == "migrated"
     assert "as declared" in next(p["note"] for p in result.report["phases"] if p["name"] == "plan")
+    types = next(t["columns"] for t in result.report["tables"] if t["name"] == "t")
+    assert (types["dt"], types["iso"], types["zulu"]) == ("timestamp", "timestamp", "timestamptz")
     assert program.verify(source).verdict == "equal"
