@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -141,13 +142,26 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
                 where=str(path),
                 next="see who has it open: fuser -v " + str(path),
             ) from None
-        raise MigrationError(
+        raise _unreadable(path, str(error)) from None
+    return Snapshot(target, path, target.stat().st_size, wal)
+
+
+def _unreadable(path: Path, error: str) -> MigrationError:
+    newer = re.search(r"malformed database schema \((.+?)\) - (near .*syntax error)", error)
+    if newer is None:
+        return MigrationError(
             f"SQLite can't read the file: {error}",
             where=str(path),
             next="restore the file from a good copy, or save what is readable with"
             f" `sqlite3 {path} .recover`",
-        ) from None
-    return Snapshot(target, path, target.stat().st_size, wal)
+        )
+    version = sqlite3.sqlite_version
+    return MigrationError(
+        f"SQLite {version} doesn't understand {newer[1]}, which is in the file: {newer[2]}",
+        where=str(path),
+        next=f"if a newer SQLite made it, drop {newer[1]} with that one in a copy, and migrate the"
+        " copy; else the file is damaged: restore it from a good copy",
+    )
 
 
 def _demand_whole(path: Path, copy: Path) -> None:

@@ -193,3 +193,18 @@ def test_what_sqlite_takes_for_damage(program: Program, tmp_path: Path) -> None:
     result = program.run(source)
     assert result.code == 0, result.out
     assert judge(source, program.url, result.report) == []
+
+
+def test_what_only_a_newer_sqlite_understands(program: Program, tmp_path: Path) -> None:
+    """The file is sound; its reader is too old, and says what to do."""
+    source = sqlite(
+        tmp_path / "newer.db",
+        "CREATE TABLE t (a, b); CREATE VIEW listed AS SELECT 1; PRAGMA writable_schema = ON;"
+        "UPDATE sqlite_schema SET sql = 'CREATE VIEW listed AS SELECT sum(a ORDERED FROM FUTURE b) FROM t'"
+        " WHERE name = 'listed'",
+    )
+    before = beside(source)
+    result = program.run(source)
+    assert result.code == 1 and "doesn't understand listed" in result.error
+    assert "drop listed" in result.error
+    assert beside(source) == before and image(program.url)["objects"] == []
