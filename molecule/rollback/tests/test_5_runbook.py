@@ -42,7 +42,7 @@ def test_back_to_sqlite_by_hand_and_migrated_again(host: Host) -> None:
     said = run(host, block("migrate_db close --target"))
     assert '"database":"sqlite"' in said
     host.check_output("cp -p /root/faults/.env /opt/brainer/.env")  # but for DATABASE_URL
-    host.check_output("cd /opt/brainer && docker compose up --detach --wait")
+    host.check_output("/root/faults/up.sh")
     on_sqlite(host, told)
     again(host)
 
@@ -51,7 +51,7 @@ def test_a_server_that_was_stopped(host: Host) -> None:
     told = answers(host)
     host.check_output("docker stop brainer-postgres")
     run(host, block("docker start brainer-postgres"))
-    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    host.check_output("/root/faults/up.sh")
     on_postgresql(host, told)
 
 
@@ -72,7 +72,7 @@ def test_restore_by_hand(host: Host) -> None:
     run(host, block("--as look"))
     host.check_output("docker exec brainer-postgres psql -U postgres -c 'DROP DATABASE look'")
     host.check_output("docker compose --project-directory /opt/brainer restart backend")
-    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    host.check_output("/root/faults/up.sh")
     on_postgresql(host, told)
 
 
@@ -83,7 +83,7 @@ def test_a_migration_that_was_killed_half_way(host: Host) -> None:
     assert host.file(f"{MIGRATION}/env.before").exists
     run(host, block("rm $M/env.before"))
     host.check_output("rm %s/lock.json", MIGRATION)
-    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    host.check_output("/root/faults/up.sh")
     on_sqlite(host, told)
     again(host)
 
