@@ -1,13 +1,14 @@
 """Python code that comes in a zip file is compiled once on a server, and not by each of Ansible's tasks anew.
 
 A task ships its module with all that it imports as a zip file of sources, and compiling them is half of what it costs.
-What is kept is found by the source itself: another source is never taken for it.
+What is kept is found by the source itself and by Python's version: nothing else is ever taken for it.
 """
 
+import _imp
 import marshal
 import os
+import sys
 import zipimport
-from importlib.util import source_hash
 
 # each user's own, as nobody should run code that another one has put there
 PLACE = f"/var/cache/code-of-zips/{os.geteuid()}"
@@ -16,7 +17,7 @@ _compile = zipimport._compile_source
 
 
 def _kept(path, source):
-    kept = f"{PLACE}/{source_hash(source).hex()}-{len(source)}"
+    kept = f"{PLACE}/{_imp.source_hash(sys.hexversion, source).hex()}-{len(source)}"
     try:
         with open(kept, "rb") as file:
             return marshal.load(file)
