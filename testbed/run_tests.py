@@ -35,7 +35,7 @@ LONGEST = (
     "deploy",
     "doctor",
     "depot",
-    "tuning",
+    "monitoring",
 )
 
 
