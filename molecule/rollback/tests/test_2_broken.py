@@ -193,8 +193,7 @@ class TestServerGone:
 
     def test_migrated_again_into_a_new_server(self, host: Host) -> None:
         told = answers(host)
-        # the server is new, the engine and the programs are not
-        run = play("migrate.yml", "--skip-tags", "docker,toolkit,backup")
+        run = play("migrate.yml")
         assert run.rc == 0, run.failure
         on_postgresql(host, told)
         assert not host.file(f"{MIGRATION}/lock.json").exists
