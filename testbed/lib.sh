@@ -26,4 +26,11 @@ quietly() {
     }
 }
 
+# The volume with what a server's engine would pull first; another one for other images.
+pulled() {
+    local images=("$IMAGES"/{vps-docker:13,postgres:17-trixie,brainer-backend:1.0.0})
+    { docker image inspect --format '{{ .Id }}' "${images[@]}" 2>/dev/null || true; } |
+        sha256sum | cut -c 1-12 | sed 's/^/brainer-testbed-pulled-/'
+}
+
 seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.0f s", b - a }'; }

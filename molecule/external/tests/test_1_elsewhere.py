@@ -7,7 +7,7 @@ from outside import MIGRATION, answers, on, sql, write
 from testinfra.host import Host
 
 #: Converge has done it; to do it each time again would only take time.
-SHORT = ("--skip-tags", "docker,toolkit,monitoring")
+SHORT = ("--skip-tags", "docker,toolkit,backup,monitoring")
 
 
 def test_the_app_lives_there(host: Host) -> None:

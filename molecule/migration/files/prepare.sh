@@ -13,5 +13,5 @@ cp -a /opt/brainer/docker-compose.yml before.part/
 python3 ask.py >before.part/answers
 docker compose --project-directory /opt/brainer stop
 cp -a /opt/brainer/data/brainer.db before.part/
-docker compose --project-directory /opt/brainer up --detach --wait
+./up.sh
 mv before.part before

@@ -24,4 +24,4 @@ cp -a --attributes-only $before/brainer.db data/brainer.db
     [ "${1:-}" = foreign ] ||
         echo 'DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner;'
 } | docker exec -i brainer-postgres psql -qU postgres -d brainer -v ON_ERROR_STOP=1 2>/dev/null
-docker compose up --detach --wait
+/root/faults/up.sh

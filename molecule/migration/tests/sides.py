@@ -12,7 +12,9 @@ MIGRATION = "/opt/brainer-db/migration"
 BEFORE = "/root/faults/before"
 OVERRIDE = "/opt/brainer/docker-compose.override.yml"
 #: Converge has provisioned the server; to do it each time again would only take time.
-SHORT = ("--skip-tags", "docker,postgres,toolkit,tuning")
+SHORT = ("--skip-tags", "docker,postgres,toolkit,backup,monitoring,tuning")
+#: Where the preflight is not what may go wrong.
+SHORTER = ("--skip-tags", f"{SHORT[1]},preflight")
 
 
 def reset(host: Host, target: str = "") -> None:

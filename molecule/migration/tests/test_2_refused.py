@@ -33,9 +33,9 @@ def refused(run: Run, *words: str) -> None:
     [
         ("orphan", ("parts", "course_id", "99", "8")),
         ("nul", ("courses.title", "[id=3]", "NUL")),
-        ("text", ("is not", "SQLite", "text.db")),
+        pytest.param("text", ("is not", "SQLite", "text.db"), marks=slow),
         ("torn", ("damaged", "torn.db")),
-        ("missing", ("does not exist", "missing.db")),
+        pytest.param("missing", ("does not exist", "missing.db"), marks=slow),
     ],
 )
 def test_a_source_that_is_no_good(host: Host, name: str, words: tuple[str, ...]) -> None:

@@ -7,8 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from brainer import psql
-from controller import Run, finish, play, start
-from sides import MIGRATION, OVERRIDE, SHORT, broken_on_postgresql, on_postgresql, on_sqlite, reset
+from controller import Run, finish, play, slow, start
+from sides import (
+    MIGRATION,
+    OVERRIDE,
+    SHORTER,
+    broken_on_postgresql,
+    on_postgresql,
+    on_sqlite,
+    reset,
+)
 from testinfra.host import Host
 
 
@@ -27,7 +35,7 @@ def turned_back(run: Run, *words: str) -> None:
 @pytest.mark.usefixtures("app_on_sqlite")
 def test_an_app_that_does_not_become_healthy(host: Host) -> None:
     broken_on_postgresql(host)
-    run = play("migrate.yml", "-e", "backend_health_timeout=12", *SHORT)
+    run = play("migrate.yml", "-e", "backend_health_timeout=12", *SHORTER)
     turned_back(run, "not healthy")
     on_sqlite(host)
     assert psql(host, "SELECT held FROM migrate_db.state") == "t", "nobody may write there"
@@ -44,14 +52,15 @@ def test_an_app_that_does_not_become_healthy(host: Host) -> None:
 def test_an_api_that_answers_differently(host: Host) -> None:
     # Every value is right and proved, and yet the app would show 0.333333 for 1/3.
     psql(host, "ALTER DATABASE brainer SET extra_float_digits = -9")
-    run = play("migrate.yml", *SHORT)
+    run = play("migrate.yml", *SHORTER)
     turned_back(run, "does not answer on PostgreSQL as it did on SQLite", "/api/")
     on_sqlite(host)
 
 
+@slow
 @pytest.mark.usefixtures("app_on_sqlite")
 def test_a_program_that_is_killed_while_the_app_is_down(host: Host) -> None:
-    with ThreadPoolExecutor() as pool, start("migrate.yml", *SHORT) as process:
+    with ThreadPoolExecutor() as pool, start("migrate.yml", *SHORTER) as process:
         killed = pool.submit(host.check_output, "python3 /root/faults/catch.py KILL cut_over")
         run = finish(process)
         assert killed.result().isdigit()
@@ -73,7 +82,7 @@ class TestTargetOfSomebodyElse:
         psql(host, "UPDATE courses SET title = 'precious' WHERE id = (SELECT min(id) FROM courses)")
 
     def test_it_is_refused_with_its_counts_and_the_option(self, host: Host) -> None:
-        run = play("migrate.yml", *SHORT)
+        run = play("migrate.yml", *SHORTER)
         assert run.rc == 2
         rows = psql(host, "SELECT count(*) FROM exercises")
         for word in (
@@ -87,7 +96,7 @@ class TestTargetOfSomebodyElse:
         assert psql(host, "SELECT count(*) FROM courses WHERE title = 'precious'") == "1"
 
     def test_with_the_option_a_dump_is_kept_first(self, host: Host) -> None:
-        assert play("migrate.yml", "-e", "migration_replace=true", *SHORT).rc == 0
+        assert play("migrate.yml", "-e", "migration_replace=true", *SHORTER).rc == 0
         on_postgresql(host)
         (dump,) = host.check_output(f"find {MIGRATION}/kept -name '*.dump'").splitlines()
         restored = f"docker exec -i brainer-postgres pg_restore --data-only -t courses -f - <{dump}"

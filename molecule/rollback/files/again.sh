@@ -8,4 +8,4 @@ chmod a-w data/brainer.db
 cp -a /root/faults/env.postgres .env
 rm -f /opt/brainer-db/migration/rollback.json /opt/brainer-db/migration/env.postgres
 migrate_db open --target "$(cat /root/faults/target)"
-docker compose up --detach --wait backend
+/root/faults/up.sh

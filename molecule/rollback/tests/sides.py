@@ -15,7 +15,7 @@ TARGET = "postgresql://brainer@127.0.0.1/brainer?passfile=/opt/brainer-db/postgr
 YES = ("-e", "rollback_confirm=true")
 LOSS = (*YES, "-e", "rollback_accept_loss=true")
 #: Converge has provisioned the server; to do it each time again would only take time.
-SHORT = ("--skip-tags", "docker,postgres,toolkit,backup,tuning")
+SHORT = ("--skip-tags", "docker,postgres,toolkit,backup,monitoring,tuning")
 
 
 def migrated(host: Host) -> Run:

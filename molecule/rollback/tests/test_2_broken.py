@@ -66,7 +66,7 @@ def test_an_engine_that_is_down(host: Host) -> None:
         assert "Docker engine" in refused.failure and "Next:" in refused.failure
     finally:
         host.check_output("systemctl start docker")
-    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    host.check_output("/root/faults/up.sh")
     on_postgresql(host, told)
 
 
@@ -102,7 +102,7 @@ def test_a_disk_that_is_full(host: Host) -> None:
         # room for the file and a half; a rollback makes another one beside it
         " && mount -t tmpfs -o size=$(($(stat --format %s data.real/brainer.db) * 3 / 2)) tmpfs data"
         " && cp -a data.real/. data/"
-        " && chown --reference data.real data && docker compose up --detach --wait"
+        " && chown --reference data.real data && /root/faults/up.sh"
     )
     try:
         run = play("rollback.yml", *YES)
@@ -111,7 +111,7 @@ def test_a_disk_that_is_full(host: Host) -> None:
     finally:
         host.check_output(
             "cd /opt/brainer && docker compose stop && umount data && rmdir data && mv data.real data"
-            " && docker compose up --detach --wait"
+            " && /root/faults/up.sh"
         )
 
 
@@ -141,7 +141,7 @@ def test_an_app_that_does_not_start_on_sqlite(host: Host) -> None:
     finally:
         host.check_output("rm %s", override)
     assert run.rc == 2 and "runs on PostgreSQL again" in run.failure
-    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    host.check_output("/root/faults/up.sh")
     on_postgresql(host, told)
 
 
@@ -152,8 +152,8 @@ def test_an_app_that_writes_on_sqlite_and_is_not_healthy_stays_there(host: Host)
     sick = ("-e", "backend_health_path=/nowhere", "-e", "backend_health_timeout=15")
     run, told = written_meanwhile(host, '"sqlite"', *YES, *sick)
     assert run.rc == 2 and "has written there already" in run.failure
-    # it was started again; without --wait it may not have listened yet
-    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    # it was started again, and may not listen yet
+    host.check_output("/root/faults/up.sh")
     assert answers(host) == told
     assert play("rollback.yml", *YES).rc == 0
     on_sqlite(host, told)

@@ -6,7 +6,7 @@ import re
 
 from brainer import answers, written
 from controller import ROOT, kill_at, play, played
-from sides import MIGRATION, SHORT, YES, again, on_postgresql, on_sqlite
+from sides import MIGRATION, SHORT, again, on_postgresql, on_sqlite
 from testinfra.host import Host
 
 TEXT = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -37,12 +37,22 @@ def test_look(host: Host) -> None:
     assert play("doctor.yml").changed == 0
 
 
-def test_back_to_sqlite_by_hand_and_migrated_again(host: Host) -> None:
+def test_back_to_sqlite_by_hand(host: Host) -> None:
     told = written(host)
     said = run(host, block("migrate_db close --target"))
     assert '"database":"sqlite"' in said
     host.check_output("cp -p /root/faults/.env /opt/brainer/.env")  # but for DATABASE_URL
-    host.check_output("cd /opt/brainer && docker compose up --detach --wait")
+    host.check_output("/root/faults/up.sh")
+    on_sqlite(host, told)
+
+
+def test_from_there_a_migration_that_was_killed_half_way(host: Host) -> None:
+    told = answers(host)
+    kill_at("backend : Switch the database", "migrate.yml", *SHORT)
+    assert host.file(f"{MIGRATION}/env.before").exists
+    run(host, block("rm $M/env.before"))
+    host.check_output("rm %s/lock.json", MIGRATION)
+    host.check_output("/root/faults/up.sh")
     on_sqlite(host, told)
     again(host)
 
@@ -51,7 +61,7 @@ def test_a_server_that_was_stopped(host: Host) -> None:
     told = answers(host)
     host.check_output("docker stop brainer-postgres")
     run(host, block("docker start brainer-postgres"))
-    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    host.check_output("/root/faults/up.sh")
     on_postgresql(host, told)
 
 
@@ -72,20 +82,8 @@ def test_restore_by_hand(host: Host) -> None:
     run(host, block("--as look"))
     host.check_output("docker exec brainer-postgres psql -U postgres -c 'DROP DATABASE look'")
     host.check_output("docker compose --project-directory /opt/brainer restart backend")
-    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
+    host.check_output("/root/faults/up.sh")
     on_postgresql(host, told)
-
-
-def test_a_migration_that_was_killed_half_way(host: Host) -> None:
-    told = answers(host)
-    assert play("rollback.yml", *YES).rc == 0
-    kill_at("backend : Switch the database", "migrate.yml", *SHORT)
-    assert host.file(f"{MIGRATION}/env.before").exists
-    run(host, block("rm $M/env.before"))
-    host.check_output("rm %s/lock.json", MIGRATION)
-    host.check_output("docker compose --project-directory /opt/brainer up --detach --wait")
-    on_sqlite(host, told)
-    again(host)
 
 
 def test_nothing_in_it_was_left_out() -> None:
