@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-#: Bytes that a batch may have at most; one row may be larger than that.
-MOST = 1 << 24
+#: Bytes that a batch should have, and may have at most; one row may be larger than that.
+GOAL, MOST = 1 << 19, 1 << 24
 #: Rows of the first batch and of the largest.
 _FIRST, _LARGEST = 64, 4096
 #: Without SQLite's own limit on a text's length (Python 3.10), fewer rows are a risk worth taking.
@@ -36,7 +36,7 @@ def read(
     key: str,
     line: str,
     between: str = "",
-    goal: int = 1 << 19,
+    goal: int = GOAL,
 ) -> Iterator[Batch]:
     """All rows in the order of a key of whole numbers.
 
@@ -82,6 +82,23 @@ def read(
             wanted = min(wanted * 2, largest)
         elif size > goal * 2:
             wanted = max(wanted // 2, 1)
+
+
+def gathered(rows: Iterable[tuple[bytes]], goal: int = GOAL) -> Iterator[list[bytes]]:
+    """The single texts of rows, some at a time; the last list may be empty.
+
+    Args:
+        goal: bytes that a list should have.
+    """
+    texts: list[bytes] = []
+    size = 0
+    for (text,) in rows:
+        texts.append(text)
+        size += len(text)
+        if size >= goal:
+            yield texts
+            texts, size = [], 0
+    yield texts
 
 
 @contextmanager

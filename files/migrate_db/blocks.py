@@ -24,17 +24,15 @@ from migrate_db.target import Target
 
 #: Blocks that are kept until somebody asks for them, and seconds between two looks at that.
 _AHEAD, _PATIENCE = 2000, 0.1
-#: Bytes that a block of rows without numbers should have.
-_GOAL = 1 << 18
 #: Before every place where PostgreSQL keeps a row.
 BEGINNING = "(0,0)"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows with ``after`` < number <= ``last``; None where a range has no end.
+    """Rows with ``after`` < key <= ``last``; None where a range has no end.
 
-    The number is the key, the row's own, or how many rows came before and itself.
+    Of a table without an integer key they are the next ones, and the ends say nothing.
     """
 
     after: int | None
@@ -145,36 +143,24 @@ def _read(connection: sqlite3.Connection, plan: TablePlan) -> Generator[Block, N
         yield from _read_singly(connection, plan, lines)
         return
     for batch in batches.read(connection, plan.relation, key, lines, "\n"):
-        digest, size = b"", batches.MOST
-        if batch.text is not None:
-            digest, size = hashlib.sha256(batch.text).digest(), len(batch.text)
-        yield Block(batch.after, batch.last, batch.rows, size, digest)
+        yield _block(batch.after, batch.last, batch.rows, batch.text)
 
 
 def _read_singly(
     connection: sqlite3.Connection, plan: TablePlan, lines: str
 ) -> Generator[Block, None, None]:
     """The same of a table whose rows have no numbers."""
-    rows: list[bytes] = []
-    before = size = 0
-
-    def block(last: int | None) -> Block:
-        text = b"\n".join(rows)
-        digest = hashlib.sha256(text).digest()
-        return Block(before or None, last, len(rows), len(text), digest)
-
     try:
-        for (row,) in connection.execute(f"SELECT {lines} FROM {plan.relation}"):
-            rows.append(row)
-            size += len(row)
-            if size >= _GOAL:
-                yield block(before + len(rows))
-                before, size = before + len(rows), 0
-                rows.clear()
+        for texts in batches.gathered(connection.execute(f"SELECT {lines} FROM {plan.relation}")):
+            yield _block(None, None, len(texts), b"\n".join(texts))
     except sqlite3.OperationalError:  # a blob among numbers, which JSON doesn't take
-        yield Block(before or None, None, 0, 0, b"")
-    else:
-        yield block(None)
+        yield _block(None, None, 0, None)
+
+
+def _block(after: int | None, last: int | None, rows: int, text: bytes | None) -> Block:
+    if text is None:
+        return Block(after, last, rows, batches.MOST, b"")
+    return Block(after, last, rows, len(text), hashlib.sha256(text).digest())
 
 
 def is_held(target: Target, plan: TablePlan, block: Block) -> bool:
@@ -185,28 +171,32 @@ def is_held(target: Target, plan: TablePlan, block: Block) -> bool:
     # in the order of the index: sorting the joined rows would cost a tenth of it all;
     # one row too many is enough to know
     which = f"{condition} ORDER BY {place} LIMIT %s"
-    seen = _joined(target, plan, place, which, (*ends, block.rows + 1))
-    return bool(block.digest) and seen[:2] == (block.rows, block.digest)
+    return _last_of_same(target, plan, block, place, which, (*ends, block.rows + 1)) is not None
 
 
-def next_held(target: Target, plan: TablePlan, block: Block, after: str) -> str:
+def next_held(target: Target, plan: TablePlan, block: Block, after: str) -> str | None:
     """Whether the target has the same rows next, as they lie.
 
     Args:
         after: the place of the row before them.
 
     Returns:
-        the place of the last one, empty if they are not the same.
+        the place of the last one, None if they are not the same.
     """
-    seen = _joined(target, plan, "ctid", "ctid > %s::tid LIMIT %s", (after, block.rows))
-    same = bool(block.digest) and seen[:2] == (block.rows, block.digest)
-    return (seen[2] or after) if same else ""
+    which = "ctid > %s::tid LIMIT %s"
+    last = _last_of_same(target, plan, block, "ctid", which, (after, block.rows))
+    return last if last is None else last or after
 
 
-def _joined(
-    target: Target, plan: TablePlan, place: str, which: str, values: tuple[object, ...]
-) -> tuple[int, bytes, str | None]:
-    """How many rows, the digest of their lines, and the highest place.
+def _last_of_same(
+    target: Target,
+    plan: TablePlan,
+    block: Block,
+    place: str,
+    which: str,
+    values: tuple[object, ...],
+) -> str | None:
+    """The highest place of the target's rows, empty without any; None if they aren't the block's.
 
     Args:
         which: SQL after WHERE, with placeholders for ``values``.
@@ -216,9 +206,10 @@ def _joined(
     rows = f"SELECT {place} AS p, {lines} AS l FROM {table} WHERE {which}"
     digest = "sha256(convert_to(coalesce(string_agg(l, chr(10)), ''), 'UTF8'))"
     # the same words for every block, so that the server plans them but once
-    seen: tuple[int, bytes, str | None] | None = target.connection.execute(
-        f"SELECT count(*), {digest}, max(p)::text FROM ({rows}) AS block".encode(),
+    seen = target.connection.execute(
+        f"SELECT count(*), {digest}, coalesce(max(p)::text, '') FROM ({rows}) AS block".encode(),
         values,
         prepare=True,
     ).fetchone()
-    return seen or (0, b"", None)
+    same = block.digest and seen and seen[:2] == (block.rows, block.digest)
+    return str(seen[2]) if seen and same else None

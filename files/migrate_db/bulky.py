@@ -19,7 +19,7 @@ from pathlib import Path
 
 from migrate_db import source, sql
 from migrate_db.codec import Codec
-from migrate_db.inspection import identity
+from migrate_db.inspection import identity, number
 from migrate_db.schema import Table
 from migrate_db.target import Target
 
@@ -45,7 +45,7 @@ def find(
     Returns:
         a number for each column that has such cells, see ``digest``.
     """
-    columns = [c for c, chosen in codecs.items() if chosen.carries_bulk] if _can(table) else []
+    columns = [c for c, chosen in codecs.items() if chosen.carries_bulk] if number(table) else []
     columns = [c for c in columns if (found := table.column(c)) and not found.generated]
     encoding = connection.execute("PRAGMA encoding").fetchone()[0]
     if not columns or encoding != b"UTF-8" or source.path_of(connection).stat().st_size <= LIMIT:
@@ -61,8 +61,8 @@ def find(
     attach(connection)
     found_in: dict[str, int] = {}
     for column in columns:
-        number = connection.execute("SELECT ifnull(max(m_column), 0) + 1 FROM bulky.cells")
-        (place,) = number.fetchone()
+        following = connection.execute("SELECT ifnull(max(m_column), 0) + 1 FROM bulky.cells")
+        (place,) = following.fetchone()
         for (rowid,) in suspects:
             size, seen = 0, hashlib.sha256()
             for piece in pieces(connection, table, column, rowid):
@@ -79,7 +79,7 @@ def find(
 def room(connection: sqlite3.Connection, table: Table) -> int:
     """A number for a column that has no such cells here, but in PostgreSQL; 0: it can't have any."""
     encoding = connection.execute("PRAGMA encoding").fetchone()[0]
-    if not _can(table) or encoding != b"UTF-8":
+    if not number(table) or encoding != b"UTF-8":
         return 0
     attach(connection)
     return _NONE
@@ -195,13 +195,6 @@ class Unnoticed:
     def __exit__(self, *_: object) -> None:
         if sys.version_info >= (3, 11):
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._before)
-
-
-def _can(table: Table) -> bool:
-    """Whether a cell is found by its row's number."""
-    return not table.without_rowid and table.sql[:14].upper().startswith("CREATE TABLE") and (
-        identity(table) != "NULL"
-    )  # fmt: skip
 
 
 def attach(connection: sqlite3.Connection) -> None:

@@ -426,13 +426,10 @@ def _spelled(function: str, zone: str = "") -> str:
     Args:
         zone: how these texts end.
     """
-    end = f"{-len(zone)}" if zone else ""
-    text = f"substr({{c}}, 1, length({{c}}) - {len(zone)})" if zone else "{c}"
-    shown = f"substr({{c}}, 1, 10) || ' ' || substr({text}, 12)"
-    after = " || '+00'" if zone else ""
-    whole, ends = 19 + len(zone), f" AND substr({{c}}, {end}) = '{zone}'" if zone else ""
+    whole, after = 19 + len(zone), " || '+00'" if zone else ""
+    shown = f"substr({{c}}, 1, 10) || ' ' || substr({{c}}, 12, length({{c}}) - {11 + len(zone)})"
     usual = (
-        f"typeof({{c}}) = 'text' AND substr({{c}}, 11, 1) IN (' ', 'T'){ends} AND NOT {_NUL}"
+        f"typeof({{c}}) = 'text' AND {{c}} GLOB '{'?' * 10}[ T]*{zone}' AND NOT {_NUL}"
         f" AND (length({{c}}) = {whole} OR length({{c}}) BETWEEN {whole + 2} AND {whole + 7})"
     )
     return (

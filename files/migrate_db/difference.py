@@ -137,9 +137,10 @@ def _lie_alike(
     """
     seen, place = Tally(), blocks.BEGINNING
     for block in ahead.of(plan):
-        place = blocks.next_held(target, plan, block, place)
-        if not place:
+        last = blocks.next_held(target, plan, block, place)
+        if last is None:
             return False
+        place = last
         seen.add(block)
         progress(seen.equal, seen.source_bytes)
     table = sql.qualified(target.schema, plan.target)

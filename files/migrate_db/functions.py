@@ -25,7 +25,6 @@ _TIMESTAMP = re.compile(
     r"(Z|[+-]\d\d(?::?\d\d)?)?)?",
     re.ASCII,
 )
-_TIME = re.compile(r"((?:[01]\d|2[0-3]):\d\d)(?:(:\d\d)(?:\.(\d{1,6})0*)?)?", re.ASCII)
 _ZERO_OFFSETS = ("Z", "+00", "+0000", "+00:00", "-00:00", "-0000")
 
 _1970, _MICRO = datetime(1970, 1, 1), 1_000_000
@@ -151,15 +150,8 @@ def m_timestamptz(value: bytes | None) -> str | None:
 
 def m_time(value: bytes | None) -> str | None:
     """``HH:MM:SS.ffffff`` of a time of day, else NULL."""
-    match = _TIME.fullmatch(_ascii(value))
-    if match is None:
-        return None
-    minutes, seconds, fraction = match.groups()
-    try:
-        time.fromisoformat(minutes + (seconds or ":00"))
-    except ValueError:
-        return None
-    return f"{minutes}{seconds or ':00'}.{fraction or '':0<6}"
+    moment = m_timestamp(b"2000-01-01 " + value) if isinstance(value, bytes) else None
+    return None if moment is None else moment[11:]
 
 
 def m_timestamptz_any(value: bytes | None) -> str | None:
@@ -267,7 +259,8 @@ def _in_utc(text: str, offset: str) -> str | None:
 
 
 def _moment(value: object) -> tuple[str, str | None] | None:
-    match = _TIMESTAMP.fullmatch(_ascii(value))
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else ""
+    match = _TIMESTAMP.fullmatch(text)
     if match is None:
         return None
     day, minutes, seconds, fraction, zone = match.groups()
@@ -277,11 +270,6 @@ def _moment(value: object) -> tuple[str, str | None] | None:
     except ValueError:
         return None
     return f"{whole}.{fraction or '':0<6}", zone
-
-
-def _ascii(value: object) -> str:
-    """A text's characters; none, which no time is, of anything else."""
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else ""
 
 
 def _json(value: bytes) -> tuple[object] | None:

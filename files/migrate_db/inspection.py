@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from migrate_db import functions, sql
+from migrate_db import batches, functions, sql
 from migrate_db.codec import Codec
 from migrate_db.finding import Finding
 from migrate_db.profile import ColumnProfile, TableProfile
@@ -81,16 +81,8 @@ def _is_clean(
     """Whether all text of a table is valid UTF-8; a block at a time, at C speed."""
     # joined even if it is one column: a number among the texts becomes bytes, too
     cells = sql.joined(["''", *(f"ifnull({c.cell}, '')" for c in columns)], " || ',' || ")
-    block: list[bytes] = []
-    size = 0
-    for (text,) in connection.execute(f"SELECT {cells} FROM {profile.relation}"):
-        block.append(text)
-        size += len(text)
-        if size > _BLOCK:
-            if not _is_utf8(b",".join(block)):
-                return False
-            block, size = [], 0
-    return _is_utf8(b",".join(block))
+    rows = connection.execute(f"SELECT {cells} FROM {profile.relation}")
+    return all(_is_utf8(b",".join(texts)) for texts in batches.gathered(rows, _BLOCK))
 
 
 def nulls(

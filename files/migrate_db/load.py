@@ -73,18 +73,11 @@ def _batches(
                 raise sqlite3.DataError("a row that can't be a line")
             yield batch.rows, copy_text.finished(batch.text)
         return
-    block: list[bytes] = []
-    waiting = 0
     # in this order they are compared, too
     order = f" ORDER BY {row}" if row else ""
-    rows = f"FROM {plan.relation}{slender}{order}"
-    for (text,) in snapshot.execute(f"SELECT {line.sent(plan)} {rows}"):
-        block.append(text)
-        waiting += len(text)
-        if waiting >= _BLOCK:
-            yield len(block), copy_text.finished(b"".join(block))
-            block, waiting = [], 0
-    yield len(block), copy_text.finished(b"".join(block))
+    rows = snapshot.execute(f"SELECT {line.sent(plan)} FROM {plan.relation}{slender}{order}")
+    for texts in batches.gathered(rows, _BLOCK):
+        yield len(texts), copy_text.finished(b"".join(texts))
 
 
 def _in_pieces(snapshot: sqlite3.Connection, plan: TablePlan, where: str) -> Iterator[bytes]:

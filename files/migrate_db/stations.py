@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,8 +77,6 @@ def demand_migrated(target: Target) -> State:
 
 @contextmanager
 def snapshot(options: Options, events: Events, report: Report, directory: Path) -> Iterator[Copy]:
-    # copying needs hardly any of this thread; the parser of SQL takes a tenth of a second to load
-    threading.Thread(target=_load_parser, daemon=True).start()
     with events.phase("snapshot") as phase:
         taken = source.take_snapshot(options.source, directory)
         report.source = _described(taken)
@@ -99,11 +95,6 @@ def snapshot(options: Options, events: Events, report: Report, directory: Path) 
                 raise
     finally:
         connection.close()
-
-
-def _load_parser() -> None:
-    with suppress(ImportError):  # who needs it says so
-        importlib.import_module("migrate_db.meaning")
 
 
 def demand_soundness(copy: Copy, events: Events, report: Report) -> None:
