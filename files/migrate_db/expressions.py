@@ -58,6 +58,12 @@ NUMERIC = ("INTEGER", "REAL", "NUMERIC")
 _IRRELEVANT = {"safe", "typed", "big_int", "_type", "ignore_nulls"}
 _DATE = re.compile(r"\d{4}-(?:0\d|1[0-2])-(?:[01]\d|2\d|3[01])")
 _MOMENT = re.compile(_DATE.pattern + r"(?: [0-2]\d:[0-5]\d:[0-5]\d)?")
+#: Of strftime(), and the same for to_char().
+_TO_CHAR = {"%Y": "YYYY", "%m": "MM", "%d": "DD", "%H": "HH24", "%M": "MI", "%S": "SS", "%j": "DDD"}
+_STRFTIME = re.compile(f'{"|".join(_TO_CHAR)}|[^%"\\\\]+')
+#: What these say of a number of seconds, between the years 1 and 9999.
+_EPOCHS = {"date": "YYYY-MM-DD", "time": "HH24:MI:SS", "datetime": "YYYY-MM-DD HH24:MI:SS"}
+_FIRST_MOMENT, _LAST_MOMENT = -62135596800, 253402300799
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
@@ -180,6 +186,8 @@ class Translator:
             exp.If: self._if,
             exp.Coalesce: self._coalesce,
             exp.Nullif: self._nullif,
+            exp.Greatest: self._outermost,
+            exp.Least: self._outermost,
             exp.Length: self._length,
             exp.Lower: self._fold,
             exp.Upper: self._fold,
@@ -191,6 +199,8 @@ class Translator:
             exp.Typeof: self._typeof,
             exp.CurrentDate: lambda n: _TODAY,
             exp.Date: self._date,
+            exp.TimeToStr: self._formatted,
+            exp.Hex: self._hex,
             exp.Anonymous: self._named,
             exp.Cast: self._cast,
             **dict.fromkeys(_SIGNS, self._comparison),
@@ -276,9 +286,13 @@ class Translator:
             return left.sql, right.sql
         left, right = self.number(left), self.number(right)
         if left.kind in _NUMBERS and right.kind in _NUMBERS:
-            wide = {p.codec.type for p in (left, right) if p.codec}
+            types = {
+                p.codec.type if p.codec else "double precision" if p.kind != "int" else ""
+                for p in (left, right)
+                if p.constant is None
+            }
             # PostgreSQL would round the bigint
-            return None if {"bigint", "double precision"} <= wide else (left.sql, right.sql)
+            return None if {"bigint", "double precision"} <= types else (left.sql, right.sql)
         if left.kind == "text" and right.kind == "text":
             return self._texts(left, sign, right)
         if right.constant is not None:
@@ -508,6 +522,21 @@ class Translator:
         (value,) = self.alike([value])
         return replace(value, sql=f"CASE WHEN {same} THEN NULL ELSE {value.sql} END")
 
+    def _outermost(self, node: exp.Expr) -> Typed:
+        """max() and min() of several values: of a NULL they make NULL, unlike PostgreSQL's."""
+        only(node, "this", "expressions")
+        found = [self.part(n) for n in (node.this, *node.expressions)]
+        if any(part.collation not in ("", "BINARY") for part in found):
+            raise unsure(node)
+        parts = self.alike(found)
+        kind = parts[0].kind
+        if kind not in ("int", "real", "text", "bool", "date", "timestamp"):
+            raise unsure(node)
+        values = [f'{p.sql} COLLATE "C"' if kind == "text" else p.sql for p in parts]
+        word = "greatest" if isinstance(node, exp.Greatest) else "least"
+        there = f"num_nulls({', '.join(p.sql for p in parts)}) = 0"
+        return replace(parts[0], sql=f"CASE WHEN {there} THEN {word}({', '.join(values)}) END")
+
     def alike(self, parts: list[Typed]) -> list[Typed]:
         """Several results of one expression as one kind, without affinity or collation."""
         kinds = {part.kind for part in parts} - {"null"}
@@ -596,6 +625,13 @@ class Translator:
             part = self.part(arguments[0])
             if part.kind == "text" or (part.codec and part.codec.type in ("json", "jsonb")):
                 return Typed(f"({part.sql} IS JSON)", "cond")  # from PostgreSQL 16 on
+        if name in _EPOCHS and len(arguments) == 2 and arguments[1].name.lower() == "unixepoch":
+            part = self.part(arguments[0])
+            if part.kind == "int":
+                moment = f"to_timestamp({part.sql}) AT TIME ZONE 'UTC'"
+                shown = f"to_char({moment}, '{_EPOCHS[name]}')"
+                within = f"{part.sql} BETWEEN {_FIRST_MOMENT} AND {_LAST_MOMENT}"
+                return Typed(f"CASE WHEN {within} THEN {shown} END", "text")
         raise unsure(node)
 
     def _date(self, node: exp.Expr) -> Typed:
@@ -603,9 +639,32 @@ class Translator:
         if node.this is None or (isinstance(node.this, exp.Literal) and node.name == "now"):
             return _TODAY
         part = self.part(node.this)
+        if _is_moment(part):
+            return Typed(f"({part.sql})::date", "date", codec=codec.DATE)
         if part.kind != "date":
             raise unsure(node)
         return Typed(part.sql, "date", codec=part.codec)
+
+    def _formatted(self, node: exp.Expr) -> Typed:
+        """strftime() of a column."""
+        only(node, "this", "format")
+        moment, wanted = node.this, node.args["format"]
+        if isinstance(moment, exp.TsOrDsToTimestamp):
+            only(moment, "this")
+            moment = moment.this
+        part = self.part(moment)
+        known = isinstance(wanted, exp.Literal) and not _STRFTIME.sub("", wanted.name)
+        if not (_is_moment(part) or part.kind == "date") or not known:
+            raise unsure(node)
+        words = [_TO_CHAR.get(word, f'"{word}"') for word in _STRFTIME.findall(wanted.name)]
+        return Typed(f"to_char({part.sql}, {sql.string(''.join(words))})", "text")
+
+    def _hex(self, node: exp.Expr) -> Typed:
+        only(node, "this")
+        part = self.part(node.this)
+        if part.kind != "bytea":
+            raise unsure(node)
+        return Typed(f"upper(coalesce(encode({part.sql}, 'hex'), ''))", "text")
 
     def _typeof(self, node: exp.Expr) -> Typed:
         only(node, "this")
@@ -817,6 +876,11 @@ def _balanced(text: str) -> bool:
             if depth < 0:
                 return False
     return depth == 0
+
+
+def _is_moment(part: Typed) -> bool:
+    """Whether it is a time without a zone, however it is spelt."""
+    return part.codec is not None and part.codec.type == "timestamp"
 
 
 def _constant(kind: str, text: str) -> Typed:

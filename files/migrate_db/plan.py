@@ -21,6 +21,8 @@ from migrate_db.target import TargetColumn, TargetTable
 _SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 #: Of `integer`; a table whose rows have come so far needs the next size.
 _LAST_INTEGER = 2**31 - 1
+#: That PostgreSQL's tables can have.
+_MOST_COLUMNS = 1600
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,9 @@ def make(
         drafts[table.name], problems = _draft(
             connection, schema, table, wish, existing, notes, quick
         )
-        if drafts[table.name].profile.rows or not drafts[table.name].profile.columns:
-            for problem in problems:
+        filled = drafts[table.name].profile.rows or not drafts[table.name].profile.columns
+        for problem in problems:
+            if filled or problem.kind == "too wide":  # the others are about rows to come
                 found(problem)
         uncarried += [
             Uncarried("column", f"{table.name}.{column}", _why_not(table.column(column)))
@@ -427,14 +430,18 @@ def _orphans(
         )
         for draft in drafts.values():
             for key, parent, ours, theirs in _references(draft, drafts):
-                if not draft.profile.rows or _settled(draft, key):
+                made = draft.present is None and parent.present is None
+                # PostgreSQL finds them, too, when it makes the key
+                found_later = draft.profile.assumed and made
+                if not draft.profile.rows or found_later or _settled(draft, key):
                     continue
+                pairs = [_compared(*pair) for pair in zip(ours, theirs, strict=True)]
                 reference = inspection.Reference(
                     column=key.columns[0],
                     parent=key.parent,
-                    cells=tuple(column.cell for column in ours),
+                    cells=tuple(own for own, _ in pairs),
                     parent_relation=_relation(parent, None if first else quarantine),
-                    parent_cells=tuple(column.cell for column in theirs),
+                    parent_cells=tuple(other for _, other in pairs),
                 )
                 rows = inspection.orphans(
                     connection, draft.table, _relation(draft, quarantine), reference, reason
@@ -442,6 +449,13 @@ def _orphans(
                 for orphan in rows:
                     again = found(orphan) or again
         first = False
+
+
+def _compared(own: ColumnProfile, other: ColumnProfile) -> tuple[str, str]:
+    """What SQLite is to compare where PostgreSQL compares two columns: 0 is 0.0, but not as texts."""
+    if codec.TEXT_OR_NUMBER not in (own.codec, other.codec):
+        return own.cell, other.cell
+    return own.codec.encode.replace("{c}", own.cell), other.codec.encode.replace("{c}", other.cell)
 
 
 def _settled(draft: _Draft, key: ForeignKey) -> bool:
@@ -582,7 +596,7 @@ def _candidates(
         return (
             {column.name: _for_new(table, column, wish) for column in wanted},
             {column.name: ours[column.name] for column in wanted},
-            [],
+            [_too_wide(table, len(wanted))] if len(wanted) > _MOST_COLUMNS else [],
         )
     candidates: dict[str, tuple[Codec, ...]] = {}
     mapping: dict[str, str] = {}
@@ -618,6 +632,15 @@ def _candidates(
         if left.not_null and not left.has_default and not left.generated
     ]  # fmt: skip
     return candidates, mapping, findings
+
+
+def _too_wide(table: Table, columns: int) -> Finding:
+    return Finding(
+        table.name, "", "", f"{columns:,} columns",
+        f"a table of PostgreSQL has {_MOST_COLUMNS:,} columns at most",
+        "leave columns or the table out: `exclude: true` in --mapping",
+        kind="too wide",
+    )  # fmt: skip
 
 
 def _demand_type(table: Table, column: Column, wish: TableWish, match: TargetColumn) -> None:

@@ -27,6 +27,7 @@ _MEANS = {
     "duplicate key": "{n} rows have a key that another one has; it becomes a plain index",
     "duplicate": "{n} rows contradict a UNIQUE, which becomes a plain index",
     "orphan": "{n} rows point at nothing; they stay, and the key is not validated (or: null)",
+    "too wide": "PostgreSQL takes no table that is so wide; it is left out, if no columns are",
     "no column": "the target's table has no such column: {n} columns are not carried",
 }
 _QUARANTINED = "{n} rows can't be in the target as it is; they go to a file"
@@ -111,6 +112,9 @@ def _resolve(
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
         )
         proposal.say(table, "", meaning.format(n=f"{count:,}"))
+    elif kind == "too wide":
+        wish = replace(wish, exclude=word)
+        proposal.say(table, "", meaning)
     elif own.mixed == "bytes" and key in ("nul", "invalid_utf8"):
         pass  # bytes hold anything
     elif key == "mixed" and word == "bytes" and not own.mixed:
@@ -136,12 +140,13 @@ def _answer(
     """Key and word of the wish that resolves a kind of finding; empty: only a quarantine does."""
     if kind == "utf8":
         return "invalid_utf8", "replace" if _is_cut(connection, plan, column) else "latin1"
-    if kind in ("nul", "empty", "zone", "no column"):
+    if kind in ("nul", "empty", "zone", "no column", "too wide"):
         return {
             "nul": ("nul", "strip"),
             "empty": ("empty", "null"),
             "zone": ("zone", "utc"),
             "no column": ("exclude", "true"),
+            "too wide": ("exclude", "true"),
         }[kind]
     if kind == "mixed":
         return "mixed", "text" if _are_texts(connection, plan, column) else "bytes"

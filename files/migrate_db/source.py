@@ -6,6 +6,7 @@ The file that the app uses is never opened for writing, and no ``-wal`` or
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -14,7 +15,7 @@ import sqlite3
 import stat
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def examine(path: Path) -> None:
 
 
 def take_snapshot(path: Path, directory: Path) -> Snapshot:
-    """Copy the database as it is at this moment, through SQLite's backup API.
+    """Copy the database as it is at this moment.
 
     Args:
         path: the live file; the app may be writing to it.
@@ -99,30 +100,30 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
     examine(path)
     need, free = _size(path), shutil.disk_usage(directory).free
     if free < need:
-        raise MigrationError(
-            f"no room for the snapshot: {_mb(need)} needed, {_mb(free)} free",
-            where=str(directory),
-            next="free some space, or pass --work-dir on a larger disk",
-        )
+        raise _no_room(f"{_mb(need)} needed, {_mb(free)} free", directory)
     target = directory / "snapshot.db"
     target.unlink(missing_ok=True)
     try:
         with _reading(path, directory) as (connection, wal):
-            copy = sqlite3.connect(target)
-            try:
-                # with a time limit, which the backup itself doesn't have
-                connection.execute("BEGIN")
-                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            # with a time limit, which the backup itself doesn't have
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            # an app that opened it this moment may write to a -wal and move that into the file
+            plain = wal == "none" and not _has_wal(path)
+            if plain:
+                _demand_whole(path, connection)
+                # nobody may change the file until the copy is closed, and with it the lock is gone
+                shutil.copyfile(path, target)
+            with closing(sqlite3.connect(target)) as copy:
                 # a copy that a crash tears is thrown away with its directory
                 copy.execute("PRAGMA synchronous = OFF")
-                connection.backup(copy)
-                if wal == "none":
-                    _demand_whole(path, target)
+                if not plain:
+                    connection.backup(copy)
                 # the copy is read by several connections; none of them may need a -wal
                 copy.execute("PRAGMA journal_mode = DELETE")
-            finally:
-                copy.close()
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _no_room(str(error.strerror), directory) from None
         raise MigrationError(
             f"the snapshot can't be taken: {error.strerror}",
             where=str(error.filename or directory),
@@ -131,11 +132,7 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
     except sqlite3.Error as error:
         # "database or disk is full", "disk I/O error", but not "disk image is malformed"
         if "disk" in str(error) and "malformed" not in str(error):
-            raise MigrationError(
-                f"no room for the snapshot: {error}",
-                where=str(directory),
-                next="free some space, or pass --work-dir on a larger disk",
-            ) from None
+            raise _no_room(str(error), directory) from None
         if "locked" in str(error):
             raise MigrationError(
                 f"the app keeps the file locked: {error}, for {_BUSY_SECONDS:.0f} s",
@@ -144,6 +141,14 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
             ) from None
         raise _unreadable(path, str(error)) from None
     return Snapshot(target, path, target.stat().st_size, wal)
+
+
+def _no_room(said: str, directory: Path) -> MigrationError:
+    return MigrationError(
+        f"no room for the snapshot: {said}",
+        where=str(directory),
+        next="free some space, or pass --work-dir on a larger disk",
+    )
 
 
 def _unreadable(path: Path, error: str) -> MigrationError:
@@ -164,9 +169,11 @@ def _unreadable(path: Path, error: str) -> MigrationError:
     )
 
 
-def _demand_whole(path: Path, copy: Path) -> None:
+def _demand_whole(path: Path, connection: sqlite3.Connection) -> None:
     """SQLite reads zeros where a last page is cut off, and finds nothing wrong with them."""
-    there, wanted = path.stat().st_size, copy.stat().st_size
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    there, wanted = path.stat().st_size, pages * size
     if there < wanted:
         raise MigrationError(
             f"the SQLite file is cut off: {there:,} bytes of {wanted:,} are there",
@@ -218,8 +225,8 @@ def attach_quarantine(connection: sqlite3.Connection, directory: Path) -> None:
 @contextmanager
 def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, str]]:
     """Open the live file without creating anything beside it; also tell what its WAL was."""
-    wal, shm = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
-    live_wal = wal.exists() and wal.stat().st_size > 0
+    shm = path.with_name(path.name + "-shm")
+    live_wal = _has_wal(path)
     # what a crash left can only be read by writing, so that is done in a copy
     crashed = (live_wal and not _is_open(shm)) or _needs_rollback(path)
     # nobody has it open: reading it with locks would make a -wal and a -shm
@@ -281,6 +288,11 @@ def _copy(path: Path, directory: Path) -> sqlite3.Connection:
         if part.exists():
             shutil.copyfile(part, beside)
     return sqlite3.connect(copy)
+
+
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def _is_wal(path: Path) -> bool:

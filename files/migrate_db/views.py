@@ -8,7 +8,7 @@ rows as in SQLite, or it is taken back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from migrate_db import codec, declaration, sql
 from migrate_db.codec import Codec
@@ -85,6 +85,7 @@ class _Source:
     outputs: list[Output]
     rowid: Typed | None = None
     keys: tuple[frozenset[str], ...] = ()  #: columns, in lower case, that only one row can have
+    merged: set[str] = field(default_factory=set)  #: columns that a table before it shows
 
 
 def translate(plan: Plan, schema: str, taken: set[str]) -> tuple[list[Translated], list[Uncarried]]:
@@ -409,6 +410,7 @@ class _Scope(Translator):
             exp.Avg: self._avg,
             exp.Min: self._extreme,
             exp.Max: self._extreme,
+            exp.Filter: self._filtered,
         }
 
     def _in_query(self, node: exp.Expr) -> Typed:
@@ -500,6 +502,21 @@ class _Scope(Translator):
         if part.kind not in ("int", "real", "mixed"):
             raise unsure(node)
         return Typed(f"coalesce(sum({part.sql}::double precision), 0)", "real")
+
+    def _filtered(self, node: exp.Expr) -> Typed:
+        """An aggregate of the rows where something is true: of the others it sees a NULL."""
+        only(node, "this", "expression")
+        only(node.expression, "this")
+        aggregate = node.this.copy()
+        if not isinstance(aggregate, (exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max)):
+            raise unsure(node)
+        value = exp.Literal.number(1) if isinstance(aggregate.this, exp.Star) else aggregate.this
+        if isinstance(value, exp.Distinct) or value.find(exp.AggFunc):
+            raise unsure(node)
+        if self.part(value).collation not in ("", "BINARY"):
+            raise unsure(node)  # which a CASE would forget
+        aggregate.set("this", exp.If(this=node.expression.this.copy(), true=value.copy()))
+        return self.part(aggregate)
 
     def _extreme(self, node: exp.Expr) -> Typed:
         word = "min" if isinstance(node, exp.Min) else "max"
@@ -613,13 +630,13 @@ def _items(item: exp.Expr, scope: _Scope) -> Iterable[Output]:
         table = "" if star else item.table.lower()  # type: ignore[attr-defined]
         if star:
             only(item)
-        if star and scope.merged:
-            raise Untranslated("* with USING")
         found = [s for s in scope.sources if not table or s.alias.lower() == table]
         if not found:
             raise unsure(item)
         for source in found:
             for output in source.outputs:
+                if star and output.name.lower() in source.merged:
+                    continue
                 part = _in(source, output.name.lower())
                 assert part is not None
                 yield Output(output.name, part)
@@ -645,17 +662,22 @@ def _from(node: exp.Expr, named: Named, outer: _Scope | None) -> tuple[_Scope, s
 
 
 def _join(join: exp.Expr, scope: _Scope) -> str:
-    only(join, "this", "side", "kind", "on", "using")
+    only(join, "this", "side", "kind", "on", "using", "method")
     side, kind = str(join.args.get("side") or ""), str(join.args.get("kind") or "")
     if side not in ("", "LEFT", "RIGHT", "FULL") or kind not in ("", "INNER", "OUTER", "CROSS"):
         raise unsure(join)
     before = list(scope.sources)
     text = _source(join.this, scope)
-    using, on = join.args.get("using"), join.args.get("on")
+    using, on = [name.name for name in join.args.get("using") or []], join.args.get("on")
+    if join.args.get("method"):
+        if join.args["method"] != "NATURAL" or using or on is not None:
+            raise unsure(join)
+        known = {output.name.lower() for source in before for output in source.outputs}
+        using = [o.name for o in scope.sources[-1].outputs if o.name.lower() in known]
     if using:
         if side in ("RIGHT", "FULL"):
             raise unsure(join)
-        names = [_merge(name.name, before, scope) for name in using]
+        names = [_merge(name, before, scope) for name in using]
         return f" {side} JOIN {text} USING ({', '.join(names)})"
     if on is None:
         return f" CROSS JOIN {text}" if not side else f" {side} JOIN {text} ON true"
@@ -674,6 +696,7 @@ def _merge(name: str, before: list[_Source], scope: _Scope) -> str:
     if first.kind != right.kind or len(column_names) != 1:
         raise Untranslated(f"USING ({name})")
     scope.merged[lowered] = first
+    scope.sources[-1].merged.add(lowered)
     return column_names.pop()
 
 

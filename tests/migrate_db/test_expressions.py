@@ -55,6 +55,7 @@ class Generator:
             f"abs({a})", f"-{a}", f"length({text})", f"coalesce({a}, {b})", f"nullif({a}, {b})",
             f"CASE WHEN {truth} THEN {a} ELSE {b} END", f"iif({truth}, {a}, {b})",
             f"instr({text}, {self.text(0)})", f"CAST({a} AS {self.pick('INTEGER', 'REAL')})", f"({truth})",
+            f"{self.pick('max', 'min')}({a}, {b})", f"{self.pick('max', 'min')}(b, {a}, {b})",
         )  # fmt: skip
 
     def text(self, depth: int) -> str:
@@ -69,6 +70,15 @@ class Generator:
             f"substr({a}, {self.pick('1', '2')}, {self.pick('0', '1', '2')})", f"replace({a}, {b}, 'z')",
             f"coalesce({a}, {b})", f"nullif({a}, {b})", f"CASE {a} WHEN {b} THEN 'x' ELSE {a} END",
             f"CAST({number} AS TEXT)", f"typeof({self.any(0)})", f"({a} COLLATE NOCASE)",
+            f"{self.pick('max', 'min')}({a}, {b})", self.moment(), f"hex({self.pick('bl', a)})",
+        )  # fmt: skip
+
+    def moment(self) -> str:
+        column, kind = self.pick("d", "ts"), self.pick("%Y-%m", "%H:%M:%S", "%j", "%d of %m", "%s")
+        name = self.pick("date", "time", "datetime")
+        return self.pick(
+            f"strftime('{kind}', {column})", f"date({column})", f"max({column}, {column})",
+            f"{name}({self.pick('i', 'big', 'k', 'f')}, 'unixepoch')", f"min(d, '{kind}')",
         )  # fmt: skip
 
     def truth(self, depth: int) -> str:
@@ -100,7 +110,9 @@ class Generator:
         number = self.number(1)
         return (
             f"SELECT {value} AS v, count(*) AS c, sum({number}) AS s, min({self.text(0)}) AS l,"
-            f" max({number}) AS m, count(DISTINCT {number}) AS n FROM t GROUP BY 1"
+            f" max({number}) FILTER (WHERE {self.truth(1)}) AS m, count(DISTINCT {number}) AS n,"
+            f" {self.pick('count(*)', f'sum({number})')} FILTER (WHERE {self.truth(1)}) AS o"
+            f" FROM t GROUP BY 1"
             f" HAVING {self.truth(1) if self.random.random() < 0.1 else 'count(*) > 0'}"
         )
 
@@ -145,6 +157,8 @@ def test_what_is_translated_means_the_same(program: Program, tmp_path: Path, see
         if reason.startswith(("it gives ", "it can't be read", "PostgreSQL says"))
         # SQLite takes any row of the group then
         and "must appear in the GROUP BY" not in reason
+        # SQLite goes on with a float; only the values say whether it comes to that
+        and "bigint out of range" not in reason
     ]
     assert not wrong, "\n".join(wrong)
     assert len(texts) - len(refused) > 60  # it is not enough to refuse everything

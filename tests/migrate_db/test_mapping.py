@@ -159,6 +159,37 @@ def test_the_written_mapping_lets_everything_be_carried(
     assert program("plan", dirty, "--mapping", proposed, url="none").code == 0
 
 
+def test_what_only_sqlite_finds_equal(program: Program, tmp_path: Path) -> None:
+    """0 refers to 0.0; beside a text both become texts, and differ."""
+    source = sqlite(
+        tmp_path / "t.db",
+        "CREATE TABLE p (k UNIQUE); CREATE TABLE c (id INTEGER PRIMARY KEY, r REFERENCES p (k));"
+        "INSERT INTO p VALUES (0.0), ('a'); INSERT INTO c VALUES (1, 0), (2, 'a');",
+    )
+    assert program.check(source).findings == [("c", "id=1", "r")]
+    proposed = tmp_path / "proposed.yml"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    assert program.run(source, "--mapping", proposed).code == 0
+    assert ask(program.url, "SELECT r FROM c ORDER BY id") == [("0",), ("a",)]
+
+
+def test_more_columns_than_a_table_can_have(program: Program, tmp_path: Path) -> None:
+    columns = ", ".join(f"c{number}" for number in range(1601))
+    source = sqlite(
+        tmp_path / "t.db", f"CREATE TABLE wide ({columns}); CREATE TABLE t AS SELECT 1 AS x"
+    )
+    assert program.check(source).findings == [("wide", "", "")]
+    proposed = tmp_path / "proposed.yml"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    result = program.run(source, "--mapping", proposed)
+    assert result.code == 0, result.out
+    assert [u["name"] for u in result.report["uncarried"]] == ["wide"]
+    assert ask(program.url, "SELECT x FROM t") == [(1,)]
+    few = tmp_path / "few.yml"
+    few.write_text("tables: {wide: {columns: {c7: {exclude: true}}}}")
+    assert program.check(source, "--mapping", few).code == 0
+
+
 def test_names_of_every_sort_survive_the_file(program: Program, tmp_path: Path) -> None:
     names = [
         "null",

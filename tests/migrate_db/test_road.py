@@ -218,12 +218,14 @@ def test_report_page_and_events(program: Program, brainer: Path, tmp_path: Path)
     ]  # fmt: skip
 
 
-def test_a_snapshot_is_one_moment(program: Program, tmp_path: Path) -> None:
-    """Pairs of rows that are always written together arrive together."""
+@pytest.mark.parametrize(("mode", "wal"), [("WAL", "read"), ("DELETE", "none")])
+def test_a_snapshot_is_one_moment(program: Program, tmp_path: Path, mode: str, wal: str) -> None:
+    """Pairs of rows that are always written together arrive together, from both ends of the file."""
     source = sqlite(
         tmp_path / "busy.db",
-        "PRAGMA journal_mode = WAL; CREATE TABLE a (n INTEGER); CREATE TABLE b (n INTEGER);"
-        "CREATE TABLE filler (x); INSERT INTO filler VALUES (zeroblob(4000000))",
+        f"PRAGMA journal_mode = {mode}; CREATE TABLE a (n INTEGER PRIMARY KEY, x);"
+        "CREATE TABLE filler (x); INSERT INTO filler VALUES (zeroblob(40000000));"
+        "CREATE TABLE b (n INTEGER PRIMARY KEY, x)",
     )
     writer = subprocess.Popen(
         [sys.executable, "-c", _WRITER, source],
@@ -236,8 +238,8 @@ def test_a_snapshot_is_one_moment(program: Program, tmp_path: Path) -> None:
         writer.kill()
         writer.wait()
     assert result.code == 0, result.out
-    assert result.report["source"]["wal"] == "read"
-    sums = [ask(program.url, f"SELECT count(*), sum(n) FROM {t}")[0] for t in "ab"]
+    assert result.report["source"]["wal"] == wal
+    sums = [ask(program.url, f"SELECT count(*), sum(x) FROM {t}")[0] for t in "ab"]
     assert sums[0] == sums[1] and sums[0][0] > 0
 
 
@@ -246,8 +248,8 @@ import itertools, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
 for n in itertools.count():
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("INSERT INTO a VALUES (?)", (n,))
-    connection.execute("INSERT INTO b VALUES (?)", (n,))
+    connection.execute("REPLACE INTO a VALUES (?, ?)", (n % 100, n))
+    connection.execute("REPLACE INTO b VALUES (?, ?)", (n % 100, n))
     connection.execute("COMMIT")
     if n == 3:
         print("writing", flush=True)

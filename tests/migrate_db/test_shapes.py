@@ -337,18 +337,13 @@ def test_more_columns_than_an_index_takes(program: Program, tmp_path: Path) -> N
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("count", "value", "said"), [(1601, "NULL", "1600"), (1100, 2**40, "COPY w")]
-)
-def test_a_table_that_is_too_wide(
-    program: Program, tmp_path: Path, count: int, value: object, said: str
-) -> None:
-    declared = ", ".join(f"c{n} INTEGER" for n in range(count))
-    values = ", ".join([str(value)] * count)
+def test_a_row_that_is_too_wide(program: Program, tmp_path: Path) -> None:
+    declared = ", ".join(f"c{n} INTEGER" for n in range(1100))
+    values = ", ".join([str(2**40)] * 1100)
     source = sqlite(tmp_path / "w.db", f"CREATE TABLE w ({declared}); INSERT INTO w VALUES ({values})"
                     "; CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)")  # fmt: skip
     refused = program.run(source)
-    assert refused.code == 1 and "exclude: true" in refused.error and said in refused.error
+    assert refused.code == 1 and "exclude: true" in refused.error and "COPY w" in refused.error
     mapping = tmp_path / "map.yml"
     mapping.write_text("tables: {w: {exclude: true}}")
     assert program.run(source, "--mapping", mapping).code == 0

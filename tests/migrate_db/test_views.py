@@ -13,6 +13,9 @@ TABLES = """
     CREATE TABLE artist (id INTEGER PRIMARY KEY, name TEXT, born DATE, alive BOOLEAN);
     CREATE TABLE album (id INTEGER PRIMARY KEY, artist INTEGER REFERENCES artist, title TEXT,
         price NUMERIC(10,2), minutes REAL, plays INTEGER, nick TEXT COLLATE NOCASE, misc);
+    CREATE TABLE play (album INTEGER, title TEXT, at DATETIME, seconds INTEGER, cover BLOB);
+    INSERT INTO play VALUES (1, 'one', '2024-02-29 23:59:58.25', 1700000000, x'00ff'),
+        (1, 'Two', '2023-01-02 03:04:05', -86401, NULL), (2, NULL, NULL, NULL, x'');
     CREATE TABLE loose (id INTEGER PRIMARY KEY, code INTEGER_OR_TEXT);
     INSERT INTO loose VALUES (1, 7), (2, '7'), (3, 'x'), (4, '08'), (5, '7a'), (6, NULL);
     INSERT INTO artist VALUES (1, 'b', '1950-01-02', 1), (2, 'A', '1990-12-31', 0), (3, 'ä', NULL, NULL);
@@ -52,6 +55,16 @@ CARRIED = [
     "SELECT a.id FROM loose a JOIN album b ON a.code = b.plays WHERE a.code IN (7, 'x', '0008')",
     "SELECT alive FROM artist UNION SELECT plays > 5 FROM album UNION SELECT NULL",
     "SELECT name FROM artist WHERE born < date('now')",
+    "SELECT max(plays, 8), min(title, nick || '') AS t, max(artist, NULL), min(minutes, 0.15) FROM album",
+    "SELECT max(born, (SELECT max(born) FROM artist)) AS b FROM artist WHERE max(id, 2) = 2",
+    "SELECT datetime(seconds, 'unixepoch'), date(seconds, 'unixepoch'), hex(cover) FROM play",
+    "SELECT strftime('%Y-%m', at) AS month, date(at), count(*) FROM play GROUP BY 1, 2",
+    "SELECT strftime('%d.%m.%Y at %H:%M:%S, day %j', at), strftime('%Y', born) FROM play, artist",
+    "SELECT sum(plays) FILTER (WHERE plays > 1), count(*) FILTER (WHERE price < 5) FROM album",
+    "SELECT * FROM artist NATURAL JOIN album",
+    "SELECT * FROM play NATURAL LEFT JOIN album",
+    "SELECT * FROM artist JOIN album USING (id)",
+    "SELECT p.*, at FROM artist a JOIN album b USING (id) JOIN play p USING (title)",
     "SELECT title, (SELECT name FROM artist a WHERE album.artist = a.id AND alive) AS who FROM album",
 ]
 NAMED = [
@@ -63,15 +76,16 @@ NAMED = [
     "SELECT title, plays FROM album GROUP BY artist",
     "SELECT id FROM album WHERE misc = 'a'",
     "SELECT round(price, 1) FROM album",
-    "SELECT * FROM artist NATURAL JOIN album",
-    "SELECT * FROM artist JOIN album USING (id)",
+    "SELECT max(nick, title) FROM album",
+    "SELECT max(born, name) FROM artist",
+    "SELECT strftime('%s', at) FROM play",
+    "SELECT min(nick) FILTER (WHERE plays > 1) FROM album",
     "SELECT row_number() OVER (ORDER BY id) FROM album",
     "SELECT json_extract(title, '$.a') FROM album",
     "SELECT name FROM artist WHERE name > 5.5",
     "SELECT id FROM loose WHERE code > 5",
     "SELECT id FROM loose WHERE code = '1e1'",
     "SELECT title || price FROM album",
-    "SELECT sum(plays) FILTER (WHERE plays > 1) FROM album",
     "SELECT name, (SELECT title FROM album b WHERE b.artist = artist.id) FROM artist",
     "SELECT title, (SELECT name FROM artist WHERE id = artist.id) FROM album",
     "SELECT title, (SELECT name FROM artist WHERE id = 1 OR id = artist) FROM album",
