@@ -59,7 +59,7 @@ class Codec:
         """``encode`` for a column.
 
         Args:
-            assumed: nobody has looked: texts are taken for texts without the two characters that
+            assumed: nobody has looked: texts are taken for texts without the characters that
                 ``copy_text`` uses, and floats in the shorter of two ways.
         """
         encode = self.encode

@@ -1,11 +1,17 @@
 """The text format of ``COPY``: SQLite writes nearly that, ``finished`` makes it so.
 
 SQLite takes longer to double a backslash than to write the whole row, and Python's replace() does it
-for some thousand rows in no time. So SQLite writes texts as they are, with two rare characters
-for what isn't part of a text: one between fields, one for the backslash of an escape.
+for some thousand rows in no time. So SQLite writes texts as they are, with three rare characters
+for what isn't part of a text: between fields, for the backslash of an escape, at the end of a row.
+Two bytes for one of them would be searched for thirty times as long.
 """
 
 from __future__ import annotations
+
+
+def _without(text: str, character: str) -> str:
+    return f"replace({text}, '{character}', '{_MARK}{ord(character):03o}')"
+
 
 #: Between two fields.
 DELIMITER = "\x01"
@@ -14,11 +20,11 @@ _MARK = "\x02"
 #: No value.
 NULL = f"{_MARK}N"
 #: The end of a row; a line feed could be part of a text.
-END = f"{_MARK}E"
+END = "\x03"
 #: Of a statement ``COPY … FROM STDIN``.
 OPTIONS = f"DELIMITER E'\\x{ord(DELIMITER):02x}'"
-#: SQLite's SQL of a text ``{c}`` that may hold the two characters.
-ESCAPED = f"replace(replace({{c}}, '{_MARK}', '{_MARK}002'), '{DELIMITER}', '{_MARK}001')"
+#: SQLite's SQL of a text ``{c}`` that may hold the three characters.
+ESCAPED = _without(_without(_without("{c}", _MARK), DELIMITER), END)
 
 
 def finished(rows: bytes) -> bytes:

@@ -114,9 +114,9 @@ def sent(plan: TablePlan) -> str:
             for c in part
         ]
         values = [c.codec.encode_of(c.cell, plan.assumed) for c in part]
-        parts.append(f"printf('{copy_text.DELIMITER.join(words)}', {', '.join(values)})")
-    between = f" || '{copy_text.DELIMITER}' || "
-    return between.join(parts or ["''"]) + f" || '{copy_text.END}'"
+        after = copy_text.END if part[-1] is columns[-1] else copy_text.DELIMITER
+        parts.append(f"printf('{copy_text.DELIMITER.join(words)}{after}', {', '.join(values)})")
+    return " || ".join(parts or [sql.string(copy_text.END)])
 
 
 def _never_null(plan: TablePlan, column: ColumnPlan) -> bool:
