@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrate_db import plan, sql, structure
+from migrate_db import pairing, sql, structure
 from migrate_db.finding import Finding
 from migrate_db.names import fitting
 from migrate_db.plan import Plan, TablePlan
@@ -119,7 +119,7 @@ def dropped(target: Target, found: Plan, existing: dict[str, TargetTable]) -> It
         if not table.exists:
             yield _gone(name, "", f"table {table.target} is gone on PostgreSQL")
             continue
-        pairs, _ = plan.paired(table.table, table.wish, existing[table.target])
+        pairs, _ = pairing.paired(table.table, table.wish, existing[table.target])
         for column, match in pairs:
             if match is None:
                 reason = f"the column is gone on PostgreSQL, or has another name there ({target})"
@@ -153,7 +153,7 @@ def find(
     writer = _Writer(target, found, made, taken)
     for table in found.tables:
         if table.exists:
-            _, over = plan.paired(table.table, table.wish, existing[table.target])
+            _, over = pairing.paired(table.table, table.wish, existing[table.target])
             mine = {column.name.lower() for column in table.table.columns}
             names = [
                 c.name for c in over

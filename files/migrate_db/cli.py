@@ -82,7 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
         if words.report:
             told.write_json(words.report)
         if words.html:
-            told.write_html(words.html)
+            from migrate_db import page
+
+            page.write(told, words.html)
     except OSError as error:
         print(f"the report can't be written: {error}", file=sys.stderr)
     if words.json:

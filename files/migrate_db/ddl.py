@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from migrate_db import defaults, expressions, sql, views
-from migrate_db.expressions import Untranslated
+from migrate_db.errors import Untranslated
 from migrate_db.names import Names
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.schema import ForeignKey, Index, Uncarried

@@ -9,23 +9,19 @@ from __future__ import annotations
 import re
 import sqlite3
 
-from migrate_db import declaration, functions, sql
-from migrate_db.expressions import Untranslated, kind_of
+from migrate_db import declaration, functions, sql, to_char
+from migrate_db.errors import Untranslated
 from migrate_db.plan import ColumnPlan
 from migrate_db.schema import Column
+from migrate_db.typed import kind_of
 
 #: Words that a constant may have; anything else could be different each time.
 _CONSTANT = {"TRUE", "FALSE", "NULL"}
 _UTC = "timezone('utc', now())"
-#: strftime()'s letters in to_char()'s words.
-_LETTERS = {
-    "Y": "YYYY", "m": "MM", "d": "DD", "H": "HH24", "M": "MI", "S": "SS", "f": "SS.MS", "j": "DDD",
-}  # fmt: skip
-_MOMENT, _DAY, _CLOCK = "YYYY-MM-DD HH24:MI:SS", "YYYY-MM-DD", "HH24:MI:SS"
 _PRESENT = {
-    "current_timestamp": _MOMENT, "datetime('now')": _MOMENT, "datetime()": _MOMENT,
-    "current_date": _DAY, "date('now')": _DAY, "date()": _DAY,
-    "current_time": _CLOCK, "time('now')": _CLOCK, "time()": _CLOCK,
+    "current_timestamp": to_char.MOMENT, "datetime('now')": to_char.MOMENT, "datetime()": to_char.MOMENT,
+    "current_date": to_char.DAY, "date('now')": to_char.DAY, "date()": to_char.DAY,
+    "current_time": to_char.CLOCK, "time('now')": to_char.CLOCK, "time()": to_char.CLOCK,
 }  # fmt: skip
 _SECONDS = {"unixepoch()", "unixepoch('now')"}
 _SECONDS_AS_TEXT = {"strftime('%s','now')", "strftime('%s')"}
@@ -97,14 +93,14 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
         match = re.fullmatch(r"strftime\('([^']*)'(?:,'now'|,current_timestamp)?\)", lowered)
         if match is None:
             return None
-        form = _form(match.group(1))
+        form = to_char.form(match.group(1))
     if codec_type == "timestamptz":
         return "now()" if "DD" in form and "HH24" in form else None
     if codec_type == "timestamp" and kind == "timestamp" and "DD" in form and "HH24" in form:
         return _UTC
-    if codec_type == "date" and form == _DAY:
+    if codec_type == "date" and form == to_char.DAY:
         return f"({_UTC})::date"
-    if codec_type == "time" and form == _CLOCK:
+    if codec_type == "time" and form == to_char.CLOCK:
         return f"date_trunc('second', {_UTC})::time"
     if codec_type == "text" or codec_type.startswith("varchar"):
         return f"to_char({_UTC}, {sql.string(form)})"
@@ -115,33 +111,3 @@ def _outside_strings(text: str) -> str:
     """Keywords in lower case; what is between quotes stays."""
     parts = text.split("'")
     return "'".join(part.lower() if i % 2 == 0 else part for i, part in enumerate(parts))
-
-
-def _form(strftime: str) -> str:
-    """A format of strftime() in to_char()'s words.
-
-    Raises:
-        Untranslated: it has a letter that to_char() doesn't have.
-    """
-    found, literal = "", ""
-    position = 0
-
-    def flush() -> str:
-        return f'"{literal}"' if literal else ""
-
-    while position < len(strftime):
-        letter = strftime[position]
-        position += 1
-        if letter == "%" and position < len(strftime):
-            form = _LETTERS.get(strftime[position])
-            position += 1
-            if form is None:
-                raise Untranslated(f"strftime('{strftime}') has no equal")
-            found, literal = found + flush() + form, ""
-        elif letter in "-: ./,":
-            found, literal = found + flush() + letter, ""
-        elif letter in '"\\':
-            raise Untranslated(f"strftime('{strftime}') has no equal")
-        else:
-            literal += letter
-    return found + flush()

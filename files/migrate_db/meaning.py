@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from migrate_db import expressions, sql
-from migrate_db.expressions import Untranslated
+from migrate_db import expressions, parsing, sql, typed
+from migrate_db.errors import Untranslated
 from migrate_db.plan import ColumnPlan, Plan, TablePlan
 
 
@@ -54,7 +54,7 @@ def _generated(table: TablePlan, notes: list[str]) -> Iterator[ColumnPlan]:
         place = f"{table.table.name}.{planned.source}"
         try:
             text = expressions.generated(table, planned.source)
-            read = expressions.columns_in(column.expression) | {planned.source.lower()}
+            read = parsing.columns_in(column.expression) | {planned.source.lower()}
             changed = [
                 c.source
                 for c in table.columns
@@ -70,7 +70,7 @@ def _generated(table: TablePlan, notes: list[str]) -> Iterator[ColumnPlan]:
             yield planned
             continue
         others = {c.name.lower() for c in table.table.columns if c.generated}
-        if others & expressions.columns_in(column.expression):
+        if others & parsing.columns_in(column.expression):
             notes.append(
                 f"{place}: a generated column, carried as plain values, because PostgreSQL"
                 " computes none from another one"
@@ -86,7 +86,7 @@ def _collations(table: TablePlan) -> Iterator[str]:
         column = table.table.column(planned.source)
         if column is None or column.collation == "BINARY":
             continue
-        if expressions.kind_of(planned.codec) not in ("text", "loose", "other"):
+        if typed.kind_of(planned.codec) not in ("text", "loose", "other"):
             continue
         place = f"{table.table.name}.{planned.source}"
         name = sql.name(planned.target)

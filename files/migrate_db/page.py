@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
+
+from pg_tools.files import publish
 
 from migrate_db.finding import Finding
 from migrate_db.report import Report, conversions
@@ -27,7 +30,12 @@ background:var(--bar);border-radius:2px;min-width:2px}
 """
 
 
-def render(report: Report) -> str:
+def write(report: Report, path: Path) -> None:
+    """Write the page a person wants to read aside, then rename it into place, mode 0600."""
+    publish(path, _render(report))
+
+
+def _render(report: Report) -> str:
     """The whole page; needs nothing from anywhere else."""
     good = report.exit_code == 0
     parts = [

@@ -148,12 +148,6 @@ class Report:
         """Write the report aside, then rename it into place, mode 0600."""
         publish(path, self.json_pieces())
 
-    def write_html(self, path: Path) -> None:
-        """Write the page a person wants to read."""
-        from migrate_db.page import render
-
-        publish(path, render(self))
-
 
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):

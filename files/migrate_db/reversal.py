@@ -22,7 +22,8 @@ from migrate_db import (
     kept,
     landing,
     mapping,
-    plan,
+    pairing,
+    planning,
     proof,
     quarantine,
     schema,
@@ -154,12 +155,12 @@ class Way:
         if self.known.mapping:
             wishes = mapping.remembered(self.known.mapping, read)
         wishes = self._without(wishes, read, left_out)
-        existing = tables(self.target, plan.target_names(read, wishes))
+        existing = tables(self.target, pairing.target_names(read, wishes))
         aside = None
         if wishes.on_finding:  # the same rows stay behind again
             aside = quarantine.Quarantine(connection, self._fresh("rows"))
         told = Findings(self.options.work_dir)
-        found = plan.make(
+        found = planning.make(
             connection, read, existing, wishes, told, aside,
             quick=quick and aside is None, reversing=aside is None,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pg_tools.files import publish
 
-from migrate_db import converted, mapping, plan, quarantine, schema, source
+from migrate_db import converted, mapping, pairing, planning, quarantine, schema, source
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
 from migrate_db.finding import Findings
@@ -148,7 +148,7 @@ def planned(
         if target is not None:
             from migrate_db.target import tables
 
-            existing = tables(target, plan.target_names(read, wishes))
+            existing = tables(target, pairing.target_names(read, wishes))
         aside = quarantine.Quarantine(connection, directory) if wishes.on_finding else None
         quick = quick and aside is None and not any(table.rows for table in existing.values())
 
@@ -157,7 +157,7 @@ def planned(
         def decide(quick: bool) -> Plan:
             report.findings = Findings(options.work_dir)
             return meaning.decide(
-                plan.make(connection, read, existing, wishes, report.findings, aside, quick)
+                planning.make(connection, read, existing, wishes, report.findings, aside, quick)
             )
 
         found = decide(quick)
@@ -237,7 +237,7 @@ def _write_mapping(
 
     def make(wanted: Mapping, findings: Findings) -> Plan:
         findings.directory = options.work_dir
-        return plan.make(connection, read, existing, replace(wanted, on_finding=""), findings)
+        return planning.make(connection, read, existing, replace(wanted, on_finding=""), findings)
 
     proposed = proposal.propose(connection, make, wishes)
     publish(options.write_mapping, proposal.render(proposed, options.source.name))

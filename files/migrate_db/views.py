@@ -11,29 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from migrate_db import codec, declaration, sql
+from migrate_db.calls import Calls
 from migrate_db.codec import Codec
-from migrate_db.expressions import (
-    NUMERIC,
-    Translator,
-    Typed,
-    Untranslated,
-    bare,
-    column,
-    only,
-    shallow,
-    unsure,
-)
+from migrate_db.errors import Untranslated
 from migrate_db.names import columns as names_of_columns
 from migrate_db.names import fitting
+from migrate_db.parsing import bare, exp, only, query, shallow, unsure
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.schema import Uncarried, View
-
-try:
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-except ImportError:  # a preview on a bare host runs without third-party packages
-    sqlglot = None  # type: ignore[assignment]
+from migrate_db.typed import NUMERIC, Typed, column
 
 #: Rows in another order are the same rows; these kinds can't be told apart safely.
 _UNSAFE_KEYS = ("other",)
@@ -135,14 +121,9 @@ def _translate(
     refused: dict[str, str],
     waiting: list[View],
 ) -> Translated:
-    if sqlglot is None:
-        raise Untranslated("the run itself will tell; sqlglot is not installed here")
     if not view.columns:
         raise Untranslated(f"SQLite itself can't read it: {view.broken}")
-    try:
-        tree = sqlglot.parse_one(_select_of(view.sql), read="sqlite")
-    except (SqlglotError, RecursionError):
-        raise Untranslated("it can't be parsed") from None
+    tree = query(_select_of(view.sql))
 
     reads: set[str] = set()
     through: set[str] = set()
@@ -360,7 +341,7 @@ def _demand_plain(*parts: Typed) -> None:
             raise Untranslated("it tells rows apart by values that PostgreSQL compares otherwise")
 
 
-class _Scope(Translator):
+class _Scope(Calls):
     """The expressions of one SELECT."""
 
     def __init__(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from migrate_db import same_rows
-from migrate_db.expressions import Translator
+from migrate_db.translator import Translator
 
 from .program import Program, ask, sqlite
 from .test_shapes import arrives, uncarried

@@ -1,0 +1,66 @@
+"""What the operator should know of a table: which of its parts are carried in another shape, and why."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from migrate_db import codec, conversion, epochs
+from migrate_db.draft import Draft
+from migrate_db.pairing import SYSTEM_COLUMNS
+
+
+def of_table(draft: Draft) -> list[str]:
+    """What is carried under another name or type, or not at all."""
+    table, scanned, exists = draft.table, draft.profile, draft.present is not None
+    carried = {found.column for found in scanned.columns}
+    notes = [
+        f"{table.name}.{column.name}: the target computes it itself; neither loaded nor compared"
+        for column in table.columns
+        if exists and column.name not in carried and not draft.wish.column(column.name).exclude
+    ]
+    if draft.target != table.name:
+        why = "the name is too long" if table.name else "the name is empty"
+        why = "renamed" if draft.wish.rename else why
+        notes.append(f"table {table.name}: {why}, it becomes {draft.target}")
+    notes += [
+        f"foreign key of {table.name} ({', '.join(key.columns)}): not validated, because rows"
+        f" without a {key.parent} stay, as you asked; it holds for new rows"
+        for key in table.foreign_keys
+        if any(draft.wish.column(column).orphans == "keep" for column in key.columns)
+    ]
+    for found in scanned.columns:
+        column = table.column(found.column)
+        wish = draft.wish.column(found.column)
+        place = f"{table.name}.{found.column}"
+        if not exists and draft.names[found.column] != found.column:
+            why = "PostgreSQL keeps that name" if found.column in SYSTEM_COLUMNS else "too long"
+            why = "renamed" if wish.rename else why if found.column else "empty"
+            notes.append(f"{place}: {why}, it becomes {draft.names[found.column]}")
+        if found.codec is not found.declared and not found.misfits and not exists:
+            notes.append(
+                f"{place}: declared {column.declared or 'without a type' if column else '?'},"
+                f" becomes {found.codec.type}, because that holds every value"
+            )
+        means_json = column is not None and codec.JSON in codec.for_declared(column)
+        if means_json and not exists and found.declared is not codec.JSON and not wish.type:
+            notes.append(f"{place}: declared JSON, becomes text; json can't be indexed")
+        if found.codec.says and scanned.rows:
+            notes.append(f"{place}: {found.codec.says}")
+        notes += [f"{place}: {said}" for said in conversion.says(wish)]
+    return notes
+
+
+def of_numbers(connection: sqlite3.Connection, draft: Draft) -> Iterator[str]:
+    """Columns of numbers that look like moments."""
+    for found in draft.profile.columns:
+        column = draft.table.column(found.column)
+        if column is None or draft.wish.column(column.name).epoch or not draft.profile.rows:
+            continue
+        seen = epochs.guess(connection, draft.table, column, found.codec, draft.profile.relation)
+        if seen:
+            unit, _, span = seen.partition(" ")
+            yield (
+                f"{draft.table.name}.{column.name}: numbers that seem to count moments"
+                f" {span}; they stay numbers, unless a mapping says `epoch: {unit}`"
+            )

@@ -1,0 +1,102 @@
+"""Parts of an expression in the words of PostgreSQL, with what SQLite holds there for sure.
+
+Every part of an expression has a *kind*: what SQLite holds there for sure. An
+``int`` is an integer in each row, a ``real`` a float, ``mixed`` either of them,
+``text`` a text; ``cond`` is a truth value of PostgreSQL's. ``loose`` are texts and
+numbers, which PostgreSQL has as their digits: they are equal or not, but have no
+order. A column whose values are only alike (times in several spellings) is
+``other``: it can be NULL or not, and nothing else is certain about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrate_db import codec, sql
+from migrate_db.codec import Codec
+from migrate_db.errors import Untranslated
+from migrate_db.schema import Column
+
+NUMBERS = ("int", "real", "mixed")
+#: Affinities that make a number of a text where they can.
+NUMERIC = ("INTEGER", "REAL", "NUMERIC")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A part of an expression in PostgreSQL's words, and what SQLite holds there."""
+
+    sql: str
+    kind: str
+    affinity: str = ""  #: only columns have one
+    collation: str = ""  #: of a column, or said with COLLATE
+    codec: Codec | None = None  #: of a plain column
+    constant: str | None = None  #: a literal's text
+    explicit: bool = False  #: COLLATE was said
+
+
+def kind_of(found: Codec) -> str:
+    """What SQLite holds in a column that this codec carries."""
+    if found.type in ("smallint", "integer", "bigint"):
+        exact = codec.integer(found.type)
+        return "int" if found.misfit == exact.misfit else "other"
+    if found.type.startswith("numeric"):
+        return "mixed" if found.misfit.startswith(codec.numeric().misfit) else "other"
+    plain = {
+        codec.BOOLEAN.misfit: "bool",
+        codec.DOUBLE.misfit: "real",
+        codec.REAL4.misfit: "real",
+        codec.DOUBLE_OR_INTEGER.misfit: "mixed",
+        codec.BYTEA.misfit: "bytea",
+        codec.DATE.misfit: "date",
+        codec.TIMESTAMP.misfit: "timestamp",
+        codec.UUID.misfit: "uuid",
+        codec.TEXT_OR_NUMBER.misfit: "loose",
+    }
+    if found.misfit in plain:
+        return plain[found.misfit]
+    if found.type.startswith(("text", "varchar", "char", "citext")):
+        return "text" if found.misfit.startswith(codec.text().misfit) else "other"
+    return "other"
+
+
+def column(target: str, found: Codec, declared: Column | None) -> Typed:
+    """A column as a part of an expression.
+
+    Args:
+        target: its name in PostgreSQL, quoted and qualified as need be.
+    """
+    kind = kind_of(found)
+    if found.type in ("real", "citext") or found.type.startswith("char("):
+        target += "::double precision" if found.type == "real" else "::text"
+    return Typed(
+        target,
+        kind,
+        affinity=declared.affinity if declared else "",
+        collation=declared.collation if declared else "",
+        codec=found,
+    )
+
+
+def literal(kind: str, text: str) -> Typed:
+    shown = f"{sql.string(text)}::text" if kind == "text" else text
+    if kind == "text" and "\x00" in text:
+        raise Untranslated("a NUL in a text")
+    return Typed(shown, kind, constant=text)
+
+
+def wide(part: Typed) -> str:
+    """An integer of 64 bits, as SQLite's are."""
+    if part.kind != "int":
+        return part.sql
+    return f"{part.sql}::bigint" if part.constant is None else f"'{part.constant}'::bigint"
+
+
+def double(part: Typed) -> str:
+    shown = part.sql if part.constant is None else f"'{part.constant}'"
+    return f"{shown}::double precision"
+
+
+def is_moment(part: Typed) -> bool:
+    """Whether it is a time without a zone, however it is spelt."""
+    return part.codec is not None and part.codec.type == "timestamp"
