@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from migrate_db import codec, conversion, inspection, sql
+from migrate_db import choice, codec, conversion, inspection, sql
 from migrate_db.codec import Codec
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.finding import Finding
@@ -150,7 +150,7 @@ def _candidates(
             )
         elif not match.generated or column.generated:
             _demand_type(table, column, wish, match)
-            candidates[column.name] = codec.for_existing(match.type)
+            candidates[column.name] = choice.for_existing(match.type)
             mapping[column.name] = match.name
     findings += [
         Finding(
@@ -177,10 +177,10 @@ def _too_wide(table: Table, columns: int) -> Finding:
 def _for_new(table: Table, column: Column, wish: TableWish) -> tuple[Codec, ...]:
     asked = wish.column(column.name)
     if asked.mixed == "bytes":
-        return codec.for_existing("bytea")
+        return choice.for_existing("bytea")
     if asked.type or asked.epoch:
-        return codec.for_existing(asked.type or conversion.moment_type(asked, ""))
-    wanted = codec.for_declared(column)
+        return choice.for_existing(asked.type or conversion.moment_type(asked, ""))
+    wanted = choice.for_declared(column)
     return tuple(c for c in wanted if c is not codec.JSON) if _indexed(table, column) else wanted
 
 
@@ -193,7 +193,7 @@ def _indexed(table: Table, column: Column) -> bool:
 def _demand_type(table: Table, column: Column, wish: TableWish, match: TargetColumn) -> None:
     """A table that is there keeps its types: a mapping may say the same, not another."""
     wanted = wish.column(column.name).type
-    if wanted and codec.named(match.type) != wanted:
+    if wanted and choice.named(match.type) != wanted:
         raise MigrationError(
             f"the mapping wants {table.name}.{column.name} as {wanted},"
             f" but the target has it as {match.type}",

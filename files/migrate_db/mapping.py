@@ -22,7 +22,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from migrate_db import codec
+from migrate_db import choice
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.schema import Schema
 
@@ -56,7 +56,7 @@ _TOP_KEYS: dict[str, tuple[str, ...] | None] = {
 class ColumnWish:
     """What to do with one column; empty words ask for nothing."""
 
-    type: str = ""  #: PostgreSQL type, as ``codec.named`` writes it
+    type: str = ""  #: PostgreSQL type, as ``choice.named`` writes it
     rename: str = ""
     exclude: str = ""  #: ``true``: the column is not carried
     nul: str = ""  #: ``strip``: NUL characters are taken out of texts
@@ -252,10 +252,10 @@ def _column(node: _Node, source: str, path: str) -> ColumnWish:
     }
     if "type" in words:
         line = next(inner for key, inner in node.entries if key == "type")
-        named = codec.named(words["type"])
+        named = choice.named(words["type"])
         if named is None:
             raise _usage(
-                f"{path}.type: {words['type']!r} is not known", _at(source, line), codec.TYPES
+                f"{path}.type: {words['type']!r} is not known", _at(source, line), choice.TYPES
             )
         words["type"] = named
     wish = ColumnWish(**words)

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
-from migrate_db import codec, sql
+from migrate_db import choice, sql
 from migrate_db.finding import Findings
 from migrate_db.mapping import ColumnWish, Mapping, TableWish
 from migrate_db.plan import Plan, TablePlan
@@ -214,7 +214,7 @@ def _column(proposal: Proposal, plan: TablePlan, name: str, declared: str) -> li
     wish = plan.wish.column(name)
     carried = next((c for c in plan.columns if c.source == name), None)
     words = dict(_words(wish))
-    if carried is not None and (chosen := codec.named(carried.codec.type)):
+    if carried is not None and (chosen := choice.named(carried.codec.type)):
         words = {"type": chosen} | words
     shown = ", ".join(f"{key}: {_scalar(word)}" for key, word in words.items())
     said = " ".join(declared.split())

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from migrate_db import codec, inspection
+from migrate_db import choice, codec, inspection
 from migrate_db.codec import Codec
 from migrate_db.draft import Draft, uniques
 from migrate_db.finding import Finding
@@ -77,7 +77,7 @@ def _widened(
     connection: sqlite3.Connection, sides: tuple[_Side, _Side], takes_other: bool
 ) -> list[tuple[_Side, Codec]]:
     """The sides of a key that must become something else, and what."""
-    if len({codec.family(column.codec.type) == "text" for _, column in sides}) == 1:
+    if len({choice.family(column.codec.type) == "text" for _, column in sides}) == 1:
         return []
     blank = [at for at in (0, 1) if takes_other and _is_blank(connection, *sides[at])]
     if blank:
@@ -93,12 +93,12 @@ def _widened(
 
 def _as_text(connection: sqlite3.Connection, draft: Draft, column: ColumnProfile) -> Codec | None:
     """The codec that carries a column as text, if it may become text and every value can be one."""
-    if codec.family(column.codec.type) == "text":
+    if choice.family(column.codec.type) == "text":
         return column.codec
     numbered = draft.table.rowid_alias == column.column
     if draft.present is not None or numbered or draft.wish.column(column.column).type:
         return None
-    for wider in codec.for_existing("text"):
+    for wider in choice.for_existing("text"):
         misfit = wider.misfit_of(column.cell)
         row = connection.execute(f"SELECT total({misfit}) FROM {draft.profile.relation}").fetchone()
         if not row[0]:

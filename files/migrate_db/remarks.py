@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from migrate_db import codec, conversion, epochs
+from migrate_db import choice, codec, conversion, epochs
 from migrate_db.draft import Draft
 from migrate_db.pairing import SYSTEM_COLUMNS
 
@@ -42,7 +42,7 @@ def of_table(draft: Draft) -> list[str]:
                 f"{place}: declared {column.declared or 'without a type' if column else '?'},"
                 f" becomes {found.codec.type}, because that holds every value"
             )
-        means_json = column is not None and codec.JSON in codec.for_declared(column)
+        means_json = column is not None and codec.JSON in choice.for_declared(column)
         if means_json and not exists and found.declared is not codec.JSON and not wish.type:
             notes.append(f"{place}: declared JSON, becomes text; json can't be indexed")
         if found.codec.says and scanned.rows:

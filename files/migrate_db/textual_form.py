@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from migrate_db import codec, functions, inspection, sql
+from migrate_db import choice, codec, functions, inspection, sql
 from migrate_db.codec import Cell, Codec
 from migrate_db.plan import ColumnPlan, TablePlan
 from migrate_db.schema import Column
@@ -49,7 +49,7 @@ def _wide(
     if chosen is codec.DOUBLE and affinity in ("INTEGER", "NUMERIC"):
         return codec.DOUBLE_OR_INTEGER  # such a column makes 20 of 20.0
     if affinity in ("INTEGER", "NUMERIC", "REAL") and chosen.stored == "quote({c})":
-        plain = codec.family(chosen.type) == "text" and not chosen.type.startswith("char")
+        plain = choice.family(chosen.type) == "text" and not chosen.type.startswith("char")
         if plain:  # … and 17 of '17'
             wide = codec.TEXT_OR_NUMBER
             return replace(chosen, misfit=wide.misfit, encode=wide.encode, stored=wide.stored)
@@ -100,7 +100,7 @@ def _form(
         return lambda text: functions.m_of_blob(_bytes(chosen.decode(text)))
     if wish.mixed == "text" and Sample.of(connection, plan, column).kind == "blob":
         return lambda text: _blob(chosen.decode(text))
-    if typeless and codec.family(chosen.type) in ("number", "text"):
+    if typeless and choice.family(chosen.type) in ("number", "text"):
         kind = Sample.of(connection, plan, column).kind
         if kind in ("integer", "real"):
             return lambda text: _number(chosen.decode(text), kind)
@@ -278,7 +278,7 @@ class Count:
 
 def unfit(chosen: Codec, canonical: str, declared: str) -> str:
     """Why SQLite can't hold a value, in a few words."""
-    number = codec.family(chosen.type) == "number"
+    number = choice.family(chosen.type) == "number"
     if number and (canonical == "NaN" or (len(canonical) == 16 and _is_nan(canonical))):
         return "SQLite has no NaN; it would become NULL"
     if chosen.type in _EPOCHS and re.match(r"\d{5,}-|.* BC", canonical):

@@ -1,0 +1,183 @@
+"""Which codecs come into question for a column: by what it is declared, or by the type that it has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from migrate_db.codec import (
+    BOOLEAN,
+    BYTEA,
+    DATE,
+    DOUBLE,
+    DOUBLE_OR_INTEGER,
+    JSON,
+    JSONB,
+    REAL4,
+    TEXT_OR_NUMBER,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMP_ANY,
+    TIMESTAMPTZ,
+    TIMESTAMPTZ_ANY,
+    UUID,
+    UUID_BLOB,
+    UUID_PLAIN,
+    Codec,
+    boolean_words,
+    integer,
+    numeric,
+    padded,
+    text,
+)
+from migrate_db.schema import Column
+
+_INTEGERS = (integer("smallint"), integer("integer"), integer("bigint"))
+_WORDS = (("false", "true"), ("False", "True"), ("f", "t"), ("no", "yes"))
+_BOOLEANS = (BOOLEAN, *(boolean_words(*pair) for pair in _WORDS))
+_REST = (text(), TEXT_OR_NUMBER, BYTEA)
+#: The longest that varchar(n) may be; MySQL's and SQL Server's types go beyond.
+_LONGEST = 10_485_760
+#: Names that mean nothing to SQLite, and mean numbers or bytes to those who wrote them.
+_COUNTS = re.compile(
+    r"(?<!E)NUM|BIT|YEAR|MONEY|CURRENCY|SERIAL|LONG|FIXED|EPOCH|SECONDS|COUNT|\bID\b"
+)
+_BYTES = re.compile(r"BINARY|BYTE|IMAGE|RAW")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+def family(type_name: str) -> str:
+    """Types that PostgreSQL compares with each other, for a foreign key."""
+    bare = type_name.partition("(")[0]
+    if bare in ("text", "varchar", "char", "citext"):
+        return "text"
+    numbers = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
+    return "number" if bare in numbers else bare
+
+
+def for_declared(column: Column) -> tuple[Codec, ...]:
+    """Codecs for a column of a table that is yet to be made, narrowest first.
+
+    The first is what the declaration means; the others are wider ones, tried in
+    turn when values don't fit it. The first one fits an empty column.
+    """
+    words = column.declared.upper()
+    bare = re.sub(r"\(.*", "", words).strip()
+    size = [int(n) for n in re.findall(r"\d+", words.partition("(")[2])]
+    if "BOOL" in bare:
+        return (*_BOOLEANS, *_INTEGERS, numeric(), *_REST)
+    if bare in ("TIMESTAMPTZ", "DATETIMETZ", "DATETIMEOFFSET", "TIMESTAMP WITH TIME ZONE"):
+        return (TIMESTAMPTZ, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), *_REST)
+    if "DATETIME" in bare or bare == "TIMESTAMP" or bare.startswith("TIMESTAMP "):
+        return (TIMESTAMP, TIMESTAMP_ANY, TIMESTAMPTZ, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
+    if bare == "DATE":
+        return (DATE, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
+    if bare == "TIME" or bare.startswith("TIME "):
+        return (TIME, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
+    if bare in ("JSON", "JSONB"):
+        return (JSON, *_REST)
+    if bare == "UUID":
+        return (UUID, UUID_PLAIN, UUID_BLOB, *_REST)
+    if bare in ("NUMERIC", "DECIMAL", "DEC"):
+        precision, scale = [*size, 0, 0][:2]
+        sound = 0 < precision <= 1000 and scale <= precision and "-" not in words
+        exact = (numeric(precision, scale),) if sound else ()
+        return (*exact, numeric(), *_REST)
+    if column.affinity == "INTEGER":
+        if re.search(r"FLOA|DOUB|REAL", bare):  # FLOATING POINT has an INT in it
+            return (DOUBLE, DOUBLE_OR_INTEGER, numeric(), *_REST)
+        small = bare in ("SMALLINT", "TINYINT", "INT2")
+        start = 2 if "BIG" in bare or "INT8" in bare else 0 if small else 1
+        return (*_INTEGERS[start:], numeric(), *_REST)
+    if column.affinity == "REAL":
+        return (DOUBLE, DOUBLE_OR_INTEGER, *_REST)
+    if column.affinity == "TEXT":
+        counted = size and "CHAR" in bare and 0 < size[0] <= _LONGEST
+        limited = (text("varchar", size[0]),) if counted else ()
+        return (*limited, *_REST)
+    if bare == "BLOB" or "BLOB" in bare:
+        return (BYTEA, text(), integer("bigint"), DOUBLE, numeric(), TEXT_OR_NUMBER)
+    # no type, or a name that means nothing to SQLite: the values decide, or else the default
+    default = _NUMBER.fullmatch(column.default or "")
+    empty = () if default is None else (DOUBLE,) if default[1] else (integer("bigint"),)
+    if column.affinity == "BLOB":  # SQLite itself keeps 1 and 1.0 apart here
+        alike = replace(DOUBLE_OR_INTEGER, says="1 and 1.0 become the same number")
+        wide = (integer("bigint"), DOUBLE, alike, numeric())
+        return (*empty, text(), *wide, TEXT_OR_NUMBER, BYTEA)
+    numbers = (integer("bigint"), DOUBLE_OR_INTEGER, numeric())
+    if _COUNTS.search(bare):
+        return (*empty, *numbers, *_REST)
+    bytes_first = (BYTEA,) if _BYTES.search(bare) else ()
+    # text first: it takes texts alone, and nobody knows what an empty column is for
+    return (*bytes_first, *empty, text(), *numbers, TEXT_OR_NUMBER, BYTEA)
+
+
+#: Types that a mapping may ask for, as ``for_existing`` knows them by another name.
+_ALIASES = {
+    "int2": "smallint", "int": "integer", "int4": "integer", "int8": "bigint", "bool": "boolean",
+    "float4": "real", "float8": "double precision", "decimal": "numeric", "dec": "numeric",
+    "char": "character", "bpchar": "character", "varchar": "character varying",
+    "timestamp": "timestamp without time zone", "timestamptz": "timestamp with time zone",
+    "time": "time without time zone",
+}  # fmt: skip
+#: The types that a mapping may ask for.
+TYPES = (
+    "smallint", "integer", "bigint", "numeric", "numeric(p,s)", "real", "double precision",
+    "boolean", "text", "citext", "varchar", "varchar(n)", "char(n)", "bytea", "json", "jsonb",
+    "date", "time", "timestamp", "timestamptz", "uuid",
+)  # fmt: skip
+
+
+def named(type_name: str) -> str | None:
+    """A type as our codecs write it, e.g. ``int8`` as ``bigint``; None if there is no codec."""
+    words = " ".join(type_name.lower().split())
+    match = re.fullmatch(r"([a-z0-9 ]+?) ?(\( ?\d+ ?(?:, ?\d+ ?)?\))?", words)
+    if match is None:
+        return None
+    bare, size = _ALIASES.get(match[1], match[1]), (match[2] or "").replace(" ", "")
+    short = {"character": "char", "character varying": "varchar"}.get(bare, bare)
+    takes_size = short in ("char", "varchar", "numeric")
+    if (size and not takes_size) or ("," in size and short != "numeric"):
+        return None
+    known = next((name for name, alias in _ALIASES.items() if alias == bare and "time" in name), "")
+    short = known or short
+    return short + size if f"{short}" in {t.partition("(")[0] for t in TYPES} else None
+
+
+def for_existing(type_name: str) -> tuple[Codec, ...]:
+    """Codecs that fill a column whose type the target has already decided.
+
+    Args:
+        type_name: as ``format_type`` prints it, e.g. ``character varying(20)``.
+    """
+    bare, _, rest = type_name.partition("(")
+    bare = _ALIASES.get(bare, bare)
+    size = [int(n) for n in re.findall(r"\d+", rest.partition(")")[0])]
+    limit = size[0] if size else None
+    known: dict[str, tuple[Codec, ...]] = {
+        "smallint": _INTEGERS[:1],
+        "integer": _INTEGERS[1:2],
+        "bigint": _INTEGERS[2:],
+        "boolean": _BOOLEANS,
+        "double precision": (DOUBLE, DOUBLE_OR_INTEGER),
+        "real": (REAL4,),
+        "text": (text(), TEXT_OR_NUMBER),
+        "citext": (text("citext"),),
+        "character varying": (text("varchar", limit), TEXT_OR_NUMBER)
+        if limit is None
+        else (text("varchar", limit),),
+        "character": (padded(limit or 1),),
+        "bytea": (BYTEA,),
+        "json": (JSON,),
+        "jsonb": (JSONB,),
+        "date": (DATE,),
+        "timestamp without time zone": (TIMESTAMP, TIMESTAMP_ANY),
+        "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
+        "time without time zone": (TIME,),
+        "uuid": (UUID, UUID_PLAIN, UUID_BLOB),
+        "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
+    }
+    if bare in known:
+        return known[bare]
+    # a type we don't know: its own text form must give back what was stored
+    return (text(type_name),)
