@@ -154,21 +154,21 @@ def find(
     for table in found.tables:
         if table.exists:
             _, over = pairing.paired(table.table, table.wish, existing[table.target])
-            mine = {column.name.lower() for column in table.table.columns}
+            mine = {sql.folded(column.name) for column in table.table.columns}
             names = [
                 c.name for c in over
-                if c.name.lower() not in mine and not left_out.column(table.table.name, c.name)
+                if sql.folded(c.name) not in mine and not left_out.column(table.table.name, c.name)
             ]  # fmt: skip
             if names:
                 writer.columns(table, names)
     ours = [table.target for table in found.tables]
-    excluded = {table.name.lower() for table in schema.tables} - {
-        t.table.name.lower() for t in found.tables
+    excluded = {sql.folded(table.name) for table in schema.tables} - {
+        sql.folded(t.table.name) for t in found.tables
     }
     rows = target.connection.execute(_NEW_TABLES, (sql.name(target.schema), ours)).fetchall()
     new = [row[0] for row in rows if not left_out.table(row[0])]
     for name in new:
-        if name.lower() in excluded:
+        if sql.folded(name) in excluded:
             if target.value(f"SELECT 1 FROM {sql.qualified(target.schema, name)} LIMIT 1"):
                 made.problems.append(Finding(
                     name, "", "", "", "the table was not migrated, and both sides have one with rows",
@@ -189,10 +189,10 @@ class _Writer:
     def table(self, name: str, new: list[str]) -> None:
         """CREATE TABLE and its indexes."""
         problem = "SQLite keeps such names for itself" if name.lower().startswith("sqlite_") else ""
-        if name.lower() in self.taken:
+        if sql.folded(name) in self.taken:
             problem = "the file has something of that name; SQLite doesn't tell A from a"
         columns = self._columns(name)
-        if len({column.name.lower() for column in columns}) < len(columns):
+        if len({sql.folded(column.name) for column in columns}) < len(columns):
             problem = "two of its columns differ only in case, which SQLite doesn't tell apart"
         problem = problem or next((p for c in columns if (p := self._unheld(c))), "")
         if not columns:
@@ -200,7 +200,7 @@ class _Writer:
         if problem:
             self._problem(name, "", problem)
             return
-        self.taken.add(name.lower())
+        self.taken.add(sql.folded(name))
         indexes = self._ask(_INDEXES, name)
         key = next((tuple(row[3]) for row in indexes if row[1]), ())
         lines = []
@@ -368,9 +368,9 @@ class _Writer:
                 if not uniques:
                     self.made.notes.append(f"{place}: the index {name} is not carried")
                 continue
-            if not wanted(parts) or str(name).lower() in self.taken:
+            if not wanted(parts) or sql.folded(str(name)) in self.taken:
                 continue
-            self.taken.add(str(name).lower())
+            self.taken.add(sql.folded(str(name)))
             word = "UNIQUE " if unique else ""
             self.made.statements.append(
                 f"CREATE {word}INDEX {sql.name(str(name))} ON {sql.name(place)} ({sql.names(parts)})"
@@ -406,10 +406,10 @@ def make(connection: sqlite3.Connection, additions: Additions) -> None:
 
 
 def names_of(connection: sqlite3.Connection) -> set[str]:
-    """Everything in the file that has a name, in lower case."""
+    """Everything in the file that has a name, folded."""
     rows = connection.execute("SELECT name FROM main.sqlite_schema").fetchall()
     return {
-        (row[0].decode("utf-8", "replace") if isinstance(row[0], bytes) else str(row[0])).lower()
+        sql.folded(row[0].decode("utf-8", "replace") if isinstance(row[0], bytes) else str(row[0]))
         for row in rows
     }
 

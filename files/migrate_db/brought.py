@@ -31,8 +31,8 @@ def in_columns(
     """Columns that need such a function, themselves or by another column; with its name.
 
     Args:
-        computed: expressions of the columns that are worked out as they are read, by name in
-            lower case.
+        computed: expressions of the columns that are worked out as they are read, by name,
+            folded.
     """
     lost = {name: in_expression(connection, table, text) for name, text in computed.items()}
     lost = {name: function for name, function in lost.items() if function}
@@ -63,7 +63,7 @@ def failing(connection: sqlite3.Connection, table: str, computed: dict[str, str]
 
 def in_names(text: str, lost: dict[str, str]) -> str:
     """The function that an expression needs by one of these columns."""
-    words = (t.name.lower() for t in declaration.tokens(text) if t.kind in ("word", "quoted"))
+    words = (sql.folded(t.name) for t in declaration.tokens(text) if t.kind in ("word", "quoted"))
     return next((lost[word] for word in words if word in lost), "")
 
 

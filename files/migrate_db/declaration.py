@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from migrate_db import sql
+
 _TOKEN = re.compile(
     r"""
       (?P<skip>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))
@@ -66,7 +68,7 @@ class ForeignKeyText:
 
 @dataclass
 class Declaration:
-    """What one CREATE TABLE says; names of columns in lower case."""
+    """What one CREATE TABLE says; names of columns folded."""
 
     collations: dict[str, str] = field(default_factory=dict)
     generated: dict[str, str] = field(default_factory=dict)  #: the expression
@@ -206,14 +208,14 @@ class _Reader:
         return inside
 
     def columns(self) -> tuple[str, ...]:
-        return tuple(item[0].name.lower() for item in _split(self.group()) if item)
+        return tuple(sql.folded(item[0].name) for item in _split(self.group()) if item)
 
 
 def _item(text: str, words: list[Token], found: Declaration) -> None:
     reader = _Reader(text, words)
     column = ""
     if reader.peek() not in _OF_TABLES:
-        column = reader.next().name.lower()
+        column = sql.folded(reader.next().name)
         while reader.more() and reader.peek() not in _CONSTRAINTS:  # its type
             if not reader.group():
                 reader.next()

@@ -219,6 +219,7 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
         return
     yield from inspection.misfits(connection, table, profile, draft.present is not None)
     yield from inspection.bad_text(connection, table, profile)
+    yield from inspection.too_wide(connection, table, profile)
     yield from inspection.nulls(connection, table, draft.reading, _required(draft))
     for columns, kind, enforced in uniques(draft):
         cells = [draft.cell(column) for column in columns]

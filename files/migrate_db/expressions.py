@@ -17,7 +17,7 @@ def of_table(plan: TablePlan, exact_folding: bool = True) -> Translator:
     """For expressions inside one table's declaration."""
 
     def find(table: str, name: str) -> Typed | None:
-        if table and table.lower() != plan.table.name.lower():
+        if table and sql.folded(table) != sql.folded(plan.table.name):
             return None
         declared = plan.table.column(name)
         if declared is None:

@@ -21,6 +21,11 @@ def is_about_the_data(error: Exception) -> bool:
     return (getattr(error, "sqlstate", None) or "")[:2] in ("22", "23")
 
 
+def is_about_the_size(error: Exception) -> bool:
+    """Whether PostgreSQL met one of its own limits."""
+    return (getattr(error, "sqlstate", None) or "").startswith("54")
+
+
 def explained(error: Exception, place: str) -> MigrationError | None:
     """A failure that needs no traceback, as one screen; None for a mistake of ours."""
     if isinstance(error, MigrationError):
@@ -86,7 +91,7 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
     elif state == "55P03":
         what = "somebody is using the tables"
         advice = "stop the app that is connected to the target, then run again"
-    elif state.startswith("54"):  # a limit of its own: columns, the size of a row
+    elif is_about_the_size(error):
         what = "PostgreSQL can't hold a table that is so wide"
         advice = "leave columns or the table out: `exclude: true` in --mapping; nothing was changed"
         copied = re.match(r"COPY \S+, line \d+", getattr(diagnosis, "context", None) or "")

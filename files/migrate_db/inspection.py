@@ -18,6 +18,14 @@ _decoder = codecs.getincrementaldecoder("utf-8")
 #: Bytes of text that are decoded at once to see whether they are UTF-8.
 _BLOCK = 1 << 18
 _PIECE = 1 << 19
+#: Bytes of a row that PostgreSQL takes, and of the head of each.
+_WIDEST, _HEAD = 8160, 24
+#: Bytes of a value that stays in its row, by type; of any other at most those of a pointer.
+_FIXED = {
+    "boolean": 1, "smallint": 2, "integer": 4, "bigint": 8, "real": 4, "double precision": 8,
+    "numeric": 3, "date": 4, "time": 8, "timestamp": 8, "timestamptz": 8, "uuid": 16,
+}  # fmt: skip
+_POINTER = 18
 
 
 def misfits(
@@ -101,6 +109,33 @@ def nulls(
         for row, key in rows:
             kind = "null key" if column in table.primary_key else "null"
             yield _finding(table, column, row, key, "NULL", kind, reason)
+
+
+def too_wide(
+    connection: sqlite3.Connection, table: Table, profile: TableProfile
+) -> Iterator[Finding]:
+    """Name rows that fill more than a page, even with each long value moved out of it.
+
+    A row that is only too wide by the gaps between its values is left to PostgreSQL.
+    """
+    fixed = [_FIXED.get(c.codec.type.partition("(")[0]) for c in profile.columns]
+    if _HEAD + sum(size or _POINTER for size in fixed) <= _WIDEST:
+        return
+    sizes = [
+        f"({c.cell} IS NOT NULL) * {size}"
+        if size
+        else f"ifnull(min(length({c.cell}) + 1, {_POINTER}), 0)"
+        for c, size in zip(profile.columns, fixed, strict=True)
+    ]
+    rows = connection.execute(
+        f"SELECT * FROM (SELECT {identity(table)}, {_key(table)}, {_HEAD} + {sql.joined(sizes, ' + ')}"
+        f" AS m_size FROM {profile.relation}) WHERE m_size > {_WIDEST}"
+    )
+    for row, key, size in rows:
+        yield _finding(
+            table, "", row, key, f"{size:,} bytes", "wide row",
+            f"a row has {_WIDEST:,} bytes at most, and long values count as {_POINTER}",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -204,7 +239,7 @@ def rowid(table: Table) -> str | None:
     """The name of the rowid that no column hides."""
     if table.rowid_alias:
         return sql.name(table.rowid_alias)
-    taken = {c.name.lower() for c in table.columns}
+    taken = {sql.folded(c.name) for c in table.columns}
     return next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
 
 
@@ -266,6 +301,7 @@ _RESOLVE = {
     " or --on-finding quarantine",
     "duplicate": "correct it in the app, or `unique: index` for {table} in --mapping,"
     " or --on-finding quarantine",
+    "wide row": "leave columns out by `exclude: true` in --mapping, or --on-finding quarantine",
     "orphan": "add the parent, or `orphans: keep` (or `null`) for {place} in --mapping,"
     " or --on-finding quarantine",
 }

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from migrate_db import bulky, schema
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
-from migrate_db.failures import is_about_the_data, is_about_the_statement, server_said, unknown
+from migrate_db.failures import (
+    is_about_the_data,
+    is_about_the_size,
+    is_about_the_statement,
+    server_said,
+    unknown,
+)
 from migrate_db.options import Options
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.report import Report, TableReport
@@ -219,7 +225,7 @@ class Journey:
         except psycopg.Error as error:
             if error.sqlstate or not committing:
                 self._take_back(written)
-            if self.plan.assumed and is_about_the_data(error):
+            if self.plan.assumed and (is_about_the_data(error) or is_about_the_size(error)):
                 raise Misassumed from None
             if is_about_the_statement(error) and meaning.computes(self.plan):
                 raise _Miscomputed from None
@@ -266,8 +272,7 @@ class Journey:
                 self.target.execute(statement.sql)
         except psycopg.Error as error:
             # rows that a primary key refuses are not left to chance; a key that is too long is named
-            too_long = (error.sqlstate or "").startswith("54")
-            left_to_chance = statement.kind == "primary key" and not too_long
+            left_to_chance = statement.kind == "primary key" and not is_about_the_size(error)
             if (
                 not is_about_the_statement(error)
                 or left_to_chance

@@ -53,7 +53,7 @@ def land(
         staging.attach(connection)
         notes = []
         connection.execute("BEGIN")
-        with _without_triggers(connection, {s.plan.table.name.lower() for s in staging.tables}):
+        with _without_triggers(connection, {sql.folded(s.plan.table.name) for s in staging.tables}):
             for staged in staging.tables:
                 _delete(connection, staged)
             for staged in staging.tables:
@@ -113,7 +113,7 @@ def _without_triggers(connection: sqlite3.Connection, changed: set[str]) -> Iter
             "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'trigger'"
             " ORDER BY rowid"
         ).fetchall()
-        if table.lower() in changed
+        if sql.folded(table) in changed
     ]
     for name, _ in triggers:
         connection.execute(f"DROP TRIGGER main.{sql.name(name)}")
@@ -139,14 +139,14 @@ def _rebuild(connection: sqlite3.Connection, changed: set[str]) -> list[str]:
         " AND sql LIKE 'create virtual table%' ORDER BY rowid"
     ).fetchall()
     views = {
-        row[0].lower()
+        sql.folded(row[0])
         for row in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'view'")
     }
-    lower = {name.lower() for name in changed}
+    lower = {sql.folded(name) for name in changed}
     for name, text in rows:
         module, arguments = declaration.arguments(text)
         content = virtual.content(arguments) if module.startswith("fts") else None
-        if content is None or (content.lower() not in lower | views and content):
+        if content is None or (sql.folded(content) not in lower | views and content):
             continue
         if not content:
             notes.append(

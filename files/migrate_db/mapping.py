@@ -22,7 +22,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from migrate_db import choice
+from migrate_db import choice, sql
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.schema import Schema
 
@@ -215,13 +215,13 @@ def _understood(root: _Node, schema: Schema, source: str) -> Mapping:
         if key != "tables":
             top[key] = _word(key, node, _TOP_KEYS, ("tables",), source, key)
             continue
-        known = {table.name.lower(): table for table in schema.tables}
+        known = {sql.folded(table.name): table for table in schema.tables}
         for name, wishes in _entries(node, source, "tables"):
-            table = known.get(name.lower())
+            table = known.get(sql.folded(name))
             if table is None:
                 names = [t.name for t in schema.tables]
                 raise _usage(f"the source has no table {name!r}", _at(source, wishes), names)
-            columns = {column.name.lower(): column.name for column in table.columns}
+            columns = {sql.folded(column.name): column.name for column in table.columns}
             tables[table.name] = _table(wishes, columns, source, f"tables.{name}")
     return Mapping(tables, **top)
 
@@ -234,7 +234,7 @@ def _table(node: _Node, columns: dict[str, str], source: str, path: str) -> Tabl
             words[key] = _word(key, inner, TABLE_KEYS, ("columns",), source, f"{path}.{key}")
             continue
         for name, column in _entries(inner, source, f"{path}.columns"):
-            real = columns.get(name.lower())
+            real = columns.get(sql.folded(name))
             if real is None:
                 raise _usage(
                     f"{path.removeprefix('tables.')} has no column {name!r}",

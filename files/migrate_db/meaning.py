@@ -54,11 +54,11 @@ def _generated(table: TablePlan, notes: list[str]) -> Iterator[ColumnPlan]:
         place = f"{table.table.name}.{planned.source}"
         try:
             text = expressions.generated(table, planned.source)
-            read = parsing.columns_in(column.expression) | {planned.source.lower()}
+            read = parsing.columns_in(column.expression) | {sql.folded(planned.source)}
             changed = [
                 c.source
                 for c in table.columns
-                if c.source.lower() in read and c.cell != sql.name(c.source)
+                if sql.folded(c.source) in read and c.cell != sql.name(c.source)
             ]
             if changed:
                 raise Untranslated(f"values of {', '.join(changed)} are converted")
@@ -69,7 +69,7 @@ def _generated(table: TablePlan, notes: list[str]) -> Iterator[ColumnPlan]:
             )
             yield planned
             continue
-        others = {c.name.lower() for c in table.table.columns if c.generated}
+        others = {sql.folded(c.name) for c in table.table.columns if c.generated}
         if others & parsing.columns_in(column.expression):
             notes.append(
                 f"{place}: a generated column, carried as plain values, because PostgreSQL"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrate_db import names
+from migrate_db import names, sql
 from migrate_db.mapping import Mapping, TableWish
 from migrate_db.schema import Column, Schema, Table
 from migrate_db.target import TargetColumn, TargetTable
@@ -53,5 +53,5 @@ def _match(column: str, ours: str, free: dict[str, TargetColumn]) -> TargetColum
     exact = free.get(ours)
     if exact is not None:
         return exact
-    alike = [c for c in free.values() if c.name.lower() == column.lower()]
+    alike = [c for c in free.values() if sql.folded(c.name) == sql.folded(column)]
     return alike[0] if len(alike) == 1 else None

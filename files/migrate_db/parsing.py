@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import ParamSpec, TypeVar
 
+from migrate_db import sql
 from migrate_db.errors import Untranslated
 
 try:
@@ -58,8 +59,8 @@ def shallow(function: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def columns_in(text: str) -> set[str]:
-    """Names of the columns that an expression reads, in lower case."""
-    return {node.name.lower() for node in parse(text).find_all(exp.Column)}
+    """Names of the columns that an expression reads, folded."""
+    return {sql.folded(node.name) for node in parse(text).find_all(exp.Column)}
 
 
 @lru_cache(maxsize=1024)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from migrate_db import brought, collations, declaration, sql, virtual
@@ -107,8 +108,11 @@ class Table:
 
     def column(self, column_name: str) -> Column | None:
         """Find a column by name, in any case, as SQLite does."""
-        wanted = column_name.lower()
-        return next((c for c in self.columns if c.name.lower() == wanted), None)
+        return self._by_name.get(sql.folded(column_name))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {sql.folded(column.name): column for column in self.columns}
 
 
 @dataclass(frozen=True)
@@ -261,7 +265,7 @@ def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid:
     columns: list[Column] = []
     key: list[tuple[int, str]] = []
     rows = connection.execute(f"PRAGMA main.table_xinfo({sql.name(table)})").fetchall()
-    virtual = [_text(row[1]).lower() for row in rows if row[6] == 2]
+    virtual = [sql.folded(_text(row[1])) for row in rows if row[6] == 2]
     computed = {name: said.generated[name] for name in virtual if name in said.generated}
     lost = brought.in_columns(connection, table, computed)
     unreadable = {name: f"{lost[name]}() is a function that only the app has" for name in lost}
@@ -278,9 +282,9 @@ def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid:
             not_null=bool(row[3]),
             default=None if row[4] is None else _text(row[4]),
             generated=hidden in (2, 3),
-            collation=said.collations.get(name.lower(), "BINARY"),
-            expression=said.generated.get(name.lower(), "") if hidden else "",
-            unreadable=unreadable.get(name.lower(), ""),
+            collation=said.collations.get(sql.folded(name), "BINARY"),
+            expression=said.generated.get(sql.folded(name), "") if hidden else "",
+            unreadable=unreadable.get(sql.folded(name), ""),
         )
         columns.append(column)
         if row[5]:
@@ -343,7 +347,7 @@ def _indexes(
             )
             for position, part in enumerate(parts)
         ]
-        names = tuple((column.name or "").lower() for column in columns)
+        names = tuple(sql.folded(column.name or "") for column in columns)
         origin = _text(row[3])
         expressions = [c.expression for c in columns if c.expression]
         expressions += [written.where] if written and written.where else []
@@ -383,7 +387,7 @@ def _foreign_keys(
         parts.sort()
         columns = tuple(part[2] for part in parts)
         written = said.foreign_keys[position] if position < len(said.foreign_keys) else None
-        if written is not None and written.columns != tuple(c.lower() for c in columns):
+        if written is not None and written.columns != tuple(sql.folded(c) for c in columns):
             written = None
         keys.append(
             ForeignKey(
@@ -401,12 +405,12 @@ def _foreign_keys(
 
 def _resolve_parents(tables: list[Table]) -> list[Table]:
     """Give every foreign key its parent's real name and columns."""
-    by_name = {table.name.lower(): table for table in tables}
+    by_name = {sql.folded(table.name): table for table in tables}
     resolved = []
     for table in tables:
         keys = []
         for key in table.foreign_keys:
-            parent = by_name.get(key.parent.lower())
+            parent = by_name.get(sql.folded(key.parent))
             if parent is None:
                 keys.append(key)
                 continue

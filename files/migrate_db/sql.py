@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import string as letters
 from collections.abc import Iterable
 
 _GROUP = 100
+_FOLDING = str.maketrans(letters.ascii_uppercase, letters.ascii_lowercase)
 
 
 def name(identifier: str) -> str:
     """Quote an identifier; both SQLite and PostgreSQL read it as it is."""
     return '"' + identifier.replace('"', '""') + '"'
+
+
+def folded(identifier: str) -> str:
+    """An identifier as SQLite compares them: A to Z are a to z, and Ä is not ä."""
+    return identifier.lower() if identifier.isascii() else identifier.translate(_FOLDING)
 
 
 def names(identifiers: Iterable[str]) -> str:

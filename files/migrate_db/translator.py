@@ -232,7 +232,7 @@ class Translator:
         """A text that compares in PostgreSQL as it does under this collation in SQLite."""
         text = part.sql if part.constant is None else sql.string(part.constant)
         if collation == "NOCASE" and part.constant is not None:
-            text = sql.string(_lower(part.constant))
+            text = sql.string(sql.folded(part.constant))
         elif collation == "NOCASE":
             text = f'lower({text} COLLATE "C")' if self.exact_folding else f"lower({text})"
         elif collation == "RTRIM":
@@ -265,7 +265,7 @@ class Translator:
         # it folds A to Z, whatever the column's collation
         folded = f'lower({self.text(value)} COLLATE "C")'
         return Typed(
-            f"({folded} {word} {sql.string(_lower(pattern.constant))}{escape_clause})", "cond"
+            f"({folded} {word} {sql.string(sql.folded(pattern.constant))}{escape_clause})", "cond"
         )
 
     def _glob(self, node: exp.Expr) -> Typed:
@@ -419,11 +419,6 @@ class Translator:
         if kind not in ("text", "bool", *NUMBERS) and same is None:
             raise Untranslated("its results are of several types")
         return [Typed(part.sql, kind, codec=same) for part in parts]
-
-
-def _lower(text: str) -> str:
-    """As SQLite folds: A to Z only."""
-    return "".join(c.lower() if c.isascii() else c for c in text)
 
 
 def _is_day(text: str) -> bool:

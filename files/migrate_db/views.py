@@ -81,7 +81,7 @@ def translate(plan: Plan, schema: str, taken: set[str]) -> tuple[list[Translated
         schema: the PostgreSQL schema that has the tables.
         taken: names that are not free there.
     """
-    tables = {table.table.name.lower(): table for table in plan.tables}
+    tables = {sql.folded(table.table.name): table for table in plan.tables}
     made: dict[str, Translated] = {}
     refused: dict[str, str] = {}
     waiting = list(plan.schema.views)
@@ -91,19 +91,21 @@ def translate(plan: Plan, schema: str, taken: set[str]) -> tuple[list[Translated
             try:
                 if fitting(view.name) in taken:
                     raise Untranslated("the target has something of that name; it stays as it is")
-                made[view.name.lower()] = _translate(view, schema, tables, made, refused, waiting)
+                made[sql.folded(view.name)] = _translate(
+                    view, schema, tables, made, refused, waiting
+                )
             except _Later:
                 later.append(view)
             except Untranslated as reason:
-                refused[view.name.lower()] = reason.reason
+                refused[sql.folded(view.name)] = reason.reason
         if len(later) == len(waiting):  # SQLite lets views refer to each other in circles
-            refused |= {view.name.lower(): "it reads itself" for view in later}
+            refused |= {sql.folded(view.name): "it reads itself" for view in later}
             break
         waiting = later
     uncarried = [
-        Uncarried("view", view.name, refused[view.name.lower()])
+        Uncarried("view", view.name, refused[sql.folded(view.name)])
         for view in plan.schema.views
-        if view.name.lower() in refused
+        if sql.folded(view.name) in refused
     ]
     return list(made.values()), uncarried
 
@@ -129,7 +131,7 @@ def _translate(
     through: set[str] = set()
 
     def named(name: str) -> _Source:
-        lowered = name.lower()
+        lowered = sql.folded(name)
         if lowered in tables:
             reads.add(tables[lowered].table.name)
             return _table(tables[lowered], schema)
@@ -140,7 +142,7 @@ def _translate(
             return _Source(sql.qualified(schema, other.name), list(other.columns))
         if lowered in refused:
             raise Untranslated(f"it reads {name}, which is not carried")
-        if any(other.name.lower() == lowered for other in waiting):
+        if any(sql.folded(other.name) == lowered for other in waiting):
             raise _Later
         raise Untranslated(f"it reads {name}, which is not carried")
 
@@ -186,7 +188,7 @@ def _keys(plan: TablePlan) -> Iterator[frozenset[str]]:
     if plan.exists:  # its own keys need not be those of the source
         return
     if table.rowid_alias and not plan.wish.primary_key:
-        yield frozenset((table.rowid_alias.lower(),))
+        yield frozenset((sql.folded(table.rowid_alias),))
     for index in table.indexes:
         columns = tuple(part.name for part in index.columns if part.name)
         wanted = index.origin != "pk" or not plan.wish.primary_key
@@ -199,7 +201,7 @@ def _keys(plan: TablePlan) -> Iterator[frozenset[str]]:
             index.unique and wanted and by_bytes
             and not index.partial and columns not in plan.contradicted
         ):  # fmt: skip
-            yield frozenset(column.lower() for column in columns)
+            yield frozenset(sql.folded(column) for column in columns)
 
 
 Named = Callable[[str], _Source]
@@ -226,7 +228,7 @@ def _with(node: exp.Expr, named: Named, outer: _Scope | None) -> tuple[Named, st
     ours: dict[str, _Source] = {}
 
     def find(name: str) -> _Source:
-        source = ours.get(name.lower())
+        source = ours.get(sql.folded(name))
         return replace(source) if source else named(name)
 
     parts = []
@@ -236,7 +238,7 @@ def _with(node: exp.Expr, named: Named, outer: _Scope | None) -> tuple[Named, st
         wanted = [c.name for c in cte.args["alias"].args.get("columns") or []]
         names = wanted or [o.name for o in outputs]
         columns = _renamed(outputs, names)
-        ours[cte.alias.lower()] = _Source(sql.name(cte.alias), columns)
+        ours[sql.folded(cte.alias)] = _Source(sql.name(cte.alias), columns)
         listed = sql.names(names_of_columns(names))
         parts.append(f"{sql.name(cte.alias)} ({listed}) AS ({text})")
     return find, f"WITH {', '.join(parts)} "
@@ -361,13 +363,13 @@ class _Scope(Calls):
         self.allow_aggregates = False
 
     def _find(self, table: str, name: str) -> Typed | None:
-        lowered = name.lower()
+        lowered = sql.folded(name)
         if not table and lowered in self.merged:
             return self.merged[lowered]
         found = [
             found
             for source in self.sources
-            if not table or source.alias.lower() == table.lower()
+            if not table or sql.folded(source.alias) == sql.folded(table)
             for found in [_in(source, lowered)]
             if found is not None
         ]
@@ -512,7 +514,7 @@ class _Scope(Calls):
 
 def _in(source: _Source, lowered: str) -> Typed | None:
     for output in source.outputs:
-        if output.name.lower() == lowered:
+        if sql.folded(output.name) == lowered:
             place = f"{sql.name(source.alias)}." if source.alias else ""
             return replace(output.part, sql=place + output.part.sql)
     if source.rowid is not None and lowered in _ROWID:
@@ -531,19 +533,19 @@ def _is_looked_up(node: exp.Expr, named: Named) -> bool:
         return False
     if not isinstance(clause.this, exp.Table):
         return False
-    source, alias = named(clause.this.name), clause.this.alias_or_name.lower()
-    kinds = {output.name.lower(): output.part.kind for output in source.outputs}
+    source, alias = named(clause.this.name), sql.folded(clause.this.alias_or_name)
+    kinds = {sql.folded(output.name): output.part.kind for output in source.outputs}
 
     def is_ours(part: exp.Column) -> bool:
-        name = part.name.lower()
-        return part.table.lower() == alias or (not part.table and name in {*kinds, *_ROWID})
+        name = sql.folded(part.name)
+        return sql.folded(part.table) == alias or (not part.table and name in {*kinds, *_ROWID})
 
     asked: set[str] = set()
     for test in where.this.flatten() if isinstance(where.this, exp.And) else [where.this]:
         if not isinstance(test, exp.EQ) or test.find(exp.Collate, exp.Query):
             continue
         for own, other in ((test.this, test.expression), (test.expression, test.this)):
-            name = own.name.lower() if isinstance(own, exp.Column) and is_ours(own) else ""
+            name = sql.folded(own.name) if isinstance(own, exp.Column) and is_ours(own) else ""
             # the collation of what stands on the left rules how texts compare
             certain = own is test.this or kinds.get(name) == "int"
             if name and certain and not any(is_ours(part) for part in other.find_all(exp.Column)):
@@ -565,7 +567,7 @@ def _select(
     scope.allow_aggregates = False
     for item, output in zip(node.expressions, outputs, strict=False):
         if isinstance(item, exp.Alias):  # SQLite lets other clauses use the new name
-            scope.aliases.setdefault(item.alias.lower(), output.part)
+            scope.aliases.setdefault(sql.folded(item.alias), output.part)
     distinct = ""
     if node.args.get("distinct") is not None:
         only(node.args["distinct"])
@@ -608,17 +610,17 @@ def _shown(scope: _Scope, part: Typed) -> Typed:
 def _items(item: exp.Expr, scope: _Scope) -> Iterable[Output]:
     star = isinstance(item, exp.Star)
     if star or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
-        table = "" if star else item.table.lower()  # type: ignore[attr-defined]
+        table = "" if star else sql.folded(item.table)  # type: ignore[attr-defined]
         if star:
             only(item)
-        found = [s for s in scope.sources if not table or s.alias.lower() == table]
+        found = [s for s in scope.sources if not table or sql.folded(s.alias) == table]
         if not found:
             raise unsure(item)
         for source in found:
             for output in source.outputs:
-                if star and output.name.lower() in source.merged:
+                if star and sql.folded(output.name) in source.merged:
                     continue
-                part = _in(source, output.name.lower())
+                part = _in(source, sql.folded(output.name))
                 assert part is not None
                 yield Output(output.name, part)
         return
@@ -653,8 +655,8 @@ def _join(join: exp.Expr, scope: _Scope) -> str:
     if join.args.get("method"):
         if join.args["method"] != "NATURAL" or using or on is not None:
             raise unsure(join)
-        known = {output.name.lower() for source in before for output in source.outputs}
-        using = [o.name for o in scope.sources[-1].outputs if o.name.lower() in known]
+        known = {sql.folded(output.name) for source in before for output in source.outputs}
+        using = [o.name for o in scope.sources[-1].outputs if sql.folded(o.name) in known]
     if using:
         if side in ("RIGHT", "FULL"):
             raise unsure(join)
@@ -666,7 +668,7 @@ def _join(join: exp.Expr, scope: _Scope) -> str:
 
 
 def _merge(name: str, before: list[_Source], scope: _Scope) -> str:
-    lowered = name.lower()
+    lowered = sql.folded(name)
     left = [found for s in before for found in [_in(s, lowered)] if found is not None]
     right = _in(scope.sources[-1], lowered)
     if right is None or (len(left) != 1 and lowered not in scope.merged):
@@ -684,7 +686,7 @@ def _merge(name: str, before: list[_Source], scope: _Scope) -> str:
 def _source(node: exp.Expr, scope: _Scope) -> str:
     if isinstance(node, exp.Table):
         only(node, "this", "db", "alias", "indexed")
-        if node.db.lower() not in ("", "main"):
+        if sql.folded(node.db) not in ("", "main"):
             raise unsure(node)
         found = scope.named(node.name)
         alias = node.alias or node.name
@@ -726,7 +728,7 @@ def _clause_part(item: exp.Expr, scope: _Scope, outputs: list[Output], first_ali
             raise unsure(item)
         return outputs[position - 1].part
     if first_alias and isinstance(item, exp.Column) and not item.table:
-        alias = scope.aliases.get(item.name.lower())
+        alias = scope.aliases.get(sql.folded(item.name))
         if alias is not None:
             return alias
     return scope.part(item)

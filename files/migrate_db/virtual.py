@@ -45,11 +45,11 @@ class Virtual:
     def owns(self, other: str) -> bool:
         """Whether a table is this one's shadow, by its name."""
         ends = _SHADOWS.get(self.module, ())
-        return any(other.lower() == f"{self.name}_{end}".lower() for end in ends)
+        return any(sql.folded(other) == sql.folded(f"{self.name}_{end}") for end in ends)
 
     def is_content(self, other: str) -> bool:
         """Whether a shadow table has the rows that the virtual table doesn't give."""
-        return self.keeps_content and other.lower() == f"{self.name}_content".lower()
+        return self.keeps_content and sql.folded(other) == sql.folded(f"{self.name}_content")
 
 
 def examine(connection: sqlite3.Connection, name: str, text: str) -> Virtual:
@@ -100,7 +100,7 @@ def _columns(
     columns = [(_text(row[1]), _text(row[2])) for row in rows if row[6] == 0]
     if module in ("rtree", "rtree_i32"):  # its first column is the number
         return ((columns[0][0], "INTEGER"), *columns[1:]), columns[0][0]
-    taken = {column.lower() for column, _ in columns}
+    taken = {sql.folded(column) for column, _ in columns}
     key = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
     return ((key, "INTEGER"), *columns) if key else tuple(columns), key
 
