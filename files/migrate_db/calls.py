@@ -38,6 +38,7 @@ class Calls(Translator):
             exp.Date: self._date,
             exp.TimeToStr: self._formatted,
             exp.Hex: self._hex,
+            exp.LowerHex: self._hex,
             exp.Anonymous: self._named,
             exp.Cast: self._cast,
         }
@@ -125,7 +126,8 @@ class Calls(Translator):
             part = self.part(arguments[0])
             if part.kind == "text" or (part.codec and part.codec.type in ("json", "jsonb")):
                 return Typed(f"({part.sql} IS JSON)", "cond")  # from PostgreSQL 16 on
-        if name in _EPOCHS and len(arguments) == 2 and arguments[1].name.lower() == "unixepoch":
+        counted = len(arguments) == 2 and arguments[1] == exp.Literal.string("unixepoch")
+        if name in _EPOCHS and counted:
             part = self.part(arguments[0])
             if part.kind == "int":
                 moment = f"to_timestamp({part.sql}) AT TIME ZONE 'UTC'"
@@ -156,14 +158,18 @@ class Calls(Translator):
         known = isinstance(wanted, exp.Literal) and "%f" not in wanted.name  # which SQLite rounds
         if not (is_moment(part) or part.kind == "date") or not known:
             raise unsure(node)
-        return Typed(f"to_char({part.sql}, {sql.string(to_char.form(wanted.name))})", "text")
+        # of a date it would depend on the session's time zone
+        return Typed(
+            f"to_char({part.sql}::timestamp, {sql.string(to_char.form(wanted.name))})", "text"
+        )
 
     def _hex(self, node: exp.Expr) -> Typed:
         only(node, "this")
         part = self.part(node.this)
         if part.kind != "bytea":
             raise unsure(node)
-        return Typed(f"upper(coalesce(encode({part.sql}, 'hex'), ''))", "text")
+        digits = f"coalesce(encode({part.sql}, 'hex'), '')"
+        return Typed(f"upper({digits})" if type(node) is exp.Hex else digits, "text")
 
     def _typeof(self, node: exp.Expr) -> Typed:
         only(node, "this")

@@ -21,7 +21,7 @@ from migrate_db.target import TargetColumn, TargetTable
 #: Of `integer`; a table whose rows have come so far needs the next size.
 _LAST_INTEGER = 2**31 - 1
 #: That PostgreSQL's tables can have.
-_MOST_COLUMNS = 1600
+MOST_COLUMNS = 1600
 
 
 @dataclass
@@ -127,7 +127,7 @@ def _candidates(
         return (
             {column.name: _for_new(table, column, wish) for column in wanted},
             {column.name: ours[column.name] for column in wanted},
-            [_too_wide(table, len(wanted))] if len(wanted) > _MOST_COLUMNS else [],
+            [_too_wide(table, len(wanted))] if len(wanted) > MOST_COLUMNS else [],
         )
     candidates: dict[str, tuple[Codec, ...]] = {}
     mapping: dict[str, str] = {}
@@ -168,7 +168,7 @@ def _candidates(
 def _too_wide(table: Table, columns: int) -> Finding:
     return Finding(
         table.name, "", "", f"{columns:,} columns",
-        f"a table of PostgreSQL has {_MOST_COLUMNS:,} columns at most",
+        f"a table of PostgreSQL has {MOST_COLUMNS:,} columns at most",
         "leave columns or the table out: `exclude: true` in --mapping",
         kind="too wide",
     )  # fmt: skip

@@ -85,6 +85,8 @@ def generated(plan: TablePlan, source: str) -> str:
     wanted = kind_of(planned.codec)
     if " IS JSON)" in value.sql:
         raise Untranslated("PostgreSQL has no json_valid() before 16")
+    if "to_char(" in value.sql:
+        raise Untranslated("PostgreSQL computes no times as text in a column")
     if wanted == "bool" and value.kind == "cond":
         return bare(value.sql)
     if value.kind == "cond":

@@ -113,8 +113,9 @@ def _planned(
     for key, parent, ours, theirs in references.carried(draft, drafts):
         cut = references.cut(draft, key)
         if cut is not None:
-            own = ", ".join(f"{column.cell} COLLATE BINARY" for column in ours)
-            other = ", ".join(column.cell for column in theirs)
+            own_cells, other_cells = references.compared(ours, theirs)
+            own = ", ".join(f"{cell} COLLATE BINARY" for cell in own_cells)
+            other = ", ".join(other_cells)
             there = f"(SELECT {other} FROM {references.relation(parent, quarantine)})"
             row = f"({own})" if len(ours) > 1 else own
             cells[cut] = f"CASE WHEN {row} IN {there} THEN {cells[cut]} END"

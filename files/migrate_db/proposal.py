@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 from migrate_db import choice, sql
+from migrate_db.draft import MOST_COLUMNS
 from migrate_db.finding import Findings
 from migrate_db.mapping import ColumnWish, Mapping, TableWish
 from migrate_db.plan import Plan, TablePlan
@@ -26,8 +27,9 @@ _MEANS = {
     "null key": "{n} rows have NULL in the primary key, which becomes a UNIQUE",
     "duplicate key": "{n} rows have a key that another one has; it becomes a plain index",
     "duplicate": "{n} rows contradict a UNIQUE, which becomes a plain index",
-    "orphan": "{n} rows point at nothing; they stay, and the key is not validated (or: null)",
-    "too wide": "PostgreSQL takes no table that is so wide; it is left out, if no columns are",
+    "keep": "{n} rows point at nothing; they stay, and the key is not validated (or: null)",
+    "orphan": "{n} rows point at nothing; their reference becomes NULL",
+    "too wide": "PostgreSQL takes no more columns; the last {n} are left out",
     "no column": "the target's table has no such column: {n} columns are not carried",
 }
 _QUARANTINED = "{n} rows can't be in the target as it is; they go to a file"
@@ -106,15 +108,18 @@ def _resolve(
     wish = proposal.mapping.table(table)
     own = wish.column(column)
     key, word = _answer(connection, plan, column, kind, own)
-    meaning = _MEANS.get(word if word == "replace" else kind, "")
+    meaning = _MEANS.get(word if word in ("replace", "keep") else kind, "")
     if key in ("primary_key", "unique") and not getattr(wish, key):
         wish = (
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
         )
         proposal.say(table, "", meaning.format(n=f"{count:,}"))
     elif kind == "too wide":
-        wish = replace(wish, exclude=word)
-        proposal.say(table, "", meaning)
+        free = [c.source for c in plan.columns if c.source not in plan.table.primary_key]
+        beyond = free[MOST_COLUMNS - len(plan.columns) :]
+        left = {name: replace(wish.column(name), exclude=word) for name in beyond}
+        wish = replace(wish, columns={**wish.columns, **left})
+        proposal.say(table, "", meaning.format(n=f"{len(left):,}"))
     elif own.mixed == "bytes" and key in ("nul", "invalid_utf8"):
         pass  # bytes hold anything
     elif key == "mixed" and word == "bytes" and not own.mixed:

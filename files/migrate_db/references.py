@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from migrate_db import choice, codec, inspection
@@ -13,6 +13,9 @@ from migrate_db.finding import Finding
 from migrate_db.profile import ColumnProfile
 from migrate_db.quarantine import Quarantine
 from migrate_db.schema import ForeignKey
+
+#: Types of numbers that PostgreSQL compares as SQLite does.
+_WHOLE = {"smallint", "integer", "bigint"}
 
 
 def carried(
@@ -135,17 +138,18 @@ def orphans(
         for draft in drafts.values():
             for key, parent, ours, theirs in carried(draft, drafts):
                 made = draft.present is None and parent.present is None
-                # PostgreSQL finds them, too, when it makes the key
-                found_later = draft.profile.assumed and made
+                numbers = {column.codec.type for column in (*ours, *theirs)} <= _WHOLE
+                # PostgreSQL finds them, too, when it makes the key, and this one it can make
+                found_later = draft.profile.assumed and made and numbers
                 if not draft.profile.rows or found_later or _settled(draft, key):
                     continue
-                pairs = [_compared(*pair) for pair in zip(ours, theirs, strict=True)]
+                cells, parent_cells = compared(ours, theirs)
                 reference = inspection.Reference(
                     column=key.columns[0],
                     parent=key.parent,
-                    cells=tuple(own for own, _ in pairs),
+                    cells=cells,
                     parent_relation=relation(parent, None if first else quarantine),
-                    parent_cells=tuple(other for _, other in pairs),
+                    parent_cells=parent_cells,
                 )
                 rows = inspection.orphans(
                     connection, draft.table, relation(draft, quarantine), reference, reason
@@ -155,11 +159,17 @@ def orphans(
         first = False
 
 
-def _compared(own: ColumnProfile, other: ColumnProfile) -> tuple[str, str]:
-    """What SQLite is to compare where PostgreSQL compares two columns: 0 is 0.0, but not as texts."""
-    if codec.TEXT_OR_NUMBER not in (own.codec, other.codec):
-        return own.cell, other.cell
-    return own.codec.encode.replace("{c}", own.cell), other.codec.encode.replace("{c}", other.cell)
+def compared(
+    ours: Sequence[ColumnProfile], theirs: Sequence[ColumnProfile]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What SQLite is to compare where PostgreSQL compares columns: 0 is 0.0, but not as texts."""
+    own, other = [], []
+    for pair in zip(ours, theirs, strict=True):
+        as_texts = codec.TEXT_OR_NUMBER in [column.codec for column in pair]
+        forms = [c.codec.encode.replace("{c}", c.cell) if as_texts else c.cell for c in pair]
+        own.append(forms[0])
+        other.append(forms[1])
+    return tuple(own), tuple(other)
 
 
 def _settled(draft: Draft, key: ForeignKey) -> bool:

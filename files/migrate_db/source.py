@@ -98,6 +98,7 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
         MigrationError: unreadable, damaged, or no room for the copy.
     """
     examine(path)
+    path = path.resolve()  # what SQLite keeps beside a file, it keeps beside the file itself
     need, free = _size(path), shutil.disk_usage(directory).free
     if free < need:
         raise _no_room(f"{_mb(need)} needed, {_mb(free)} free", directory)
@@ -121,6 +122,8 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
                     connection.backup(copy)
                 # the copy is read by several connections; none of them may need a -wal
                 copy.execute("PRAGMA journal_mode = DELETE")
+    except FileNotFoundError:  # a -wal that was there a moment ago
+        raise _changed(path) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _no_room(str(error.strerror), directory) from None
@@ -133,6 +136,8 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
         # "database or disk is full", "disk I/O error", but not "disk image is malformed"
         if "disk" in str(error) and "malformed" not in str(error):
             raise _no_room(str(error), directory) from None
+        if "readonly" in str(error):  # a journal that wasn't there a moment ago
+            raise _changed(path) from None
         if "locked" in str(error):
             raise MigrationError(
                 f"the app keeps the file locked: {error}, for {_BUSY_SECONDS:.0f} s",
@@ -148,6 +153,14 @@ def _no_room(said: str, directory: Path) -> MigrationError:
         f"no room for the snapshot: {said}",
         where=str(directory),
         next="free some space, or pass --work-dir on a larger disk",
+    )
+
+
+def _changed(path: Path) -> MigrationError:
+    return MigrationError(
+        "somebody wrote to the file while it was read",
+        where=str(path),
+        next="run the same command again",
     )
 
 
@@ -244,11 +257,7 @@ def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, 
         for end in ("", *_BESIDE):
             (directory / f"source.db{end}").unlink(missing_ok=True)
     if (quiet or crashed) and _stamp(path) != before:
-        raise MigrationError(
-            "somebody wrote to the file while it was read",
-            where=str(path),
-            next="run the same command again",
-        )
+        raise _changed(path)
 
 
 def _is_open(shm: Path) -> bool:

@@ -22,9 +22,14 @@ def form(strftime: str) -> str:
         Untranslated: it has a letter that to_char() doesn't have.
     """
     pieces = _PIECES.findall(strftime)
-    unknown = any(piece.startswith("%") and piece not in _LETTERS for piece in pieces)
+    unknown = not strftime or any(
+        piece.startswith("%") and piece not in _LETTERS for piece in pieces
+    )
     if unknown or "".join(pieces) != strftime:
         raise Untranslated(f"strftime('{strftime}') has no equal")
-    return "".join(
-        _LETTERS.get(piece) or (piece if piece[0] in "-: ./," else f'"{piece}"') for piece in pieces
-    )
+    text = ""
+    for piece in pieces:
+        word = _LETTERS.get(piece) or (piece if piece[0] in "-: ./," else f'"{piece}"')
+        # DD and DDD are not to be read as DDD and DD
+        text += '""' + word if text[-1:].isalpha() and word[0].isalpha() else word
+    return text

@@ -50,14 +50,14 @@ class Translator:
             return inner if inner.constant is not None else replace(inner, sql=f"({inner.sql})")
         if binds_otherwise(node):
             raise unsure(node)
-        for kind, handle in self.handlers().items():
-            if isinstance(node, kind):
-                found = handle(node)
-                # said somewhere inside, COLLATE rules the whole text
-                if found.kind == "text" and not found.explicit and node.find(exp.Collate):
-                    raise unsure(node)
-                return found
-        raise unsure(node)
+        handle = self.handlers().get(type(node))  # not of a subclass: lower(hex()) is a hex()
+        if handle is None:
+            raise unsure(node)
+        found = handle(node)
+        # said somewhere inside, COLLATE rules the whole text
+        if found.kind == "text" and not found.explicit and node.find(exp.Collate):
+            raise unsure(node)
+        return found
 
     def handlers(self) -> dict[type, Callable[[exp.Expr], Typed]]:
         """What is on the list."""

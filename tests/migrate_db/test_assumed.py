@@ -121,6 +121,23 @@ def test_as_if_it_had_been_scanned(
     assert image(program.url)["objects"] == []
 
 
+@pytest.mark.parametrize("kind", ["INTEGER", "TEXT", "DATE", "BOOLEAN"])
+def test_orphans_also_of_keys_that_postgresql_cannot_make(
+    program: Program, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profile, "LARGE", 9)
+    orphan = {"INTEGER": 5, "TEXT": "999", "DATE": "2024-01-02", "BOOLEAN": 0}[kind]
+    source = sqlite(
+        tmp_path / "t.db",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY);"
+        f"CREATE TABLE c (id INTEGER PRIMARY KEY, r {kind} REFERENCES p);"
+        "INSERT INTO p VALUES (1)",
+        ("INSERT INTO c (r) VALUES (?)", [(None,)] * 20 + [(orphan,)]),
+    )
+    result = program.run(source)
+    assert (result.code, result.findings) == (1, [("c", "id=21", "r")]), result.out
+
+
 @pytest.mark.parametrize(
     "damage",
     [

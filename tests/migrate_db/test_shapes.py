@@ -150,6 +150,23 @@ def test_letters_that_sqlite_tells_apart(program: Program, tmp_path: Path) -> No
                             " WHERE contype = 'f'") == [('"Ü"',)]  # fmt: skip
 
 
+def test_one_generated_column_that_postgresql_would_not_compute(
+    program: Program, tmp_path: Path
+) -> None:
+    arrives(
+        program, tmp_path,
+        """
+        CREATE TABLE a (id INTEGER PRIMARY KEY, x INTEGER, y INTEGER AS (x + 1) STORED);
+        CREATE TABLE b (id INTEGER PRIMARY KEY, d DATE, s INTEGER, year TEXT AS (strftime('%Y', d)),
+            at TEXT AS (datetime(s, 'unixepoch')) STORED);
+        INSERT INTO a (x) VALUES (1); INSERT INTO b (d, s) VALUES ('2024-01-02', 0);
+        """,
+    )  # fmt: skip
+    generated = "SELECT attname FROM pg_attribute WHERE attgenerated = 's'"
+    assert ask(program.url, generated) == [("y",)]
+    assert ask(program.url, "SELECT year, at FROM b") == [("2024", "1970-01-01 00:00:00")]
+
+
 def test_names_of_every_kind(program: Program, tmp_path: Path) -> None:
     def q(name: str) -> str:
         return '"' + name.replace('"', '""') + '"'

@@ -91,6 +91,22 @@ def test_untouched(program: Program, database: Path, state: str, killed: bool) -
     assert result.report["source"]["wal"] == wal
 
 
+@pytest.mark.parametrize("state", ["live WAL", "hot journal"])
+def test_through_a_link(program: Program, database: Path, tmp_path: Path, state: str) -> None:
+    """What SQLite keeps beside a file lies beside the file, not beside the link."""
+    link = tmp_path / "app.db"
+    link.symlink_to(database)
+    for process in held(database, state):
+        process.kill()
+        process.wait()
+        before = beside(database)
+        result = program.run(link)
+        assert beside(database) == before
+    assert result.code == 0, result.out
+    assert ask(program.url, "SELECT n, x FROM t") == [(1, "committed")]
+    assert result.report["source"]["wal"] == "copied"
+
+
 @pytest.mark.parametrize("present", [("-wal",), ("-wal", "-shm")])
 def test_a_wal_brought_from_elsewhere(
     program: Program, database: Path, tmp_path: Path, present: tuple[str, ...]

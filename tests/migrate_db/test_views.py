@@ -13,8 +13,10 @@ TABLES = """
     CREATE TABLE artist (id INTEGER PRIMARY KEY, name TEXT, born DATE, alive BOOLEAN);
     CREATE TABLE album (id INTEGER PRIMARY KEY, artist INTEGER REFERENCES artist, title TEXT,
         price NUMERIC(10,2), minutes REAL, plays INTEGER, nick TEXT COLLATE NOCASE, misc);
-    CREATE TABLE play (album INTEGER, title TEXT, at DATETIME, seconds INTEGER, cover BLOB);
-    INSERT INTO play VALUES (1, 'one', '2024-02-29 23:59:58.25', 1700000000, x'00ff'),
+    CREATE TABLE play (album INTEGER, title TEXT, at DATETIME, seconds INTEGER, cover BLOB,
+        unixepoch TEXT DEFAULT 'unixepoch');
+    INSERT INTO play (album, title, at, seconds, cover) VALUES
+        (1, 'one', '2024-02-29 23:59:58.25', 1700000000, x'00ff'),
         (1, 'Two', '2023-01-02 03:04:05', -86401, NULL), (2, NULL, NULL, NULL, x'');
     CREATE TABLE loose (id INTEGER PRIMARY KEY, code INTEGER_OR_TEXT);
     INSERT INTO loose VALUES (1, 7), (2, '7'), (3, 'x'), (4, '08'), (5, '7a'), (6, NULL);
@@ -57,8 +59,9 @@ CARRIED = [
     "SELECT name FROM artist WHERE born < date('now')",
     "SELECT max(plays, 8), min(title, nick || '') AS t, max(artist, NULL), min(minutes, 0.15) FROM album",
     "SELECT max(born, (SELECT max(born) FROM artist)) AS b FROM artist WHERE max(id, 2) = 2",
-    "SELECT datetime(seconds, 'unixepoch'), date(seconds, 'unixepoch'), hex(cover) FROM play",
+    "SELECT datetime(seconds, 'unixepoch'), date(seconds, 'unixepoch'), hex(cover), lower(hex(cover)) FROM play",
     "SELECT strftime('%Y-%m', at) AS month, date(at), count(*) FROM play GROUP BY 1, 2",
+    "SELECT strftime('%d%j%d%Y%S%S', at) FROM play",
     "SELECT strftime('%d.%m.%Y at %H:%M:%S, day %j', at), strftime('%Y', born) FROM play, artist",
     "SELECT sum(plays) FILTER (WHERE plays > 1), count(*) FILTER (WHERE price < 5) FROM album",
     "SELECT * FROM artist NATURAL JOIN album",
@@ -79,6 +82,8 @@ NAMED = [
     "SELECT max(nick, title) FROM album",
     "SELECT max(born, name) FROM artist",
     "SELECT strftime('%s', at) FROM play",
+    "SELECT strftime('', at) FROM play",
+    "SELECT datetime(seconds, unixepoch) FROM play",
     "SELECT min(nick) FILTER (WHERE plays > 1) FROM album",
     "SELECT row_number() OVER (ORDER BY id) FROM album",
     "SELECT json_extract(title, '$.a') FROM album",
