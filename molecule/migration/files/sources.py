@@ -22,6 +22,7 @@ directory = Path(sys.argv[1])
 directory.mkdir()
 make(directory / "orphan.db", "INSERT INTO parts VALUES (8, 99);")
 make(directory / "nul.db", "INSERT INTO courses VALUES (3, 'a' || char(0) || 'b');")
+(directory / "link.db").symlink_to("nul.db")
 (directory / "text.db").write_text("id,title\n1,one\n" * 100)
 
 # a page of a table is overwritten, as by a bad disk

@@ -35,6 +35,7 @@ def refused(run: Run, *words: str) -> None:
         ("nul", ("courses.title", "[id=3]", "NUL")),
         pytest.param("text", ("is not", "SQLite", "text.db"), marks=slow),
         ("torn", ("damaged", "torn.db")),
+        ("link", ("is a link", f"set migration_source to {SOURCES}/nul.db")),
         pytest.param("missing", ("does not exist", "missing.db"), marks=slow),
     ],
 )
