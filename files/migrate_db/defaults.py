@@ -103,6 +103,10 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
     if codec_type == "time" and form == to_char.CLOCK:
         return f"date_trunc('second', {_UTC})::time"
     if codec_type == "text" or codec_type.startswith("varchar"):
+        size = codec_type.partition("(")[2].strip(")")
+        printed = len(form.replace("HH24", "HH").replace('"', ""))
+        if size and printed > int(size):
+            raise Untranslated(f"{codec_type} can't hold it")
         return f"to_char({_UTC}, {sql.string(form)})"
     raise Untranslated(f"the present time where {codec_type} is held")
 

@@ -25,6 +25,8 @@ def of_table(plan: TablePlan, exact_folding: bool = True) -> Translator:
         planned = next((c for c in plan.columns if c.source == declared.name), None)
         if planned is None:
             raise Untranslated(f"{declared.name} is not carried")
+        if plan.holds_otherwise(declared.name):
+            raise Untranslated(f"values of {declared.name} are converted")
         return column(sql.name(planned.target), planned.codec, declared)
 
     return Calls(find, exact_folding)
@@ -54,6 +56,8 @@ def index_part(plan: TablePlan, index: Index, position: int) -> str:
         value = translator.part(parse(part.expression))
         if value.kind == "cond":
             value = translator.number(value)
+        if bare(value.sql) in [sql.name(c.target) for c in plan.columns]:
+            raise Untranslated("PostgreSQL would take it for the column itself")
     else:
         declared, planned = plan.table.column(part.name), plan.column(part.name)
         value = column(sql.name(planned.target), planned.codec, declared)

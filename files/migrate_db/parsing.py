@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import ParamSpec, TypeVar
 
-from migrate_db import sql
+from migrate_db import declaration, sql
 from migrate_db.errors import Untranslated
 
 try:
@@ -35,11 +35,18 @@ try:
     _PREDICATES = (*SIGNS, exp.Is, exp.In, exp.Between, exp.Like, exp.Glob, exp.Escape)
 except ImportError:  # a preview on a bare host runs without third-party packages
     sqlglot = exp = None  # type: ignore[assignment]
+    SIGNS, ARITHMETIC, BITS, _PREDICATES = {}, {}, {}, ()
 
 
 #: What the parser notes down for other dialects.
 _IRRELEVANT = {"safe", "typed", "big_int", "_type", "ignore_nulls"}
 
+
+#: Words behind which a plus is a sign.
+_BEFORE_A_SIGN = {
+    *"(,=<>!+-*/%|&~", "AND", "OR", "NOT", "IS", "LIKE", "GLOB", "BETWEEN", "WHEN", "THEN", "ELSE", "CASE",
+    "SELECT", "WHERE", "HAVING", "BY", "ON", "DISTINCT", "ALL", "IN", "ESCAPE", "LIMIT", "OFFSET",
+}  # fmt: skip
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -85,11 +92,27 @@ def query(text: str) -> exp.Expr:
     """
     if sqlglot is None:
         raise Untranslated("the run itself will tell; sqlglot is not installed here")
+    _demand_legible(text)
     try:
         tree: exp.Expr = sqlglot.parse_one(text, read="sqlite")
     except (SqlglotError, RecursionError):
         raise Untranslated("it can't be parsed") from None
     return tree
+
+
+def _demand_legible(text: str) -> None:
+    """Refuse what sqlglot reads as something else.
+
+    It forgets a ``+`` before a value, which takes away its affinity, knows no difference between
+    ``mod(a, b)`` and ``a % b``, and takes STRING for TEXT.
+    """
+    words = [token.word for token in declaration.tokens(text)]
+    for before, word, after in zip(["(", *words], words, [*words[1:], ""], strict=False):
+        sign = word == "+" and before in _BEFORE_A_SIGN
+        function = (word, after) == ("MOD", "(")
+        number = before == "AS" and word in ("STRING", "STR") and after == ")"
+        if sign or function or number:
+            raise Untranslated(f"{word} may mean something else in PostgreSQL")
 
 
 def only(node: exp.Expr, *known: str) -> None:

@@ -61,6 +61,11 @@ class TablePlan:
                 return column
         raise Untranslated(f"column {source_name} is left out")
 
+    def holds_otherwise(self, source_name: str) -> bool:
+        """Whether a column becomes another sort of values: moments of numbers, bytes of texts."""
+        wish = self.wish.column(source_name)
+        return bool(wish.epoch or wish.mixed)
+
     def keeps_orphans(self, key: ForeignKey) -> bool:
         """Whether rows without a parent are to stay, and the key is not validated."""
         return any(self.wish.column(column).orphans == "keep" for column in key.columns)

@@ -14,7 +14,7 @@ from migrate_db import sql
 from migrate_db.collations import KNOWN
 from migrate_db.errors import Untranslated
 from migrate_db.parsing import ARITHMETIC, BITS, SIGNS, binds_otherwise, exp, only, unsure
-from migrate_db.typed import NUMBERS, NUMERIC, Typed, double, literal, wide
+from migrate_db.typed import NUMBERS, NUMERIC, Typed, double, fits_double, literal, wide
 
 _DATE = re.compile(r"\d{4}-(?:0\d|1[0-2])-(?:[01]\d|2\d|3[01])")
 _MOMENT = re.compile(_DATE.pattern + r"(?: [0-2]\d:[0-5]\d:[0-5]\d)?")
@@ -124,6 +124,9 @@ class Translator:
 
     def _comparison(self, node: exp.Expr) -> Typed:
         only(node, "this", "expression")
+        truths = isinstance(node.this, exp.Boolean) or isinstance(node.expression, exp.Boolean)
+        if truths and isinstance(node, (exp.NullSafeEQ, exp.NullSafeNEQ)):
+            raise unsure(node)  # a test of truth
         left, right = self.part(node.this), self.part(node.expression)
         return self.compare(left, SIGNS[type(node)], right)
 
@@ -257,6 +260,8 @@ class Translator:
         value, pattern = self.part(node.this), self.part(node.expression)
         if pattern.constant is None or pattern.kind != "text":
             raise unsure(node)
+        if escape and re.sub(re.escape(escape) + ".", "", pattern.constant).endswith(escape):
+            raise unsure(node)  # PostgreSQL refuses it
         if "\\" in pattern.constant and not escape:
             escape_clause = " ESCAPE ''"
         else:
@@ -280,7 +285,10 @@ class Translator:
         found = self.find(node.table, node.name)
         if found is not None:
             return found
-        if node.this.quoted and not node.table:  # SQLite reads "word" as a string then
+        number = sql.folded(node.name) in ("rowid", "oid", "_rowid_")
+        if (
+            node.this.quoted and not node.table and not number
+        ):  # SQLite reads "word" as a string then
             return literal("text", node.name)
         raise Untranslated(f"{node.sql(dialect='sqlite')} is not a column")
 
@@ -290,6 +298,8 @@ class Translator:
         whole = re.fullmatch(r"\d+", node.name)
         if whole and int(node.name) >= 2**63:
             raise unsure(node)
+        if not whole and len(re.sub(r"[eE].*|\D", "", node.name).strip("0")) > 15:
+            raise Untranslated("a float of so many digits")
         return literal("int" if whole else "real", node.name)
 
     def _negative(self, node: exp.Expr) -> Typed:
@@ -337,6 +347,10 @@ class Translator:
         if (left.kind, right.kind) == ("int", "int"):
             return Typed(f"({wide(left)} {sign} {right.sql})", "int")
         if left.kind in NUMBERS and right.kind in NUMBERS:
+            if "real" not in (left.kind, right.kind) and not (
+                fits_double(left) and fits_double(right)
+            ):
+                raise Untranslated("it computes with integers that no float holds")
             kind = "real" if "real" in (left.kind, right.kind) else "mixed"
             return Typed(f"({double(left)} {sign} {double(right)})", kind)
         raise unsure(node)
@@ -407,6 +421,8 @@ class Translator:
             parts = [self.number(part) for part in parts]
             kinds = {part.kind for part in parts} - {"null"}
         if len(kinds) > 1 and kinds <= {*NUMBERS}:
+            if not all(map(fits_double, parts)):
+                raise Untranslated("its results are large integers and floats")
             parts = [
                 p if p.kind == "null" else Typed(double(p), "mixed", constant=None) for p in parts
             ]
@@ -442,7 +458,8 @@ def _regex(glob: str) -> str:
             found += "."
         elif letter == "[":
             group = re.match(r"\^?(?:[0-9A-Za-z](?:-[0-9A-Za-z])?|[ _.,:/])+\]", rest)
-            if group is None:
+            reversed_ = group and any(a > b for a, b in re.findall(r"(\w)-(\w)", group.group()))
+            if group is None or reversed_:
                 raise Untranslated(f"the pattern {glob!r}")
             found, rest = found + "[" + group.group(), rest[group.end() :]
         else:

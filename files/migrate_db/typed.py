@@ -18,6 +18,8 @@ from migrate_db.errors import Untranslated
 from migrate_db.schema import Column
 
 NUMBERS = ("int", "real", "mixed")
+#: Of a number that every float of 64 bits has.
+_DIGITS = 15
 #: Affinities that make a number of a text where they can.
 NUMERIC = ("INTEGER", "REAL", "NUMERIC")
 
@@ -67,12 +69,18 @@ def column(target: str, found: Codec, declared: Column | None) -> Typed:
         target: its name in PostgreSQL, quoted and qualified as need be.
     """
     kind = kind_of(found)
+    affinity = declared.affinity if declared else ""
+    # what SQLite would make of later values: of 3 an integer, of '007' a number
+    if kind == "real" and affinity != "REAL":
+        kind = "mixed"
+    elif kind == "text" and affinity in NUMERIC:
+        kind = "loose"
     if found.type in ("real", "citext") or found.type.startswith("char("):
         target += "::double precision" if found.type == "real" else "::text"
     return Typed(
         target,
         kind,
-        affinity=declared.affinity if declared else "",
+        affinity=affinity,
         collation=declared.collation if declared else "",
         codec=found,
     )
@@ -95,6 +103,15 @@ def wide(part: Typed) -> str:
 def double(part: Typed) -> str:
     shown = part.sql if part.constant is None else f"'{part.constant}'"
     return f"{shown}::double precision"
+
+
+def fits_double(part: Typed) -> bool:
+    """Whether a column's integers, of which SQLite makes no float, all are floats as well."""
+    declared = part.codec.type if part.codec else ""
+    if declared.startswith("numeric"):
+        digits = declared[8:].partition(",")[0].strip(")")
+        return digits.isdigit() and int(digits) <= _DIGITS
+    return declared != "bigint"
 
 
 def is_moment(part: Typed) -> bool:

@@ -7,6 +7,7 @@ rows as in SQLite, or it is taken back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -19,10 +20,12 @@ from migrate_db.names import fitting
 from migrate_db.parsing import bare, exp, only, query, shallow, unsure
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.schema import Uncarried, View
-from migrate_db.typed import NUMERIC, Typed, column
+from migrate_db.typed import NUMERIC, Typed, column, fits_double
 
 #: Rows in another order are the same rows; these kinds can't be told apart safely.
 _UNSAFE_KEYS = ("other",)
+#: The name of a column behind its table's.
+_LAST_NAME = re.compile(r'"(?:[^"]|"")*"')
 #: What SQLite calls the number of a row, unless a column has that name.
 _ROWID = ("rowid", "oid", "_rowid_")
 
@@ -152,7 +155,7 @@ def _translate(
     shown = [Output(name, o.part) for name, o in zip(view.columns, outputs, strict=True)]
     given = names_of_columns(o.name for o in shown)
     columns = tuple(
-        Output(o.name, replace(o.part, sql=sql.name(name), constant=None))
+        Output(o.name, replace(o.part, sql=sql.name(name), constant=None, explicit=False))
         for o, name in zip(shown, given, strict=True)
     )
     name = fitting(view.name)
@@ -177,6 +180,8 @@ def _table(plan: TablePlan, schema: str) -> _Source:
         if planned is None:
             raise Untranslated(f"{plan.table.name}.{declared.name} is not carried")
         part = column(sql.name(planned.target), planned.codec, declared)
+        if plan.holds_otherwise(declared.name):
+            part = Typed(part.sql, "other")
         outputs.append(Output(declared.name, part))
     rowid = next((o.part for o in outputs if o.name == plan.table.rowid_alias), None)
     return _Source(sql.qualified(schema, plan.target), outputs, rowid, tuple(_keys(plan)))
@@ -232,8 +237,12 @@ def _with(node: exp.Expr, named: Named, outer: _Scope | None) -> tuple[Named, st
         return replace(source) if source else named(name)
 
     parts = []
+    later = [sql.folded(cte.alias) for cte in clause.expressions]
     for cte in clause.expressions:
         only(cte, "this", "alias")
+        if any(sql.folded(table.name) in later for table in cte.find_all(exp.Table)):
+            raise unsure(cte)  # itself, or one that follows
+        later.remove(sql.folded(cte.alias))
         text, outputs = _query(cte.this, find, outer)
         wanted = [c.name for c in cte.args["alias"].args.get("columns") or []]
         names = wanted or [o.name for o in outputs]
@@ -307,8 +316,11 @@ def _alike(
     (kind,) = kinds
     if same is None and kind not in ("int", "text", "real", "mixed", "null"):
         return None
-    collation = one.collation or other.collation
-    return Typed(one.sql, kind, one.affinity, collation, codec=same)
+    collations = {part.collation or "BINARY" for part in (one, other)}
+    if kind == "text" and len(collations) > 1:
+        kind = "other"  # what a comparison makes of it depends on which of them SQLite takes
+    affinity = one.affinity if one.affinity == other.affinity else ""
+    return Typed(one.sql, kind, affinity, one.collation, codec=same)
 
 
 def _cast(text: str, outputs: list[Output], casts: dict[int, str]) -> str:
@@ -381,6 +393,17 @@ class _Scope(Calls):
             return self.aliases[lowered]
         return self.outer._find(table, name) if self.outer is not None else None
 
+    def _from_outside(self, found: exp.Column) -> bool:
+        """Whether only a query around has this column."""
+        if self.outer is None:
+            return False
+        known = (
+            s
+            for s in self.sources
+            if not found.table or sql.folded(s.alias) == sql.folded(found.table)
+        )
+        return all(_in(source, sql.folded(found.name)) is None for source in known)
+
     def handlers(self) -> dict[type, Callable[[exp.Expr], Typed]]:
         """What a view may have besides what any expression may."""
         return {
@@ -447,6 +470,8 @@ class _Scope(Calls):
             if len(inner.expressions) != 1:
                 raise unsure(node)
             inner, word = inner.expressions[0], "DISTINCT "
+        if any(self._from_outside(found) for found in inner.find_all(exp.Column)):
+            raise unsure(node)  # it may be an aggregate of the query around
         self.allow_aggregates = False
         part = self.number(self.part(inner))
         self.allow_aggregates = True
@@ -468,7 +493,7 @@ class _Scope(Calls):
         part, word = self._argument(node)
         if part.kind == "int":
             return Typed(f"sum({word}{part.sql})::bigint", "int")
-        if part.kind in ("real", "mixed"):
+        if part.kind in ("real", "mixed") and (part.kind == "real" or fits_double(part)):
             return Typed(f"sum({word}{part.sql}::double precision)", "mixed")
         raise unsure(node)
 
@@ -481,10 +506,10 @@ class _Scope(Calls):
     def _named(self, node: exp.Expr) -> Typed:
         if node.name.lower() != "total" or len(node.expressions) != 1:
             return super()._named(node)
-        part, _ = self._argument(exp.Sum(this=node.expressions[0]))
+        part, word = self._argument(exp.Sum(this=node.expressions[0]))
         if part.kind not in ("int", "real", "mixed"):
             raise unsure(node)
-        return Typed(f"coalesce(sum({part.sql}::double precision), 0)", "real")
+        return Typed(f"coalesce(sum({word}{part.sql}::double precision), 0)", "real")
 
     def _filtered(self, node: exp.Expr) -> Typed:
         """An aggregate of the rows where something is true: of the others it sees a NULL."""
@@ -523,7 +548,11 @@ def _in(source: _Source, lowered: str) -> Typed | None:
 
 
 def _has_aggregate(node: exp.Expr) -> bool:
-    return any(e.find(exp.AggFunc) is not None for e in node.expressions)
+    return any(
+        part.find_ancestor(exp.Select) is node
+        for item in node.expressions
+        for part in item.find_all(exp.AggFunc)
+    )
 
 
 def _is_looked_up(node: exp.Expr, named: Named) -> bool:
@@ -561,13 +590,14 @@ def _select(
     scope, origin = _from(node, named, outer)
     scope.allow_aggregates = True
     outputs: list[Output] = []
+    aliases: dict[str, Typed] = {}
     for item in node.expressions:
-        outputs += _items(item, scope)
-    outputs = [Output(o.name, _shown(scope, o.part)) for o in outputs]
-    scope.allow_aggregates = False
-    for item, output in zip(node.expressions, outputs, strict=False):
+        found = [Output(o.name, _shown(scope, o.part)) for o in _items(item, scope)]
         if isinstance(item, exp.Alias):  # SQLite lets other clauses use the new name
-            scope.aliases.setdefault(sql.folded(item.alias), output.part)
+            aliases.setdefault(sql.folded(item.alias), found[0].part)
+        outputs += found
+    scope.allow_aggregates = False
+    scope.aliases |= aliases
     distinct = ""
     if node.args.get("distinct") is not None:
         only(node.args["distinct"])
@@ -675,7 +705,7 @@ def _merge(name: str, before: list[_Source], scope: _Scope) -> str:
         raise Untranslated(f"USING ({name})")
     first = scope.merged.get(lowered) or left[0]
     _demand_plain(first, right)
-    column_names = {part.sql.rpartition(".")[2] for part in (*left, right)}
+    column_names = {str(_LAST_NAME.findall(part.sql)[-1]) for part in (*left, right)}
     if first.kind != right.kind or len(column_names) != 1:
         raise Untranslated(f"USING ({name})")
     scope.merged[lowered] = first
@@ -731,7 +761,10 @@ def _clause_part(item: exp.Expr, scope: _Scope, outputs: list[Output], first_ali
         alias = scope.aliases.get(sql.folded(item.name))
         if alias is not None:
             return alias
-    return scope.part(item)
+    part = scope.part(item)
+    if part.constant is not None:  # PostgreSQL would take it for a position
+        raise unsure(item)
+    return part
 
 
 def _order(node: exp.Expr, scope: _Scope, outputs: list[Output]) -> str:
@@ -741,6 +774,8 @@ def _order(node: exp.Expr, scope: _Scope, outputs: list[Output]) -> str:
     for ordered in order.expressions:
         only(ordered, "this", "desc", "nulls_first")
         part = _clause_part(ordered.this, scope, outputs, first_alias=True)
+        if part.kind in ("loose", "other") and node.args.get("limit") is not None:
+            raise Untranslated("it takes the first of values that have another order there")
         collated = isinstance(ordered.this, exp.Collate)
         text = part.sql
         if part.kind == "text" or collated:

@@ -1,6 +1,7 @@
 """The straight road: Brainer's own data, from the first run to the day the app moves in."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from api.database import Base, postgres_engine
 
 from ..postgres import PostgresContainer
-from .program import Program, ask, beside, fetch, image, sqlite
+from .program import FILES, Program, ask, beside, fetch, image, sqlite
 
 ORDER = ["courses", "parts", "chapters", "exercises"]
 
@@ -254,6 +255,25 @@ for n in itertools.count():
     if n == 3:
         print("writing", flush=True)
 """
+
+
+def test_a_plan_on_a_bare_host(brainer: Path, tmp_path: Path) -> None:
+    """The preview of `migrate.yml` runs with the system's Python, before anything is installed."""
+    program = (
+        "import sys; sys.modules['sqlglot'] = sys.modules['psycopg'] = None;"
+        "from migrate_db.cli import main; sys.exit(main())"
+    )
+    sqlite(brainer, "CREATE VIEW v AS SELECT max(id, 1) AS m FROM courses")
+    words = [sys.executable, "-c", program, "plan", "--source", brainer, "--work-dir", tmp_path]
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(FILES)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "sqlglot is not installed here" in done.stdout
 
 
 def test_an_empty_source_is_asked_about(program: Program, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ CARRIED = [
     "SELECT name, title FROM artist JOIN album USING (id)",
     "SELECT a.*, b.id AS other, title FROM artist a LEFT JOIN album b USING (id)",
     "SELECT id, code FROM loose UNION ALL SELECT id, title FROM album UNION ALL SELECT id, plays FROM album",
-    "SELECT x.id, length(x.code) AS n FROM loose x JOIN loose y ON x.code = y.code WHERE x.code <> '7'",
+    "SELECT x.id, y.code AS n FROM loose x JOIN loose y ON x.code = y.code WHERE x.code <> '7'",
     "SELECT a.id FROM loose a JOIN album b ON a.code = b.plays WHERE a.code IN (7, 'x', '0008')",
     "SELECT alive FROM artist UNION SELECT plays > 5 FROM album UNION SELECT NULL",
     "SELECT name FROM artist WHERE born < date('now')",
