@@ -128,9 +128,14 @@ TYPES = (
 )  # fmt: skip
 
 
+def _without_precision(type_name: str) -> str:
+    """A type of times as the one without a precision; what that would round, the proof finds."""
+    return re.sub(r"(?<=time|tamp) ?\(\d\)(?= with)", "", type_name)
+
+
 def named(type_name: str) -> str | None:
     """A type as our codecs write it, e.g. ``int8`` as ``bigint``; None if there is no codec."""
-    words = " ".join(type_name.lower().split())
+    words = " ".join(_without_precision(type_name).lower().split())
     match = re.fullmatch(r"([a-z0-9 ]+?) ?(\( ?\d+ ?(?:, ?\d+ ?)?\))?", words)
     if match is None:
         return None
@@ -150,7 +155,7 @@ def for_existing(type_name: str) -> tuple[Codec, ...]:
     Args:
         type_name: as ``format_type`` prints it, e.g. ``character varying(20)``.
     """
-    bare, _, rest = type_name.partition("(")
+    bare, _, rest = _without_precision(type_name).partition("(")
     bare = _ALIASES.get(bare, bare)
     size = [int(n) for n in re.findall(r"\d+", rest.partition(")")[0])]
     limit = size[0] if size else None

@@ -50,6 +50,10 @@ exit codes: 0 done or already so, 1 refused or failed with nothing changed, 2 us
 """
 
 
+#: Options that name a file to be written.
+_WRITTEN = (
+    "report", "html", "findings", "write_mapping", "rows", "events", "keep_snapshot", "quarantine_file", "into",
+)  # fmt: skip
 #: Commands that ask the target alone.
 _WITHOUT_SOURCE = ("open", "close", "status")
 
@@ -66,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             options = _options(words)
-            events = Events(_screen(words), _journal(words, stack))
+            events = Events(_screen(words), _journal(words, stack), stopped=interrupted.stopped)
             told.phases = events.phases
             _perform(words.command)(options, events, told)
     except KeyboardInterrupt:
@@ -283,11 +287,38 @@ def _options(words: argparse.Namespace) -> Options:
             next="pass --into FILE, or --check-only",
             code=Exit.USAGE,
         )
+    _demand_apart(words)
     given = {key: value for key, value in vars(words).items() if key in Options.__annotations__}
     for patterns in ("include", "exclude", "leave_out"):
         given[patterns] = tuple(given.get(patterns) or ())
     given["server_tools"] = tuple(shlex.split(given.get("server_tools", "")))
     return Options(**{"source": Path(), **given})
+
+
+def _demand_apart(words: argparse.Namespace) -> None:
+    """Nothing that is written may take the place of what is read, or of another thing."""
+    given = {key: getattr(words, key, None) for key in (*_WRITTEN, "source", "mapping")}
+    places = {key: path for key, path in given.items() if isinstance(path, Path)}
+    for one in _WRITTEN:
+        for other in places.keys() - {one}:
+            # of these two, `reverse` says more
+            if one not in places or {one, other} == {"into", "source"}:
+                continue
+            if _is_same(places[one], places[other]):
+                words.report = words.html = None  # what is said of it is written nowhere
+                names = sorted(f"--{key.replace('_', '-')}" for key in (one, other))
+                raise MigrationError(
+                    f"{names[0]} and {names[1]} are the same file",
+                    where=str(places[one]),
+                    next="give each a name of its own; nothing was changed",
+                    code=Exit.USAGE,
+                )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.resolve() == other.resolve():
+        return True
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _screen(words: argparse.Namespace) -> Screen:
@@ -329,6 +360,10 @@ class _Interrupted:
         # what was started in the background is not to hear of it
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._note)
+
+    def stopped(self) -> bool:
+        """Whether one came, heard or not."""
+        return self.seen
 
     def _note(self, number: int, frame: object) -> None:
         self.seen = True

@@ -91,6 +91,8 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
     elif state == "55P03":
         what = "somebody is using the tables"
         advice = "stop the app that is connected to the target, then run again"
+    elif is_about_the_data(error):
+        advice = "correct the value in the source, or the target's own table; nothing was changed"
     elif is_about_the_size(error):
         what = "PostgreSQL can't hold a table that is so wide"
         advice = "leave columns or the table out: `exclude: true` in --mapping; nothing was changed"

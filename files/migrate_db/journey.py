@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate_db import bulky, schema
+from migrate_db import bulky, schema, source
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
 from migrate_db.failures import (
@@ -78,7 +78,7 @@ class Journey:
             self.proved_on = leader.of(self.target)
             state.record_load(
                 self.target,
-                str(self.options.source),
+                source.shown(self.options.source),
                 str(self.report.source["sha256"]),
                 self.options.hold,
                 structure.as_text(self.target, self.plan),

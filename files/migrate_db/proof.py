@@ -217,6 +217,12 @@ def _unsound(target: Target, plan: Plan) -> list[str]:
         " FROM pg_index WHERE NOT (indisvalid AND indisready) AND indrelid = ANY(%s::regclass[])",
         (list(places),),
     ).fetchall()
+    lines += [row[0] for row in rows]
+    rows = target.connection.execute(
+        "SELECT DISTINCT 'a foreign key of ' || tgrelid::regclass || ' is switched off (DISABLE TRIGGER)'"
+        " FROM pg_trigger WHERE tgisinternal AND tgenabled = 'D' AND tgrelid = ANY(%s::regclass[])",
+        (list(places),),
+    ).fetchall()
     return lines + [row[0] for row in rows]
 
 

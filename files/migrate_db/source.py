@@ -340,5 +340,10 @@ def _mb(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"
 
 
+def shown(path: Path) -> str:
+    """A path as text, whatever its bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def text(value: object) -> str:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

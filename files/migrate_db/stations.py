@@ -106,7 +106,7 @@ def demand_soundness(copy: Copy, events: Events, report: Report) -> None:
 
 def _described(taken: Snapshot) -> dict[str, object]:
     return {
-        "path": str(taken.source),
+        "path": source.shown(taken.source),
         "bytes": taken.size,
         "sha256": "",
         "wal": taken.wal,
@@ -240,7 +240,9 @@ def _write_mapping(
         return planning.make(connection, read, existing, replace(wanted, on_finding=""), findings)
 
     proposed = proposal.propose(connection, make, wishes)
-    publish(options.write_mapping, proposal.render(proposed, options.source.name))
+    publish(
+        options.write_mapping, proposal.render(proposed, source.shown(Path(options.source.name)))
+    )
     return str(options.write_mapping)
 
 

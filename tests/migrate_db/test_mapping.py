@@ -288,6 +288,19 @@ def test_tables_of_the_app_keep_their_types(program: Program, tmp_path: Path) ->
     assert result.code == 2 and "t.n as bigint" in result.error
 
 
+@pytest.mark.parametrize("kind", ["timestamp(3)", "timestamptz(3)", "time(3)"])
+def test_times_of_the_app_with_a_precision(program: Program, tmp_path: Path, kind: str) -> None:
+    value = {"timestamp(3)": "2020-01-01 00:00:00.123", "time(3)": "10:00:00.123"}
+    source = sqlite(tmp_path / "t.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, c DATETIME)",
+                    ("INSERT INTO t VALUES (1, ?)", [(value.get(kind, "2020-01-01 00:00:00.123Z"),)]))  # fmt: skip
+    ask(program.url, f"CREATE TABLE t (id int PRIMARY KEY, c {kind})")
+    proposed = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", proposed)
+    result = program.run(source, "--mapping", proposed)
+    assert result.code == 0, result.out
+    assert program.verify(source).verdict == "equal"
+
+
 def test_some_tables(program: Program, dirty: Path) -> None:
     result = program.run(dirty, "--include", "p*", "--include", "T", "--exclude", "t")
     assert result.code == 0, result.out

@@ -1,7 +1,9 @@
 """The straight road: Brainer's own data, from the first run to the day the app moves in."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from api.database import Base, postgres_engine
+from migrate_db import copy_text
 
 from ..postgres import PostgresContainer
 from .program import FILES, Program, ask, beside, fetch, image, sqlite
@@ -255,6 +258,47 @@ for n in itertools.count():
     if n == 3:
         print("writing", flush=True)
 """
+
+
+def test_an_interrupt_that_was_taken_for_an_error(
+    program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLite does when one falls into a function of ours; nothing may be published then."""
+    finished = copy_text.finished
+
+    def deaf(rows: bytes) -> bytes:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return finished(rows)
+
+    monkeypatch.setattr(copy_text, "finished", deaf)
+    result = program.run(brainer)
+    assert result.code == 1 and "interrupted; nothing was changed" in result.error, result.out
+    assert image(program.url)["objects"] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("check", ("--report", "{source}")),
+        ("plan", ("--write-mapping", "{link}")),
+        ("run", ("--keep-snapshot", "{source}")),
+        ("run", ("--events", "{hard}")),
+        ("run", ("--keep-snapshot", "new.db", "--html", "./new.db")),
+    ],
+)
+def test_what_is_written_takes_no_other_place(
+    program: Program, brainer: Path, tmp_path: Path, command: str, words: tuple[str, ...]
+) -> None:
+    link, hard = tmp_path / "link.db", tmp_path / "hard.db"
+    link.symlink_to(brainer)
+    hard.hardlink_to(brainer)
+    before = beside(brainer)
+    given = [word.format(source=brainer, link=link, hard=hard) for word in words]
+    process = program.spawn(command, "--source", brainer, *given, cwd=tmp_path)
+    said, _ = process.communicate()
+    assert process.returncode == 2 and "are the same file" in said, said
+    assert beside(brainer) == before
 
 
 def test_a_plan_on_a_bare_host(brainer: Path, tmp_path: Path) -> None:
