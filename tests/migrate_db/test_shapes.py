@@ -131,6 +131,17 @@ ODD = [
 ]  # fmt: skip
 
 
+def test_an_index_on_what_postgresql_would_take_for_the_column(
+    program: Program, tmp_path: Path
+) -> None:
+    result = arrives(
+        program, tmp_path,
+        "CREATE TABLE t (x TEXT, y TEXT); CREATE UNIQUE INDEX tx ON t (CAST(x AS TEXT));"
+        "CREATE INDEX ty ON t (lower(y)); INSERT INTO t VALUES ('a', 'B')",
+    )  # fmt: skip
+    assert uncarried(result) == [("index", "t.tx")]
+
+
 def test_letters_that_sqlite_tells_apart(program: Program, tmp_path: Path) -> None:
     """It folds A to Z alone: Ä and ä are two names."""
     result = arrives(
