@@ -148,7 +148,7 @@ def _candidates(
                     kind="no column",
                 )
             )
-        elif not match.generated or column.generated:
+        else:
             _demand_type(table, column, wish, match)
             candidates[column.name] = choice.for_existing(match.type)
             mapping[column.name] = match.name

@@ -352,11 +352,23 @@ class Journey:
                 raise Misassumed
             if meaning.computes(self.plan):
                 raise _Miscomputed
+            own = [
+                f"{t.table.name}.{c.source}"
+                for t in self.plan.tables
+                for c in t.columns
+                if c.computed
+            ]
             raise MigrationError(
                 "what arrived is not equal to the source; all of it was taken back",
                 where=str(self.target),
                 details=self.report.proof.failures[:20] if self.report.proof else [],
-                next="nothing was changed; please report this with the lines above",
+                next="nothing was changed; "
+                + (
+                    f"if the target is right about what it computes ({', '.join(own)}), `exclude: true` for"
+                    " it in --mapping"
+                    if own
+                    else "please report this with the lines above"
+                ),
                 code=Exit.REFUSED,
             )
 

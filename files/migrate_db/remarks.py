@@ -13,11 +13,11 @@ from migrate_db.pairing import SYSTEM_COLUMNS
 def of_table(draft: Draft) -> list[str]:
     """What is carried under another name or type, or not at all."""
     table, scanned, exists = draft.table, draft.profile, draft.present is not None
-    carried = {found.column for found in scanned.columns}
+    computed = {c.name for c in draft.present.columns if c.generated} if draft.present else set()
     notes = [
-        f"{table.name}.{column.name}: the target computes it itself; neither loaded nor compared"
-        for column in table.columns
-        if exists and column.name not in carried and not draft.wish.column(column.name).exclude
+        f"{table.name}.{found.column}: the target computes it itself; compared, not loaded"
+        for found in scanned.columns
+        if draft.names[found.column] in computed
     ]
     if draft.target != table.name:
         why = "the name is too long" if table.name else "the name is empty"

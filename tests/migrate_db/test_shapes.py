@@ -493,6 +493,20 @@ def test_existing_columns_in_another_order_and_more(program: Program, tmp_path: 
     assert ask(program.url, "INSERT INTO \"T\" (name) VALUES ('n') RETURNING id") == [(10,)]
 
 
+def test_a_column_that_the_target_computes_otherwise(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "t.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, twice INTEGER);"
+                    "INSERT INTO t VALUES (1, 2), (2, 5)")  # fmt: skip
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY,"
+                     " twice int GENERATED ALWAYS AS (id * 2) STORED)")  # fmt: skip
+    refused = program.run(source)
+    assert refused.code == 1 and "t.twice" in refused.error and "exclude: true" in refused.error
+    assert ask(program.url, "SELECT count(*) FROM t") == [(0,)]
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {columns: {twice: {exclude: true}}}}")
+    assert program.run(source, "--mapping", mapping).code == 0
+    assert ask(program.url, "SELECT twice FROM t ORDER BY id") == [(2,), (4,)]
+
+
 def test_triggers_of_the_target_change_nothing(program: Program, tmp_path: Path) -> None:
     source = sqlite(tmp_path / "t.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT);"
                     "INSERT INTO t VALUES (1, 'as it is')")  # fmt: skip
