@@ -262,3 +262,12 @@ def test_a_proof_that_reads_nothing_fails(
     result = program.run(source)
     assert result.code == 1 and "count(*) disagrees" in result.error
     assert image(program.url)["objects"] == []
+
+
+def test_a_foreign_key_that_is_switched_off(
+    program: Program, brainer: Path, admin: psycopg.Connection
+) -> None:
+    assert program.run(brainer).code == 0
+    admin.execute("ALTER TABLE parts DISABLE TRIGGER ALL")
+    result = program.verify(brainer)
+    assert result.code == 3 and "parts is switched off" in result.out, result.out
