@@ -162,10 +162,13 @@ def orphans(
     numbers = range(len(reference.cells))
     # the parent's side first: SQLite compares in its way, but bytes as PostgreSQL does
     same = " AND ".join(f"p.p{n} = c.k{n} COLLATE BINARY" for n in numbers)
+    # what is computed gets an index of its own, what is stored may have one
+    computed = any("(" in cell for cell in reference.parent_cells)
+    kept = "" if computed else "NOT "
     rows = connection.execute(
-        f"SELECT c.row, c.key, c.value FROM (SELECT {identity(table)} AS row, {_key(table)} AS key,"
-        f" {_rendering(reference.cells[0])} AS value, {ours} FROM {relation}) c"
-        f" LEFT JOIN (SELECT {theirs} FROM {reference.parent_relation}) p ON {same}"
+        f"WITH p AS {kept}MATERIALIZED (SELECT {theirs} FROM {reference.parent_relation})"
+        f" SELECT c.row, c.key, c.value FROM (SELECT {identity(table)} AS row, {_key(table)} AS key,"
+        f" {_rendering(reference.cells[0])} AS value, {ours} FROM {relation}) c LEFT JOIN p ON {same}"
         f" WHERE p.p0 IS NULL AND " + " AND ".join(f"c.k{n} IS NOT NULL" for n in numbers)
     )
     for row, key, value in rows:
