@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from migrate_db import pairing, sql, structure
+from migrate_db.codec import WHOLE
 from migrate_db.finding import Finding
 from migrate_db.names import fitting
 from migrate_db.plan import Plan, TablePlan
@@ -30,7 +31,6 @@ _DECLARED = {
     "time without time zone": "TIME",
 }  # fmt: skip
 _SIZED = {"numeric": "NUMERIC", "character varying": "VARCHAR", "character": "CHAR"}
-_WHOLE = ("smallint", "integer", "bigint")
 _ACTIONS = {"a": "", "r": " RESTRICT", "c": " CASCADE", "n": " SET NULL", "d": " SET DEFAULT"}
 _NOW = ("now()", "CURRENT_TIMESTAMP", "timezone('utc'::text, now())")
 
@@ -208,7 +208,7 @@ class _Writer:
         for column in columns:
             declared = self._declared(name, column)
             numbers = column.identity or (column.default or "").startswith("nextval(")
-            if column.name == alone and column.type in _WHOLE:
+            if column.name == alone and column.type in WHOLE:
                 # numbers that were handed out are not handed out again
                 line = "INTEGER PRIMARY KEY" + (" AUTOINCREMENT" if numbers else "")
             else:
@@ -319,7 +319,7 @@ class _Writer:
             inner = match[1][1:-1]
             plain = re.fullmatch(r"-?\d+(\.\d+)?", inner)
             texts = ("text", "character", "citext", "json")
-            numbers = (*_WHOLE, "numeric", "real", "double precision")
+            numbers = (*WHOLE, "numeric", "real", "double precision")
             if column.type.startswith(texts) or (plain and column.type.startswith(numbers)):
                 return f" DEFAULT {match[1]}"
         self.made.notes.append(f"{table}.{column.name}: the default {text} is not carried")

@@ -19,6 +19,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from migrate_db import batches, inspection, line, source, sql
+from migrate_db.codec import WHOLE
 from migrate_db.plan import TablePlan
 from migrate_db.target import Target
 
@@ -64,11 +65,7 @@ def joined(run: Sequence[Block]) -> Block:
 
 def possible(plan: TablePlan) -> bool:
     """Whether rows are named by one integer, which both databases find by its index."""
-    return len(plan.key) == 1 and plan.column(plan.key[0]).codec.type in (
-        "smallint",
-        "integer",
-        "bigint",
-    )
+    return len(plan.key) == 1 and plan.column(plan.key[0]).codec.type in WHOLE
 
 
 class _Stopped(Exception):

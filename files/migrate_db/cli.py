@@ -70,7 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             options = _options(words)
-            events = Events(_screen(words), _journal(words, stack), stopped=interrupted.stopped)
+            events = Events(
+                _screen(words), _journal(words, stack), stopped=lambda: interrupted.seen
+            )
             told.phases = events.phases
             _perform(words.command)(options, events, told)
     except KeyboardInterrupt:
@@ -360,10 +362,6 @@ class _Interrupted:
         # what was started in the background is not to hear of it
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._note)
-
-    def stopped(self) -> bool:
-        """Whether one came, heard or not."""
-        return self.seen
 
     def _note(self, number: int, frame: object) -> None:
         self.seen = True

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 
 from migrate_db import copy_text
 
+#: Types of whole numbers: both databases compare and order them alike, and number rows with them.
+WHOLE = ("smallint", "integer", "bigint")
 #: What SQLite hands back for one cell.
 Cell = int | float | str | bytes | None
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from migrate_db import blocks, line, sql
 from migrate_db.blocks import Block, SourceBlocks
+from migrate_db.codec import WHOLE
 from migrate_db.plan import TablePlan
 from migrate_db.target import Target
 
@@ -232,9 +233,7 @@ class _Reader:
 
 def _ordered_by_number(plan: TablePlan) -> bool:
     """Whether both databases can walk their own index in the same order."""
-    return bool(plan.key) and all(
-        plan.column(column).codec.type in ("smallint", "integer", "bigint") for column in plan.key
-    )
+    return bool(plan.key) and all(plan.column(column).codec.type in WHOLE for column in plan.key)
 
 
 def _source_lines(

@@ -243,7 +243,7 @@ def rowid(table: Table) -> str | None:
     if table.rowid_alias:
         return sql.name(table.rowid_alias)
     taken = {sql.folded(c.name) for c in table.columns}
-    return next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
+    return next((n for n in sql.ROWID if n not in taken), None)
 
 
 def number(table: Table) -> str | None:

@@ -15,7 +15,7 @@ source; a mistake is a usage error that names its line.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
@@ -82,6 +82,10 @@ class TableWish:
     def column(self, name: str) -> ColumnWish:
         """What is wanted of a column, by its name in the source."""
         return self.columns.get(name, ColumnWish())
+
+    def keeps_orphans(self, columns: Iterable[str]) -> bool:
+        """Whether rows without a parent are to stay, where these columns are the foreign key."""
+        return any(self.column(column).orphans == "keep" for column in columns)
 
 
 @dataclass(frozen=True)

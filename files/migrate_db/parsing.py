@@ -37,11 +37,8 @@ except ImportError:  # a preview on a bare host runs without third-party package
     sqlglot = exp = None  # type: ignore[assignment]
     SIGNS, ARITHMETIC, BITS, _PREDICATES = {}, {}, {}, ()
 
-
 #: What the parser notes down for other dialects.
 _IRRELEVANT = {"safe", "typed", "big_int", "_type", "ignore_nulls"}
-
-
 #: Words behind which a plus is a sign.
 _BEFORE_A_SIGN = {
     *"(,=<>!+-*/%|&~", "AND", "OR", "NOT", "IS", "LIKE", "GLOB", "BETWEEN", "WHEN", "THEN", "ELSE", "CASE",

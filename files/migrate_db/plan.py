@@ -68,7 +68,7 @@ class TablePlan:
 
     def keeps_orphans(self, key: ForeignKey) -> bool:
         """Whether rows without a parent are to stay, and the key is not validated."""
-        return any(self.wish.column(column).orphans == "keep" for column in key.columns)
+        return self.wish.keeps_orphans(key.columns)
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from migrate_db import choice, codec, inspection
-from migrate_db.codec import Codec
+from migrate_db.codec import WHOLE, Codec
 from migrate_db.draft import Draft, uniques
 from migrate_db.finding import Finding
 from migrate_db.profile import ColumnProfile
 from migrate_db.quarantine import Quarantine
 from migrate_db.schema import ForeignKey
-
-#: Types of numbers that PostgreSQL compares as SQLite does.
-_WHOLE = {"smallint", "integer", "bigint"}
 
 
 def carried(
@@ -138,7 +135,7 @@ def orphans(
         for draft in drafts.values():
             for key, parent, ours, theirs in carried(draft, drafts):
                 made = draft.present is None and parent.present is None
-                numbers = {column.codec.type for column in (*ours, *theirs)} <= _WHOLE
+                numbers = all(column.codec.type in WHOLE for column in (*ours, *theirs))
                 # PostgreSQL finds them, too, when it makes the key, and this one it can make
                 found_later = draft.profile.assumed and made and numbers
                 if not draft.profile.rows or found_later or _settled(draft, key):
@@ -174,9 +171,7 @@ def compared(
 
 def _settled(draft: Draft, key: ForeignKey) -> bool:
     """Whether the operator said what becomes of this key's orphans."""
-    if any(draft.wish.column(column).orphans == "keep" for column in key.columns):
-        return True
-    return cut(draft, key) is not None
+    return draft.wish.keeps_orphans(key.columns) or cut(draft, key) is not None
 
 
 def cut(draft: Draft, key: ForeignKey) -> str | None:

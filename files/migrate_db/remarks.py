@@ -27,7 +27,7 @@ def of_table(draft: Draft) -> list[str]:
         f"foreign key of {table.name} ({', '.join(key.columns)}): not validated, because rows"
         f" without a {key.parent} stay, as you asked; it holds for new rows"
         for key in table.foreign_keys
-        if any(draft.wish.column(column).orphans == "keep" for column in key.columns)
+        if draft.wish.keeps_orphans(key.columns)
     ]
     for found in scanned.columns:
         column = table.column(found.column)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import string as letters
 from collections.abc import Iterable
 
+#: What SQLite calls the number of a row, unless a column has that name.
+ROWID = ("rowid", "_rowid_", "oid")
 _GROUP = 100
 _FOLDING = str.maketrans(letters.ascii_uppercase, letters.ascii_lowercase)
 

@@ -285,7 +285,7 @@ class Translator:
         found = self.find(node.table, node.name)
         if found is not None:
             return found
-        number = sql.folded(node.name) in ("rowid", "oid", "_rowid_")
+        number = sql.folded(node.name) in sql.ROWID
         if (
             node.this.quoted and not node.table and not number
         ):  # SQLite reads "word" as a string then

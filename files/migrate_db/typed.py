@@ -39,7 +39,7 @@ class Typed:
 
 def kind_of(found: Codec) -> str:
     """What SQLite holds in a column that this codec carries."""
-    if found.type in ("smallint", "integer", "bigint"):
+    if found.type in codec.WHOLE:
         exact = codec.integer(found.type)
         return "int" if found.misfit == exact.misfit else "other"
     if found.type.startswith("numeric"):

@@ -26,8 +26,6 @@ from migrate_db.typed import NUMERIC, Typed, column, fits_double
 _UNSAFE_KEYS = ("other",)
 #: The name of a column behind its table's.
 _LAST_NAME = re.compile(r'"(?:[^"]|"")*"')
-#: What SQLite calls the number of a row, unless a column has that name.
-_ROWID = ("rowid", "oid", "_rowid_")
 
 
 @dataclass(frozen=True)
@@ -378,13 +376,7 @@ class _Scope(Calls):
         lowered = sql.folded(name)
         if not table and lowered in self.merged:
             return self.merged[lowered]
-        found = [
-            found
-            for source in self.sources
-            if not table or sql.folded(source.alias) == sql.folded(table)
-            for found in [_in(source, lowered)]
-            if found is not None
-        ]
+        found = self._own(table, name)
         if len(found) > 1:
             raise Untranslated(f"{name} is in several tables")
         if found:
@@ -393,16 +385,15 @@ class _Scope(Calls):
             return self.aliases[lowered]
         return self.outer._find(table, name) if self.outer is not None else None
 
-    def _from_outside(self, found: exp.Column) -> bool:
-        """Whether only a query around has this column."""
-        if self.outer is None:
-            return False
-        known = (
-            s
-            for s in self.sources
-            if not found.table or sql.folded(s.alias) == sql.folded(found.table)
-        )
-        return all(_in(source, sql.folded(found.name)) is None for source in known)
+    def called(self, table: str) -> list[_Source]:
+        """What has this name, or all there is without one."""
+        wanted = sql.folded(table)
+        return [s for s in self.sources if not table or sql.folded(s.alias) == wanted]
+
+    def _own(self, table: str, name: str) -> list[Typed]:
+        """The columns of that name, but for those of the queries around."""
+        found = (_in(source, sql.folded(name)) for source in self.called(table))
+        return [part for part in found if part is not None]
 
     def handlers(self) -> dict[type, Callable[[exp.Expr], Typed]]:
         """What a view may have besides what any expression may."""
@@ -470,7 +461,8 @@ class _Scope(Calls):
             if len(inner.expressions) != 1:
                 raise unsure(node)
             inner, word = inner.expressions[0], "DISTINCT "
-        if any(self._from_outside(found) for found in inner.find_all(exp.Column)):
+        outside = any(not self._own(c.table, c.name) for c in inner.find_all(exp.Column))
+        if self.outer is not None and outside:
             raise unsure(node)  # it may be an aggregate of the query around
         self.allow_aggregates = False
         part = self.number(self.part(inner))
@@ -493,7 +485,7 @@ class _Scope(Calls):
         part, word = self._argument(node)
         if part.kind == "int":
             return Typed(f"sum({word}{part.sql})::bigint", "int")
-        if part.kind in ("real", "mixed") and (part.kind == "real" or fits_double(part)):
+        if part.kind in ("real", "mixed") and fits_double(part):
             return Typed(f"sum({word}{part.sql}::double precision)", "mixed")
         raise unsure(node)
 
@@ -542,7 +534,7 @@ def _in(source: _Source, lowered: str) -> Typed | None:
         if sql.folded(output.name) == lowered:
             place = f"{sql.name(source.alias)}." if source.alias else ""
             return replace(output.part, sql=place + output.part.sql)
-    if source.rowid is not None and lowered in _ROWID:
+    if source.rowid is not None and lowered in sql.ROWID:
         return replace(source.rowid, sql=f"{sql.name(source.alias)}.{source.rowid.sql}")
     return None
 
@@ -567,7 +559,7 @@ def _is_looked_up(node: exp.Expr, named: Named) -> bool:
 
     def is_ours(part: exp.Column) -> bool:
         name = sql.folded(part.name)
-        return sql.folded(part.table) == alias or (not part.table and name in {*kinds, *_ROWID})
+        return sql.folded(part.table) == alias or (not part.table and name in {*kinds, *sql.ROWID})
 
     asked: set[str] = set()
     for test in where.this.flatten() if isinstance(where.this, exp.And) else [where.this]:
@@ -640,10 +632,10 @@ def _shown(scope: _Scope, part: Typed) -> Typed:
 def _items(item: exp.Expr, scope: _Scope) -> Iterable[Output]:
     star = isinstance(item, exp.Star)
     if star or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
-        table = "" if star else sql.folded(item.table)  # type: ignore[attr-defined]
+        table = "" if star else item.table  # type: ignore[attr-defined]
         if star:
             only(item)
-        found = [s for s in scope.sources if not table or sql.folded(s.alias) == table]
+        found = scope.called(table)
         if not found:
             raise unsure(item)
         for source in found:

@@ -101,7 +101,7 @@ def _columns(
     if module in ("rtree", "rtree_i32"):  # its first column is the number
         return ((columns[0][0], "INTEGER"), *columns[1:]), columns[0][0]
     taken = {sql.folded(column) for column, _ in columns}
-    key = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
+    key = next((n for n in sql.ROWID if n not in taken), None)
     return ((key, "INTEGER"), *columns) if key else tuple(columns), key
 
 
