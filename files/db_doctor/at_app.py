@@ -173,10 +173,11 @@ def app(facts: Facts, options: Options, crossed: Crosseds) -> Findings:
         return
     states = ", ".join(
         f"{c['Name'].lstrip('/')} is {c['State']['Status']}, exit code {c['State'].get('ExitCode')}"
+        + (f", started again {c['RestartCount']} times" if c.get("RestartCount") else "")
         for c in app.containers
     )
     log = tuple(f"log: {line}" for line in app.log)
-    restarting = any(c["State"]["Status"] == "restarting" for c in app.containers)
+    restarting = any(facts.fails_at_its_start(c) for c in app.containers)
     killed = any(c["State"].get("OOMKilled") for c in app.containers)
     if not runs or restarting:
         yield Finding(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from db_status.seen import Row, Seen
 
 from db_doctor.ask import Said
+
+#: The engine waits no longer than this before it starts a container again.
+_LONGEST_WAIT = timedelta(minutes=1)
 
 
 @dataclass
@@ -84,6 +88,24 @@ class Facts:
     left: Row = field(default_factory=dict)  #: lock.json, and the marks of a switch or an upgrade
     notes: list[str] = field(default_factory=list)  #: what could not be looked at, and why
 
+    def fails_at_its_start(self, container: Row) -> bool:
+        """Whether the engine starts it again and again: it waits for its next start, or runs since its last one.
+
+        A program that takes seconds to fail is more often found running than waiting. The engine's count begins anew
+        when somebody starts the container by hand.
+        """
+        state = container.get("State") or {}
+        if state.get("Status") == "restarting":
+            return True
+        if not state.get("Running") or int(container.get("RestartCount") or 0) < 2:
+            return False
+        return _moment(self.seen.at) - _moment(state["StartedAt"]) < _LONGEST_WAIT
+
     def could_not(self, what: str, said: Said | str) -> None:
         """Note something that could not be looked at."""
         self.notes.append(f"{what}: {said if isinstance(said, str) else said.why}")
+
+
+def _moment(text: str) -> datetime:
+    """A moment of UTC without its fraction, which the engine writes in nanoseconds."""
+    return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from db_doctor import rules
 from db_doctor.facts import Facts
 from db_doctor.options import Options
@@ -30,6 +31,30 @@ def test_of_a_server_elsewhere_the_cause_is_told_and_not_that_the_app_is_down() 
     assert (found.name, found.evidence) == ("server_elsewhere", ("refused", "refused"))
     assert "nothing listens there" in found.cause and found.next == "start it"
     assert [one.name for one in rules.judge(seen, Options(container=""), Limits())] == ["app_down"]
+
+
+@pytest.mark.parametrize(
+    ("state", "started", "restarts", "name"),
+    [
+        ("restarting", "11:59:58", 0, "app_restarting"),
+        ("running", "11:59:58", 2, "app_restarting"),
+        ("running", "11:59:58", 0, "app_sick"),
+        ("running", "11:50:00", 2, "app_sick"),
+        ("exited", "11:59:58", 2, "app_down"),
+    ],
+)
+def test_an_app_that_takes_seconds_to_fail_is_told_from_a_sick_one(
+    state: str, started: str, restarts: int, name: str
+) -> None:
+    seen = Facts(seen=Seen(at="2026-11-23T12:00:00Z"))
+    seen.app.there, seen.app.health = True, "no answer"
+    if state == "running":
+        seen.app.running_url, seen.app.running_kind = seen.app.url, seen.app.kind
+    at = f"2026-11-23T{started}.123456789Z"
+    status = {"Status": state, "Running": state != "exited", "StartedAt": at, "ExitCode": 0}
+    seen.app.containers = [{"Name": "/app", "State": status, "RestartCount": restarts}]
+    (found,) = rules.judge(seen, Options(container=""), Limits())
+    assert found.name == name
 
 
 def test_advice_is_for_what_the_kernel_does() -> None:
