@@ -2,6 +2,9 @@
 
 import sys
 
-from migrate_db.cli import main
+try:
+    from migrate_db.cli import main
+except KeyboardInterrupt:
+    sys.exit("interrupted before anything was done")
 
 sys.exit(main())

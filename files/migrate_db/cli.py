@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from migrate_db import __version__, commands, report
+from migrate_db import __version__, commands, names, outputs, report
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Bar, Events, Plain, Screen, Silent
 from migrate_db.failures import explained
@@ -50,10 +50,6 @@ exit codes: 0 done or already so, 1 refused or failed with nothing changed, 2 us
 """
 
 
-#: Options that name a file to be written.
-_WRITTEN = (
-    "report", "html", "findings", "write_mapping", "rows", "events", "keep_snapshot", "quarantine_file", "into",
-)  # fmt: skip
 #: Commands that ask the target alone.
 _WITHOUT_SOURCE = ("open", "close", "status")
 
@@ -289,7 +285,8 @@ def _options(words: argparse.Namespace) -> Options:
             next="pass --into FILE, or --check-only",
             code=Exit.USAGE,
         )
-    _demand_apart(words)
+    _demand_schema(words.schema)
+    outputs.demand(words)
     given = {key: value for key, value in vars(words).items() if key in Options.__annotations__}
     for patterns in ("include", "exclude", "leave_out"):
         given[patterns] = tuple(given.get(patterns) or ())
@@ -297,30 +294,17 @@ def _options(words: argparse.Namespace) -> Options:
     return Options(**{"source": Path(), **given})
 
 
-def _demand_apart(words: argparse.Namespace) -> None:
-    """Nothing that is written may take the place of what is read, or of another thing."""
-    given = {key: getattr(words, key, None) for key in (*_WRITTEN, "source", "mapping")}
-    places = {key: path for key, path in given.items() if isinstance(path, Path)}
-    for one in _WRITTEN:
-        for other in places.keys() - {one}:
-            # of these two, `reverse` says more
-            if one not in places or {one, other} == {"into", "source"}:
-                continue
-            if _is_same(places[one], places[other]):
-                words.report = words.html = None  # what is said of it is written nowhere
-                names = sorted(f"--{key.replace('_', '-')}" for key in (one, other))
-                raise MigrationError(
-                    f"{names[0]} and {names[1]} are the same file",
-                    where=str(places[one]),
-                    next="give each a name of its own; nothing was changed",
-                    code=Exit.USAGE,
-                )
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    if one.resolve() == other.resolve():
-        return True
-    return one.exists() and other.exists() and one.samefile(other)
+def _demand_schema(name: str) -> None:
+    """PostgreSQL keeps some names to itself, cuts long ones, and one is ours."""
+    kept = name in ("", "information_schema", "migrate_db") or name.startswith("pg_")
+    if not kept and len(os.fsencode(name)) <= names.BYTES:
+        return
+    raise MigrationError(
+        f"no table can be in a schema called {name!r}" if name else "--schema is empty",
+        where="--schema",
+        next="pass another name; without --schema it is public",
+        code=Exit.USAGE,
+    )
 
 
 def _screen(words: argparse.Namespace) -> Screen:

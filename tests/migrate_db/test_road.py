@@ -301,6 +301,25 @@ def test_what_is_written_takes_no_other_place(
     assert beside(brainer) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--keep-snapshot", "none/kept.db"), "there is no directory"),
+        (("--report", "."), "it is a directory"),
+        (("--schema", ""), "--schema is empty"),
+        (("--schema", "pg_mine"), "called 'pg_mine'"),
+        (("--schema", "migrate_db"), "called 'migrate_db'"),
+    ],
+)
+def test_what_cannot_be_is_said_before_the_run(
+    program: Program, brainer: Path, tmp_path: Path, words: tuple[str, ...], why: str
+) -> None:
+    process = program.spawn("run", "--source", brainer, *words, cwd=tmp_path)
+    said, _ = process.communicate()
+    assert process.returncode == 2 and why in said, said
+    assert image(program.url)["objects"] == []
+
+
 def test_a_plan_on_a_bare_host(brainer: Path, tmp_path: Path) -> None:
     """The preview of `migrate.yml` runs with the system's Python, before anything is installed."""
     program = (
