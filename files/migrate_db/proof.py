@@ -78,10 +78,9 @@ class Proof:
                 )
                 lines += [f"  {example}" for example in table.examples]
         lines += [
-            f"sequence of {s.table}.{s.column}: the next number {s.next} is in use"
-            f" (highest {s.highest})"
-            for s in self.sequences
-            if not s.sound
+            f"sequence of {sequence.table}.{sequence.column}: {sequence.why}"
+            for sequence in self.sequences
+            if not sequence.sound
         ]
         return lines + self.unsound
 
@@ -221,6 +220,12 @@ def _unsound(target: Target, plan: Plan) -> list[str]:
     rows = target.connection.execute(
         "SELECT DISTINCT 'a foreign key of ' || tgrelid::regclass || ' is switched off (DISABLE TRIGGER)'"
         " FROM pg_trigger WHERE tgisinternal AND tgenabled = 'D' AND tgrelid = ANY(%s::regclass[])",
+        (list(places),),
+    ).fetchall()
+    lines += [row[0] for row in rows]
+    rows = target.connection.execute(
+        "SELECT 'table ' || oid::regclass || ' is UNLOGGED: a crash of the server empties it'"
+        " FROM pg_class WHERE relpersistence = 'u' AND oid = ANY(%s::regclass[])",
         (list(places),),
     ).fetchall()
     return lines + [row[0] for row in rows]

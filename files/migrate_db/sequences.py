@@ -22,11 +22,32 @@ class Sequence:
     column: str
     next: int  #: the number the next row gets
     highest: int  #: the highest number in use, 0 for an empty table
+    step: int = 1
+    last: int = 2**63 - 1  #: it ends here
+    cycles: bool = False  #: it begins anew at its end
+
+    @property
+    def behind(self) -> bool:
+        """Whether its next number may be in use."""
+        return self.next <= self.highest
 
     @property
     def sound(self) -> bool:
-        """Whether a new row gets a number of its own."""
-        return self.next > self.highest
+        """Whether each new row gets a number of its own."""
+        return not self.why
+
+    @property
+    def why(self) -> str:
+        """Why a new row gets none of its own; empty if it does."""
+        if self.behind:
+            return f"the next number {self.next} is in use (highest {self.highest})"
+        if self.step < 0:
+            return f"it counts down, to numbers that are in use (highest {self.highest})"
+        if self.next > self.last and not self.cycles:
+            return f"it ends at {self.last}: a new row gets no number (highest {self.highest})"
+        if self.cycles:
+            return f"it begins anew after {self.last}, at numbers that are in use (CYCLE)"
+        return ""
 
 
 def advance(target: Target, plan: Plan) -> None:
@@ -37,7 +58,7 @@ def advance(target: Target, plan: Plan) -> None:
     """
     behind: dict[str, tuple[_Numbered, int]] = {}
     for numbered, found in _read(target, plan):
-        if not found.sound:  # two tables may ask the same one
+        if found.behind:  # two tables may ask the same one
             _, before = behind.get(numbered.sequence, (numbered, 0))
             behind[numbered.sequence] = (numbered, max(found.highest, before))
     for numbered, highest in behind.values():
@@ -68,12 +89,13 @@ class _Numbered:
     sequence: str  #: quoted, with its schema
     step: int
     last: int  #: the sequence ends here
+    cycles: bool
 
     def query(self, number: int, schema: str) -> str:
         """One row: the given number, where the sequence stands, the highest in the column."""
         place, column = sql.qualified(schema, self.plan.target), sql.name(self.column)
         return (
-            f"SELECT {number}, CASE WHEN is_called THEN last_value + {self.step}"
+            f"SELECT {number}, CASE WHEN is_called THEN last_value::numeric + {self.step}"
             f" ELSE last_value END, (SELECT coalesce(max({column}), 0) FROM {place})"
             f" FROM {self.sequence}"
         )
@@ -95,7 +117,8 @@ def _read(target: Target, plan: Plan) -> Iterator[tuple[_Numbered, Sequence]]:
             numbered = batch[i]
             used = max(int(highest), numbered.remembered())
             table = numbered.plan.table.name
-            yield numbered, Sequence(table, numbered.column, int(following), used)
+            ends = numbered.step, numbered.last, numbered.cycles
+            yield numbered, Sequence(table, numbered.column, int(following), used, *ends)
 
 
 def _numbered(target: Target, plan: Plan) -> list[_Numbered]:
@@ -103,7 +126,7 @@ def _numbered(target: Target, plan: Plan) -> list[_Numbered]:
     rows = target.connection.execute(
         """
         SELECT DISTINCT c.relname, a.attname, a.attnum,
-               format('%%I.%%I', n.nspname, s.relname), q.seqincrement, q.seqmax
+               format('%%I.%%I', n.nspname, s.relname), q.seqincrement, q.seqmax, q.seqcycle
         FROM pg_class c
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
@@ -124,6 +147,6 @@ def _numbered(target: Target, plan: Plan) -> list[_Numbered]:
     ).fetchall()
     tables = {table.target: table for table in plan.tables}
     return [
-        _Numbered(tables[table], column, sequence, int(step), int(last))
-        for table, column, _, sequence, step, last in rows
+        _Numbered(tables[table], column, sequence, int(step), int(last), cycles)
+        for table, column, _, sequence, step, last, cycles in rows
     ]

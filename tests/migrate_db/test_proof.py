@@ -152,6 +152,13 @@ def test_any_single_value(program: Program, source: Path) -> None:
         ("ALTER TABLE parent ALTER id RESTART WITH 2", "sequence of parent.id"),
         ("ALTER TABLE t ALTER id RESTART WITH 1", "sequence of t.id"),
         (
+            "ALTER TABLE t ALTER id SET MAXVALUE 99 RESTART WITH 99;SELECT nextval('t_id_seq')",
+            "it ends at 99",
+        ),
+        ("ALTER TABLE t ALTER id SET INCREMENT -1", "it counts down"),
+        ("ALTER TABLE t ALTER id SET CYCLE", "(CYCLE)"),
+        ("ALTER TABLE loose SET UNLOGGED", "loose is UNLOGGED"),
+        (
             "ALTER TABLE t DROP CONSTRAINT t_p_fkey;"
             "ALTER TABLE t ADD CONSTRAINT fk FOREIGN KEY (p) REFERENCES parent NOT VALID",
             "constraint fk of t is not validated",
