@@ -25,6 +25,7 @@ from migrate_db.codec import (
     UUID_PLAIN,
     Codec,
     boolean_words,
+    enum,
     integer,
     numeric,
     padded,
@@ -149,12 +150,15 @@ def named(type_name: str) -> str | None:
     return short + size if f"{short}" in {t.partition("(")[0] for t in TYPES} else None
 
 
-def for_existing(type_name: str) -> tuple[Codec, ...]:
+def for_existing(type_name: str, labels: tuple[str, ...] = ()) -> tuple[Codec, ...]:
     """Codecs that fill a column whose type the target has already decided.
 
     Args:
         type_name: as ``format_type`` prints it, e.g. ``character varying(20)``.
+        labels: if it is an ENUM.
     """
+    if labels:
+        return (enum(type_name, labels),)
     bare, _, rest = _without_precision(type_name).partition("(")
     bare = _ALIASES.get(bare, bare)
     size = [int(n) for n in re.findall(r"\d+", rest.partition(")")[0])]

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from migrate_db import copy_text
+from migrate_db import copy_text, sql
 
 #: Types of whole numbers: both databases compare and order them alike, and number rows with them.
 WHOLE = ("smallint", "integer", "bigint")
@@ -322,6 +322,13 @@ def text(type_name: str = "text", limit: int | None = None) -> Codec:
         held=_HELD_TEXT,
         decode=_unquote,
     )
+
+
+def enum(type_name: str, labels: tuple[str, ...]) -> Codec:
+    """One of a list of texts."""
+    known = ", ".join(map(sql.string, labels))
+    misfit = f"typeof({{c}}) <> 'text' OR {{c}} COLLATE BINARY NOT IN ({known})"
+    return replace(text(type_name), misfit=misfit)
 
 
 def padded(limit: int) -> Codec:

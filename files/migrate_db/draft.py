@@ -150,7 +150,7 @@ def _candidates(
             )
         else:
             _demand_type(table, column, wish, match)
-            candidates[column.name] = choice.for_existing(match.type)
+            candidates[column.name] = choice.for_existing(match.type, match.labels)
             mapping[column.name] = match.name
     findings += [
         Finding(

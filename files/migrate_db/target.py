@@ -45,10 +45,11 @@ class TargetColumn:
     """A column that the target already has."""
 
     name: str
-    type: str  #: as ``format_type`` prints it
+    type: str  #: as ``format_type`` prints it; of a domain, what it is made of
     not_null: bool
     has_default: bool  #: default, identity or generated
     generated: bool
+    labels: tuple[str, ...] = ()  #: of an ENUM
 
 
 @dataclass(frozen=True)
@@ -243,20 +244,32 @@ def tables(target: Target, wanted: set[str]) -> dict[str, TargetTable]:
     found: dict[str, list[TargetColumn]] = {}
     rows = target.connection.execute(
         """
-        SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-               a.atthasdef OR a.attidentity <> '', a.attgenerated <> ''
+        SELECT c.relname, a.attname, format_type(b.type, b.size), a.attnotnull OR b.not_null,
+               a.atthasdef OR a.attidentity <> '', a.attgenerated <> '',
+               ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = b.type
+                     ORDER BY enumsortorder)
         FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN LATERAL (
+            WITH RECURSIVE made AS (
+                SELECT 0 AS depth, a.atttypid AS type, a.atttypmod AS size, false AS not_null
+                UNION ALL
+                SELECT depth + 1, t.typbasetype, t.typtypmod, not_null OR t.typnotnull
+                FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype = 'd')
+            SELECT type, size, not_null FROM made ORDER BY depth DESC LIMIT 1
+        ) b ON true
         WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p')
         ORDER BY c.relname, a.attnum
         """,
         (target.schema, list(wanted)),
     ).fetchall()
-    for table, column, kind, not_null, has_default, generated in rows:
+    for table, column, kind, not_null, has_default, generated, labels in rows:
         columns = found.setdefault(table, [])
         if column is not None:
-            columns.append(TargetColumn(column, kind, not_null, has_default, generated))
+            columns.append(
+                TargetColumn(column, kind, not_null, has_default, generated, tuple(labels))
+            )
     uniques, references = _uniques(target, list(found)), _references(target, list(found))
     return {
         table: TargetTable(

@@ -178,6 +178,27 @@ def test_orphans_without_a_rowid(refused: Callable[..., Result], tmp_path: Path)
     assert not any("DELETE" in f["resolve"] for f in result.report["findings"])
 
 
+def test_an_enum_or_a_domain_of_the_app(program: Program, tmp_path: Path) -> None:
+    """SQLAlchemy's Enum is a type of its own in PostgreSQL, and a VARCHAR in SQLite."""
+    source = sqlite(tmp_path / "e.db",
+                    "CREATE TABLE t (id INTEGER PRIMARY KEY, mood VARCHAR(5), n INTEGER)",
+                    ("INSERT INTO t VALUES (?, ?, ?)",
+                     [(1, "ok", 7), (2, "OK", 8), (3, "so-so", None), (4, None, 9), (5, "", 3)]))  # fmt: skip
+    ask(program.url, "CREATE TYPE mood AS ENUM ('ok', 'so-so');"
+        "CREATE DOMAIN small AS int NOT NULL; CREATE DOMAIN smaller AS small CHECK (VALUE < 100);"
+        "CREATE TABLE t (id int PRIMARY KEY, mood mood, n smaller)")  # fmt: skip
+    refused = program.run(source)
+    assert refused.code == 1 and refused.report["changed"] is False
+    assert refused.findings == [("t", "id=2", "mood"), ("t", "id=5", "mood"), ("t", "id=3", "n")]
+    mapping = tmp_path / "m.yml"
+    assert program("plan", source, "--write-mapping", mapping).code == 1
+    done = program.run(source, "--mapping", mapping)
+    assert (done.code, done.report["quarantined_rows"]) == (3, 1), done.out
+    rows = ask(program.url, "SELECT id, mood::text, n FROM t ORDER BY id")
+    assert rows == [(1, "ok", 7), (2, None, 8), (4, None, 9), (5, None, 3)]
+    assert program.verify(source).code == 3
+
+
 def test_overlong_for_a_column_that_exists(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "t.db",
