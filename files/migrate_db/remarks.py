@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from migrate_db import choice, codec, conversion, epochs
 from migrate_db.draft import Draft
 from migrate_db.pairing import SYSTEM_COLUMNS
+from migrate_db.schema import Table
 
 
 def of_table(draft: Draft) -> list[str]:
@@ -48,7 +49,21 @@ def of_table(draft: Draft) -> list[str]:
         if found.codec.says and scanned.rows:
             notes.append(f"{place}: {found.codec.says}")
         notes += [f"{place}: {said}" for said in conversion.says(wish)]
+    if not exists and not draft.wish.primary_key:
+        notes += [
+            f"{table.name}.{name}: SQLite takes NULL in this primary key, PostgreSQL doesn't; there is none"
+            for name in table.primary_key
+            if _takes_null(table, name)
+        ]
     return notes
+
+
+def _takes_null(table: Table, name: str) -> bool:
+    """Whether SQLite takes NULL in a column of the primary key, as the standard doesn't."""
+    column = table.column(name)
+    return column is not None and not (
+        column.not_null or table.without_rowid or name == table.rowid_alias
+    )
 
 
 def of_numbers(connection: sqlite3.Connection, draft: Draft) -> Iterator[str]:

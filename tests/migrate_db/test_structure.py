@@ -128,3 +128,14 @@ def test_a_unique_that_names_a_column_twice(program: Program, tmp_path: Path) ->
     for row in ("(1, 2)", "(3, 2)"):
         with pytest.raises(psycopg.errors.UniqueViolation):
             ask(program.url, f"INSERT INTO t VALUES {row}")
+
+
+def test_a_key_that_takes_null_in_sqlite_alone_is_told(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "k.db",
+        "CREATE TABLE a (k TEXT PRIMARY KEY); CREATE TABLE b (k TEXT PRIMARY KEY) WITHOUT ROWID;"
+        "CREATE TABLE c (k INTEGER PRIMARY KEY); CREATE TABLE d (k TEXT NOT NULL PRIMARY KEY);"
+        "INSERT INTO a VALUES ('x')",
+    )
+    told = [note for note in program.run(source).report["notes"] if "takes NULL" in note]
+    assert [note.partition(":")[0] for note in told] == ["a.k"]
