@@ -134,8 +134,7 @@ class SourceBlocks:
 def _read(connection: sqlite3.Connection, plan: TablePlan) -> Generator[Block, None, None]:
     by_key = possible(plan)
     key = plan.column(plan.key[0]).cell if by_key else inspection.number(plan.table)
-    utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == b"UTF-8"
-    lines = line.framed_stored(plan, utf8)
+    lines = line.framed_stored(plan, source.is_utf8(connection))
     if key is None:
         yield from _read_singly(connection, plan, lines)
         return

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from migrate_db import source, sql
 from migrate_db.codec import Codec
+from migrate_db.errors import MigrationError
 from migrate_db.inspection import identity, number
 from migrate_db.schema import Table
 from migrate_db.target import Target
@@ -47,8 +48,8 @@ def find(
     """
     columns = [c for c, chosen in codecs.items() if chosen.carries_bulk] if number(table) else []
     columns = [c for c in columns if (found := table.column(c)) and not found.generated]
-    encoding = connection.execute("PRAGMA encoding").fetchone()[0]
-    if not columns or encoding != b"UTF-8" or source.path_of(connection).stat().st_size <= LIMIT:
+    small = source.path_of(connection).stat().st_size <= LIMIT
+    if not columns or small or not source.is_utf8(connection):
         return {}
     row = identity(table)
     # no character has more than four bytes; of a blob, length() reads but the header
@@ -68,6 +69,7 @@ def find(
             for piece in pieces(connection, table, column, rowid):
                 size += len(piece)
                 seen.update(piece)
+            _demand_same(connection, table, column, rowid, size)
             if size > LIMIT:
                 found_in[column] = place
                 cell = (place, rowid, f"sha256:{seen.hexdigest()}")
@@ -78,8 +80,7 @@ def find(
 
 def room(connection: sqlite3.Connection, table: Table) -> int:
     """A number for a column that has no such cells here, but in PostgreSQL; 0: it can't have any."""
-    encoding = connection.execute("PRAGMA encoding").fetchone()[0]
-    if not number(table) or encoding != b"UTF-8":
+    if not number(table) or not source.is_utf8(connection):
         return 0
     attach(connection)
     return _NONE
@@ -149,7 +150,8 @@ def pieces(
     connection: sqlite3.Connection, table: Table, column: str, rowid: int
 ) -> Iterator[bytes]:
     """The bytes of a text or a blob, some at a time; none of any other value."""
-    if sys.version_info < (3, 11):
+    # SQLite up to 3.40 opens another column's cell where one that is not stored stands before it
+    if sys.version_info < (3, 11) or any(c.generated for c in table.columns):
         yield from _whole(connection, table, column, rowid)
         return
     try:
@@ -164,7 +166,7 @@ def pieces(
 def _whole(
     connection: sqlite3.Connection, table: Table, column: str, rowid: int
 ) -> Iterator[bytes]:
-    """As ``pieces``, for a Python that can't read a part of a cell."""
+    """As ``pieces``, for a Python that can't read a part of a cell, or where that is not to be trusted."""
     cell, row = sql.name(column), identity(table)
     found = connection.execute(
         f"SELECT CAST({cell} AS BLOB) FROM main.{sql.name(table.name)}"
@@ -173,6 +175,26 @@ def _whole(
     ).fetchone()
     for start in range(0, len(found[0]) if found else 0, _PIECE):
         yield found[0][start : start + _PIECE]
+
+
+def _demand_same(
+    connection: sqlite3.Connection, table: Table, column: str, rowid: int, size: int
+) -> None:
+    """What was read in pieces is as long as SQL says: the load reads the same way, so no proof would tell."""
+    cell = sql.name(column)
+    # of a blob, length() reads but the header
+    (said,) = connection.execute(
+        f"SELECT CASE typeof({cell}) WHEN 'blob' THEN length({cell})"
+        f" WHEN 'text' THEN length(CAST({cell} AS BLOB)) ELSE 0 END"
+        f" FROM main.{sql.name(table.name)} WHERE {identity(table)} = ?",
+        (rowid,),
+    ).fetchone()
+    if said != size:
+        raise MigrationError(
+            f"SQLite reads {table.name}.{column} in two ways: {said:,} bytes, and {size:,} in pieces",
+            where=f"rowid {rowid}",
+            next="please report this, with SQLite's version and the CREATE TABLE",
+        )
 
 
 def _is_large(codec: Codec, column: str) -> str:

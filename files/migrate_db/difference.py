@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from migrate_db import blocks, line, sql
+from migrate_db import blocks, line, source, sql
 from migrate_db.blocks import Block, SourceBlocks
 from migrate_db.codec import WHOLE
 from migrate_db.plan import TablePlan
@@ -246,8 +246,7 @@ def _source_lines(
         # bytes, so that the order is PostgreSQL's "C" whatever the column's collation
         columns = [plan.column(c) for c in plan.key]
         keys = [column.codec.stored_of(column.cell) for column in columns] or [text]
-        utf8 = snapshot.execute("PRAGMA encoding").fetchone()[0] in (b"UTF-8", "UTF-8")
-        form = "CAST({} AS BLOB)" if utf8 else "m_utf8(CAST({} AS BLOB))"
+        form = "CAST({} AS BLOB)" if source.is_utf8(snapshot) else "m_utf8(CAST({} AS BLOB))"
         order = ", ".join(form.format(key) for key in keys)
     where = f"WHERE {block.condition(plan.column(plan.key[0]).cell)}" if block else ""
     cursor = snapshot.execute(f"SELECT {text} FROM {plan.relation} {where} ORDER BY {order}")

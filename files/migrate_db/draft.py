@@ -178,7 +178,7 @@ def _for_new(table: Table, column: Column, wish: TableWish) -> tuple[Codec, ...]
     asked = wish.column(column.name)
     if asked.mixed == "bytes":
         return choice.for_existing("bytea")
-    if asked.type or asked.epoch:
+    if asked.type or asked.epoch or asked.zone:
         return choice.for_existing(asked.type or conversion.moment_type(asked, ""))
     wanted = choice.for_declared(column)
     return tuple(c for c in wanted if c is not codec.JSON) if _indexed(table, column) else wanted
@@ -244,7 +244,7 @@ def _required(draft: Draft) -> dict[str, str]:
     for found in draft.profile.columns:
         column, name = table.column(found.column), found.column
         converted = found.cell != sql.name(name)
-        if column is None or ((column.not_null or name == table.rowid_alias) and not converted):
+        if column is None or (name == table.rowid_alias and not converted):
             continue
         if name in table.primary_key and not draft.wish.primary_key:
             required[name] = "NULL in a primary key"

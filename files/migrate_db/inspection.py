@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from migrate_db import batches, functions, sql
+from migrate_db import batches, functions, source, sql
 from migrate_db.codec import Codec
 from migrate_db.finding import Finding
 from migrate_db.profile import ColumnProfile, TableProfile
@@ -87,10 +87,20 @@ def _is_clean(
     connection: sqlite3.Connection, profile: TableProfile, columns: Sequence[ColumnProfile]
 ) -> bool:
     """Whether all text of a table is valid UTF-8; a block at a time, at C speed."""
-    # joined even if it is one column: a number among the texts becomes bytes, too
-    cells = sql.joined(["''", *(f"ifnull({c.cell}, '')" for c in columns)], " || ',' || ")
-    rows = connection.execute(f"SELECT {cells} FROM {profile.relation}")
-    return all(_is_utf8(b",".join(texts)) for texts in batches.gathered(rows, _BLOCK))
+    if source.is_utf8(connection):
+        # joined even if it is one column: a number among the texts becomes bytes, too
+        cells, comma = ["''", *(f"ifnull({c.cell}, '')" for c in columns)], " || ',' || "
+        queries = [f"SELECT {sql.joined(cells, comma)} FROM {profile.relation}"]
+    else:  # half a pair of UTF-16 would make one with what is joined to it
+        queries = [
+            f"SELECT {c.cell} FROM {profile.relation} WHERE typeof({c.cell}) = 'text'"
+            for c in columns
+        ]
+    return all(
+        _is_utf8(b",".join(texts))
+        for query in queries
+        for texts in batches.gathered(connection.execute(query), _BLOCK)
+    )
 
 
 def nulls(
@@ -101,10 +111,18 @@ def nulls(
     Args:
         required: the reason per column.
     """
+    # not IS NULL, which SQLite believes to be false by a declaration of NOT NULL
+    tests = {column: f"typeof({reading.cell(column)}) = 'null'" for column in required}
+    if (
+        not tests
+        or not connection.execute(
+            f"SELECT 1 FROM {reading.relation} WHERE {sql.joined(list(tests.values()), ' OR ')} LIMIT 1"
+        ).fetchone()
+    ):
+        return
     for column, reason in required.items():
         rows = connection.execute(
-            f"SELECT {identity(table)}, {_key(table)} FROM {reading.relation}"
-            f" WHERE {reading.cell(column)} IS NULL"
+            f"SELECT {identity(table)}, {_key(table)} FROM {reading.relation} WHERE {tests[column]}"
         )
         for row, key in rows:
             kind = "null key" if column in table.primary_key else "null"

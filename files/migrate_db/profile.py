@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, replace
 
-from migrate_db import sql
+from migrate_db import source, sql
 from migrate_db.codec import NOTICED, Codec
 from migrate_db.reading import Reading
 from migrate_db.schema import Table
@@ -119,8 +119,8 @@ def assume(
         None: it must be scanned.
     """
     (rows,) = connection.execute(f"SELECT count(*) FROM {reading.relation}").fetchone()
-    if rows < LARGE or not candidates:
-        return None
+    if rows < LARGE or not candidates or not source.is_utf8(connection):
+        return None  # half a pair of UTF-16 becomes another character on the way, in silence
     ends = [f"SELECT * FROM {reading.relation} LIMIT {_SAMPLE}"]
     if table.rowid_alias:
         last_first = f"ORDER BY {sql.name(table.rowid_alias)} DESC"

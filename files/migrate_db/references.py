@@ -14,6 +14,10 @@ from migrate_db.profile import ColumnProfile
 from migrate_db.quarantine import Quarantine
 from migrate_db.schema import ForeignKey
 
+_MISSING = "points at a row of {} that doesn't exist"
+_LOOSE = "points at a row of {} that has another case or more spaces, or doesn't exist"
+_QUARANTINED = "points at a row of {} that is quarantined, too"
+
 
 def carried(
     draft: Draft, drafts: dict[str, Draft]
@@ -127,11 +131,6 @@ def orphans(
     first, again = True, True
     while again:
         again = first and quarantine is not None
-        reason = (
-            "points at a row of {} that doesn't exist"
-            if first
-            else "points at a row of {} that is quarantined, too"
-        )
         for draft in drafts.values():
             for key, parent, ours, theirs in carried(draft, drafts):
                 made = draft.present is None and parent.present is None
@@ -141,6 +140,8 @@ def orphans(
                 if not draft.profile.rows or found_later or _settled(draft, key):
                     continue
                 cells, parent_cells = compared(ours, theirs)
+                loose = any(parent.table.collation(c) != "BINARY" for c in key.parent_columns)
+                reason = _QUARANTINED if not first else _LOOSE if loose else _MISSING
                 reference = inspection.Reference(
                     column=key.columns[0],
                     parent=key.parent,

@@ -224,6 +224,11 @@ def twin(connection: sqlite3.Connection) -> sqlite3.Connection:
     return twin
 
 
+def is_utf8(connection: sqlite3.Connection) -> bool:
+    """Whether texts are stored in UTF-8; else they are in UTF-16."""
+    return text(connection.execute("PRAGMA encoding").fetchone()[0]) == "UTF-8"
+
+
 def path_of(connection: sqlite3.Connection) -> Path:
     """The file that a connection reads."""
     rows = connection.execute("PRAGMA database_list").fetchall()

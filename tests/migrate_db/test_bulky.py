@@ -103,3 +103,19 @@ def test_one_among_many_that_nobody_looked_at(program: Program, tmp_path: Path) 
     assert peak_of(program, "run", "--source", source) < 64
     seen = "SELECT count(*), sum(length(film)) FROM many"
     assert ask(program.url, seen) == [(30_000, 60_000_000)]
+
+
+def test_columns_that_are_not_stored_move_none(program: Program, tmp_path: Path) -> None:
+    """SQLite's blob interface counts them where they aren't: a neighbour's bytes came instead."""
+    source = sqlite(
+        tmp_path / "g.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n AS (length(a)), a TEXT, s TEXT, m AS (id + 1), b BLOB, c TEXT)",
+        ("INSERT INTO t (id, a, s, b, c) VALUES (?, ?, ?, ?, ?)", [
+            (1, TEXT, "short", BLOB, "x" * LIMIT),
+            (2, "a", None, b"\0" * (LIMIT + 1), TEXT),
+        ]),
+    )  # fmt: skip
+    assert program.run(source).code == 0
+    query = "SELECT id, a, s, b, c FROM t ORDER BY id"
+    assert digests(ask(program.url, query)) == digests(fetch(source, query))
+    assert program.verify(source).verdict == "equal"
