@@ -56,6 +56,12 @@ def family(type_name: str) -> str:
     return "number" if bare in numbers else bare
 
 
+def counts_by_default(column: Column) -> bool:
+    """Whether the default of a boolean, which rows are yet to get, is a number that none has."""
+    default = re.fullmatch(r"[+-]?\d+", column.default or "")
+    return "BOOL" in column.declared.upper() and bool(default and int(default[0]) not in (0, 1))
+
+
 def for_declared(column: Column) -> tuple[Codec, ...]:
     """Codecs for a column of a table that is yet to be made, narrowest first.
 
@@ -65,6 +71,8 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
     words = column.declared.upper()
     bare = re.sub(r"\(.*", "", words).strip()
     size = [int(n) for n in re.findall(r"\d+", words.partition("(")[2])]
+    if counts_by_default(column):
+        return (*_INTEGERS[1:], numeric(), *_REST)
     if "BOOL" in bare:
         return (*_BOOLEANS, *_INTEGERS, numeric(), *_REST)
     if bare in ("TIMESTAMPTZ", "DATETIMETZ", "DATETIMEOFFSET", "TIMESTAMP WITH TIME ZONE"):
@@ -144,6 +152,10 @@ def named(type_name: str) -> str | None:
     short = {"character": "char", "character varying": "varchar"}.get(bare, bare)
     takes_size = short in ("char", "varchar", "numeric")
     if (size and not takes_size) or ("," in size and short != "numeric"):
+        return None
+    most = 1000 if short == "numeric" else _LONGEST
+    numbers = [int(number) for number in re.findall(r"\d+", size)]
+    if (numbers and not 0 < numbers[0] <= most) or numbers[1:] > numbers[:1]:
         return None
     known = next((name for name, alias in _ALIASES.items() if alias == bare and "time" in name), "")
     short = known or short

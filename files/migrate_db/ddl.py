@@ -240,6 +240,13 @@ class _Writer:
                 self.made.uncarried.append(Uncarried("foreign key", place, why))
                 continue
             parent = parents[key.parent]
+            loose = [c for c in key.parent_columns if parent.table.collation(c) != "BINARY"]
+            if loose:
+                how = parent.table.collation(loose[0])
+                self.made.notes.append(
+                    f"foreign key of {place}: SQLite finds its {parent.table.name}.{loose[0]} by"
+                    f" {how}; PostgreSQL takes only the same text"
+                )
             columns = sql.names([self.table.column(c).target for c in key.columns])
             others = sql.names([parent.column(c).target for c in key.parent_columns])
             actions = "".join(

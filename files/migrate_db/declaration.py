@@ -15,12 +15,12 @@ from migrate_db import sql
 
 _TOKEN = re.compile(
     r"""
-      (?P<skip>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))
+      (?P<skip>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))
     | (?P<blob>[xX]'[^']*')
     | (?P<string>'(?:[^']|'')*')
     | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
-    | (?P<number>0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
-    | (?P<word>[^\W\d][\w$]*)
+    | (?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    | (?P<word>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)  # as SQLite has it, ° and € too
     | (?P<sign>.)
     """,
     re.VERBOSE | re.DOTALL,

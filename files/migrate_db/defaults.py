@@ -10,7 +10,9 @@ import re
 import sqlite3
 
 from migrate_db import declaration, functions, sql, to_char
+from migrate_db.codec import DOUBLE, DOUBLE_OR_INTEGER
 from migrate_db.errors import Untranslated
+from migrate_db.parsing import NOT_UTF8
 from migrate_db.plan import ColumnPlan
 from migrate_db.schema import Column
 from migrate_db.typed import kind_of
@@ -34,6 +36,8 @@ def default(planned: ColumnPlan, column: Column) -> str:
         Untranslated: it is neither a constant nor the present time.
     """
     text = (column.default or "").strip()
+    if "\ufffd" in text:
+        raise Untranslated(NOT_UTF8)
     present = _present(planned, column, text)
     if present is not None:
         return present
@@ -45,16 +49,21 @@ def default(planned: ColumnPlan, column: Column) -> str:
 
 
 def _constant(planned: ColumnPlan, column: Column, text: str) -> str:
-    codec = planned.codec
+    # the wishes of a mapping are about what an app will write, too; but no row points anywhere here
+    name = sql.name(column.name)
+    cell = name if "SELECT" in planned.cell else planned.cell
+    # a column of floats makes one of an integer
+    codec = DOUBLE_OR_INTEGER if planned.codec is DOUBLE else planned.codec
+    declared = "" if column.strict and column.affinity == "BLOB" else column.declared
     scratch = sqlite3.connect(":memory:")
     scratch.text_factory = bytes
     try:
         functions.register(scratch)
-        scratch.execute(f"CREATE TABLE t (x, c {column.declared} DEFAULT {text})")
-        scratch.execute("INSERT INTO t (x) VALUES (1)")
-        field = codec.stored_of("c") if codec.carries_text else codec.encode_of("c")
+        scratch.execute(f"CREATE TABLE t (m_other, {name} {declared} DEFAULT {text})")
+        scratch.execute("INSERT INTO t (m_other) VALUES (1)")
+        field = codec.stored_of(cell) if codec.carries_text else codec.encode_of(cell)
         misfit, empty, field = scratch.execute(
-            f"SELECT {codec.misfit_of('c')}, c IS NULL, {field} FROM t"
+            f"SELECT {codec.misfit_of(cell)}, {cell} IS NULL, {field} FROM t"
         ).fetchone()
     except sqlite3.Error:
         raise Untranslated("it is not a constant") from None
@@ -62,6 +71,8 @@ def _constant(planned: ColumnPlan, column: Column, text: str) -> str:
         scratch.close()
     if empty:
         return "NULL"
+    if misfit and codec.type == "timestamptz":
+        raise Untranslated("it says no time zone, as the rows do")
     if misfit:
         raise Untranslated(f"{codec.type} can't hold it")
     shown = (field if isinstance(field, bytes) else str(field).encode()).decode("utf-8")
@@ -79,7 +90,7 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
         plain = plain[1:-1]
     kind, codec_type = kind_of(planned.codec), planned.codec.type
     cast = re.fullmatch(r"(?i)cast\((.*)as(?:integer|int|bigint)\)", plain)
-    lowered = _outside_strings(cast.group(1) if cast else plain)
+    lowered = re.sub("(?i)'now'", "'now'", _outside_strings(cast.group(1) if cast else plain))
     seconds, _, factor = lowered.partition("*")
     if seconds in _SECONDS or seconds in _SECONDS_AS_TEXT:
         computed = seconds in _SECONDS or cast or factor
@@ -96,7 +107,7 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
         form = to_char.form(match.group(1))
     if codec_type == "timestamptz":
         return "now()" if "DD" in form and "HH24" in form else None
-    if codec_type == "timestamp" and kind == "timestamp" and "DD" in form and "HH24" in form:
+    if codec_type == "timestamp" and "DD" in form and "HH24" in form:
         return _UTC
     if codec_type == "date" and form == to_char.DAY:
         return f"({_UTC})::date"

@@ -217,7 +217,7 @@ def m_text(value: bytes | None, ways: str) -> str | bytes | None:
         elif "replace" in chosen:
             text = value.decode("utf-8", "replace")
         else:
-            return value
+            return value.replace(b"\0", b"") if "nul" in chosen else value
     if "nul" in chosen:
         text = text.replace("\x00", "")
     return None if not text and "empty" in chosen else text

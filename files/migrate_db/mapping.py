@@ -22,7 +22,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from migrate_db import choice, sql
+from migrate_db import choice, names, sql
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.schema import Schema
 
@@ -146,7 +146,8 @@ def read(path: Path, schema: Schema) -> Mapping:
 
 def remembered(text: str, schema: Schema) -> Mapping:
     """The mapping that a target was loaded with, from ``Mapping.as_json``."""
-    return _understood(_plain(json.loads(text)), schema, "the mapping that the target remembers")
+    found = _plain(json.loads(text, object_pairs_hook=_object))
+    return _understood(found, schema, "the mapping that the target remembers")
 
 
 def chosen(mapping: Mapping, schema: Schema, include: list[str], exclude: list[str]) -> Mapping:
@@ -172,9 +173,16 @@ def chosen(mapping: Mapping, schema: Schema, include: list[str], exclude: list[s
 
 
 def _parsed(text: str, path: Path) -> _Node:
+    try:
+        return _tree(text, path)
+    except RecursionError:  # a YAML that holds itself, too
+        raise _usage("the mapping is nested too deeply", str(path)) from None
+
+
+def _tree(text: str, path: Path) -> _Node:
     if text.startswith("{"):  # JSON needs no third-party package
         with suppress(ValueError):
-            return _plain(json.loads(text))
+            return _plain(json.loads(text, object_pairs_hook=_object))
     try:
         import yaml  # type: ignore[import-untyped]
     except ModuleNotFoundError:
@@ -200,14 +208,23 @@ def _node(node: Any, path: Path) -> _Node:
         return _Node(line, str(node.value))
     if node.id != "mapping":
         raise _usage("the mapping holds a list where names are wanted", f"{path}, line {line}")
+    if any(key.id != "scalar" for key, _ in node.value):
+        raise _usage(
+            "the mapping has something else where a name is wanted", f"{path}, line {line}"
+        )
     return _Node(
         line, None, tuple((str(key.value), _node(value, path)) for key, value in node.value)
     )
 
 
+def _object(pairs: list[tuple[str, object]]) -> _Node:
+    """An object of JSON, with what stands in it twice."""
+    return _Node(0, None, tuple((key, _plain(inner)) for key, inner in pairs))
+
+
 def _plain(value: object) -> _Node:
-    if isinstance(value, dict):
-        return _Node(0, None, tuple((str(key), _plain(inner)) for key, inner in value.items()))
+    if isinstance(value, _Node):
+        return value
     # as YAML writes them: null, true, 7
     return _Node(0, value if isinstance(value, str) else json.dumps(value))
 
@@ -225,9 +242,29 @@ def _understood(root: _Node, schema: Schema, source: str) -> Mapping:
             if table is None:
                 names = [t.name for t in schema.tables]
                 raise _usage(f"the source has no table {name!r}", _at(source, wishes), names)
+            if table.name in tables:
+                raise _usage(f"tables: {table.name!r} stands there twice", _at(source, wishes))
             columns = {sql.folded(column.name): column.name for column in table.columns}
-            tables[table.name] = _table(wishes, columns, source, f"tables.{name}")
+            wish = tables[table.name] = _table(wishes, columns, source, f"tables.{name}")
+            own = {c.name: wish.column(c.name) for c in table.columns}
+            _demand_apart(own, f"columns of {table.name}", _at(source, wishes))
+    _demand_apart(
+        {t.name: tables.get(t.name, TableWish()) for t in schema.tables},
+        "tables",
+        _at(source, root),
+    )
     return Mapping(tables, **top)
+
+
+def _demand_apart(
+    wishes: dict[str, TableWish] | dict[str, ColumnWish], what: str, where: str
+) -> None:
+    """Nothing may be given the name that something else has or gets."""
+    kept = {name: wish.rename or name for name, wish in wishes.items() if not wish.exclude}
+    for name, wish in wishes.items():
+        others = [other for other, given in kept.items() if other != name and given == wish.rename]
+        if wish.rename and not wish.exclude and others:
+            raise _usage(f"two {what} would be {wish.rename!r}: {name} and {others[0]}", where)
 
 
 def _table(node: _Node, columns: dict[str, str], source: str, path: str) -> TableWish:
@@ -245,6 +282,8 @@ def _table(node: _Node, columns: dict[str, str], source: str, path: str) -> Tabl
                     _at(source, column),
                     list(columns.values()),
                 )
+            if real in wishes:
+                raise _usage(f"{path}.columns: {real!r} stands there twice", _at(source, column))
             wishes[real] = _column(column, source, f"{path}.columns.{name}")
     return TableWish(**words, columns=wishes)
 
@@ -297,9 +336,28 @@ def _word(
         raise _usage(f"{path}: a word is wanted", _at(source, node), list(words or ()))
     if words is not None and node.text.lower() not in words:
         raise _usage(f"{path}: {node.text!r} is not known", _at(source, node), list(words))
+    if key == "rename":
+        why = _unfit(node.text, column="type" in keys)
+        if why:
+            raise _usage(f"{path}: {why}", _at(source, node))
     if words is None:
         return node.text
     return "" if node.text.lower() in ("false", "refuse") else node.text.lower()
+
+
+def _unfit(name: str, column: bool) -> str:
+    """Why PostgreSQL can't have such a name; empty: it can."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return "that is no text"
+    if size > names.BYTES:
+        return f"PostgreSQL's names have {names.BYTES} bytes at most, this one {size}"
+    if "\0" in name:
+        return "a NUL character is in no name"
+    if column and name in names.SYSTEM_COLUMNS:
+        return f"each table of PostgreSQL has a {name} already"
+    return ""
 
 
 def _at(source: str, node: _Node) -> str:

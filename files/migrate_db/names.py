@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 #: PostgreSQL cuts longer names without a word (NAMEDATALEN - 1).
 BYTES = 63
+#: Columns that every table has already.
+SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 
 
 def fitting(wanted: str) -> str:

@@ -7,9 +7,6 @@ from migrate_db.mapping import Mapping, TableWish
 from migrate_db.schema import Column, Schema, Table
 from migrate_db.target import TargetColumn, TargetTable
 
-#: Every table has them already.
-SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
-
 
 def target_names(schema: Schema, mapping: Mapping) -> set[str]:
     """The tables' names in PostgreSQL."""
@@ -29,7 +26,7 @@ def column_names(table: Table, wish: TableWish) -> dict[str, str]:
 
 
 def _column_name(source_name: str) -> str:
-    return source_name + "_" if source_name in SYSTEM_COLUMNS else names.fitting(source_name)
+    return source_name + "_" if source_name in names.SYSTEM_COLUMNS else names.fitting(source_name)
 
 
 def paired(

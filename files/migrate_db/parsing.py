@@ -45,6 +45,8 @@ _BEFORE_A_SIGN = {
     "SELECT", "WHERE", "HAVING", "BY", "ON", "DISTINCT", "ALL", "IN", "ESCAPE", "LIMIT", "OFFSET",
 }  # fmt: skip
 
+NOT_UTF8 = "it has bytes that are not UTF-8"
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -103,6 +105,8 @@ def _demand_legible(text: str) -> None:
     It forgets a ``+`` before a value, which takes away its affinity, knows no difference between
     ``mod(a, b)`` and ``a % b``, and takes STRING for TEXT.
     """
+    if "\ufffd" in text:
+        raise Untranslated(NOT_UTF8)
     words = [token.word for token in declaration.tokens(text)]
     for before, word, after in zip(["(", *words], words, [*words[1:], ""], strict=False):
         sign = word == "+" and before in _BEFORE_A_SIGN

@@ -51,8 +51,10 @@ def make(
     drafts: dict[str, Draft] = {}
     for table in schema.tables:
         wish = _readable(table, mapping.table(table.name))
-        if wish.exclude:
-            uncarried.append(Uncarried("table", table.name, "excluded, as you asked"))
+        none = table.columns and all(wish.column(c.name).exclude for c in table.columns)
+        if wish.exclude or none:
+            why = "excluded, as you asked" if wish.exclude else "each of its columns is excluded"
+            uncarried.append(Uncarried("table", table.name, why))
             continue
         drafts[table.name], problems = draw(connection, schema, table, wish, existing, notes, quick)
         filled = drafts[table.name].profile.rows or not drafts[table.name].profile.columns

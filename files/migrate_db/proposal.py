@@ -109,7 +109,7 @@ def _resolve(
     own = wish.column(column)
     key, word = _answer(connection, plan, column, kind, own)
     meaning = _MEANS.get(word if word in ("replace", "keep") else kind, "")
-    if key in ("primary_key", "unique") and not getattr(wish, key):
+    if key in ("primary_key", "unique") and getattr(wish, key) in ("", "unique"):
         wish = (
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
         )

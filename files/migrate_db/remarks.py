@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from migrate_db import choice, codec, conversion, epochs
 from migrate_db.draft import Draft
-from migrate_db.pairing import SYSTEM_COLUMNS
+from migrate_db.names import SYSTEM_COLUMNS
 from migrate_db.schema import Table
 
 
@@ -42,6 +42,11 @@ def of_table(draft: Draft) -> list[str]:
             notes.append(
                 f"{place}: declared {column.declared or 'without a type' if column else '?'},"
                 f" becomes {found.codec.type}, because that holds every value"
+            )
+        if column is not None and choice.counts_by_default(column) and not (exists or wish.type):
+            notes.append(
+                f"{place}: declared {column.declared}, becomes {found.codec.type}, because its"
+                f" default is {column.default}"
             )
         means_json = column is not None and codec.JSON in choice.for_declared(column)
         if means_json and not exists and found.declared is not codec.JSON and not wish.type:

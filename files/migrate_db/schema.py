@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
-from migrate_db import brought, collations, declaration, sql, virtual
+from migrate_db import brought, collations, declaration, source, sql, virtual
 from migrate_db.declaration import Declaration
+from migrate_db.errors import MigrationError
 from migrate_db.virtual import Virtual
 
 #: `sqlite_` names belong to SQLite itself, never to the user.
@@ -28,11 +29,14 @@ class Column:
     collation: str = "BINARY"  #: upper case
     expression: str = ""  #: of a generated column, as written
     unreadable: str = ""  #: why SQLite can't work out this generated column
+    strict: bool = False  #: of a STRICT table
 
     @property
     def affinity(self) -> str:
         """SQLite's five rules, in their order (sqlite.org/datatype3.html, 3.1)."""
         text = self.declared.upper()
+        if self.strict and text == "ANY":
+            return "BLOB"
         if "INT" in text:
             return "INTEGER"
         if any(word in text for word in ("CHAR", "CLOB", "TEXT")):
@@ -110,6 +114,11 @@ class Table:
         """Find a column by name, in any case, as SQLite does."""
         return self._by_name.get(sql.folded(column_name))
 
+    def collation(self, column_name: str) -> str:
+        """By which a column is compared, upper case."""
+        column = self.column(column_name)
+        return column.collation if column is not None else "BINARY"
+
     @cached_property
     def _by_name(self) -> dict[str, Column]:
         return {sql.folded(column.name): column for column in self.columns}
@@ -157,7 +166,7 @@ def read(connection: sqlite3.Connection) -> Schema:
         connection: an open database; nothing is written.
     """
     kinds = {
-        _text(row[1]): (_text(row[2]), bool(row[4]))
+        _text(row[1]): (_text(row[2]), bool(row[4]), bool(row[5]))
         for row in connection.execute("PRAGMA main.table_list")
     }
     tables: list[Table] = []
@@ -165,7 +174,7 @@ def read(connection: sqlite3.Connection) -> Schema:
     notes: list[str] = []
     views: list[View] = []
     objects = [
-        (_text(kind), _text(name), _text(table), _text(text or ""))
+        (_text(kind), _text(name), _text(table), _written(text or ""))
         for kind, name, table, text in connection.execute(
             "SELECT type, name, tbl_name, sql FROM main.sqlite_schema"
             " WHERE type IN ('table', 'view', 'trigger') ORDER BY rowid"
@@ -175,7 +184,7 @@ def read(connection: sqlite3.Connection) -> Schema:
     owners = [
         virtual.examine(connection, name, text)
         for kind, name, _, text in objects
-        if kind == "table" and kinds.get(name, ("", False))[0] == "virtual"
+        if kind == "table" and kinds.get(name, ("",))[0] == "virtual"
     ]
     by_name = {owner.name: owner for owner in owners}
     for kind, object_name, table, text in objects:
@@ -193,12 +202,12 @@ def read(connection: sqlite3.Connection) -> Schema:
                 notes.append(
                     f"{object_name}: a virtual table ({owner.module}), becomes a plain one{key}"
                 )
-        elif (shadowed := _owner(owners, object_name, kinds)) is not None:
+        elif (shadowed := _owner(connection, owners, object_name)) is not None:
             uncarried.append(
                 Uncarried("shadow table", object_name, f"internal to virtual table {shadowed}")
             )
         else:
-            tables.append(_table(connection, object_name, text, kinds[object_name][1]))
+            tables.append(_table(connection, object_name, text, *kinds[object_name][1:]))
     return Schema(
         tables=tuple(_parents_first(_resolve_parents(tables))),
         uncarried=tuple(uncarried),
@@ -225,14 +234,13 @@ def bare(table: Table) -> str:
     return f"CREATE TABLE {sql.name(table.name)} ({', '.join(lines)}){without}"
 
 
-def _owner(owners: list[Virtual], table: str, kinds: dict[str, tuple[str, bool]]) -> str | None:
+def _owner(connection: sqlite3.Connection, owners: list[Virtual], table: str) -> str | None:
     """The virtual table that a table is internal to; None if it is a table of its own."""
-    if any(owner.is_content(table) for owner in owners):
+    if not owners or any(owner.is_content(table) for owner in owners):
         return None
-    by_name = next((owner.name for owner in owners if owner.owns(table)), None)
-    if by_name is None and kinds.get(table, ("table", False))[0] == "shadow":
-        return next((o.name for o in owners if table.startswith(o.name + "_")), "?")
-    return by_name
+    rows = connection.execute(f"PRAGMA main.table_xinfo({sql.name(table)})").fetchall()
+    columns = tuple(_text(row[1]) for row in rows)
+    return next((owner.name for owner in owners if owner.owns(table, columns)), None)
 
 
 def _view(connection: sqlite3.Connection, name: str, text: str) -> View:
@@ -257,10 +265,29 @@ def _plain_table(owner: Virtual) -> Table:
 
 
 def _text(value: object) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    """A name, by which SQLite is asked again.
+
+    Raises:
+        MigrationError: it isn't UTF-8, so nobody can ask by it.
+    """
+    try:
+        return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    except UnicodeDecodeError:
+        raise MigrationError(
+            "a table or a column has a name that is not UTF-8",
+            where=f"the source's catalogue: {source.text(value)}",
+            next="rename it in the app, or with the sqlite3 shell: ALTER TABLE … RENAME",
+        ) from None
 
 
-def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid: bool) -> Table:
+def _written(value: object) -> str:
+    """What somebody wrote; bytes that aren't UTF-8 become U+FFFD, which is never translated."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _table(
+    connection: sqlite3.Connection, table: str, text: str, without_rowid: bool, strict: bool
+) -> Table:
     said = declaration.table(text)
     columns: list[Column] = []
     key: list[tuple[int, str]] = []
@@ -278,13 +305,14 @@ def _table(connection: sqlite3.Connection, table: str, text: str, without_rowid:
         name = _text(row[1])
         column = Column(
             name=name,
-            declared=_text(row[2] or "").strip(),
+            declared=_written(row[2] or "").strip(),
             not_null=bool(row[3]),
-            default=None if row[4] is None else _text(row[4]),
+            default=None if row[4] is None else _written(row[4]),
             generated=hidden in (2, 3),
             collation=said.collations.get(sql.folded(name), "BINARY"),
             expression=said.generated.get(sql.folded(name), "") if hidden else "",
             unreadable=unreadable.get(sql.folded(name), ""),
+            strict=strict,
         )
         columns.append(column)
         if row[5]:
@@ -328,10 +356,10 @@ def _indexes(
     listing = connection.execute(f"PRAGMA main.index_list({sql.name(table)})").fetchall()
     for row in listing:
         index = _text(row[1])
-        source = connection.execute(
+        stored = connection.execute(
             "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?", (index,)
         ).fetchone()
-        text = None if source is None or source[0] is None else _text(source[0])
+        text = None if stored is None or stored[0] is None else _written(stored[0])
         written = declaration.index(text) if text else None
         parts = [
             part
@@ -447,5 +475,8 @@ def _sequences(connection: sqlite3.Connection) -> dict[str, int]:
     ).fetchone()
     if present is None:
         return {}
-    rows = connection.execute("SELECT name, seq FROM main.sqlite_sequence").fetchall()
-    return {_text(row[0]): int(row[1]) for row in rows if isinstance(row[1], int)}
+    # whoever wrote it by hand may have written a text, of which SQLite takes the number
+    rows = connection.execute(
+        "SELECT name, max(CAST(seq AS INTEGER)) FROM main.sqlite_sequence WHERE seq IS NOT NULL GROUP BY name"
+    ).fetchall()
+    return {_text(row[0]): int(row[1]) for row in rows}

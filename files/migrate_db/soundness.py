@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -22,6 +24,8 @@ from migrate_db.source import Snapshot
 _NICE = 19
 #: Lines of SQLite's findings that are shown.
 _SHOWN = 20
+#: What it says of a value that contradicts its column's declaration. The row is sound, and is read as it is.
+_ODD = re.compile(r"\S+ value in ")
 
 
 class Soundness:
@@ -30,6 +34,7 @@ class Soundness:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._wrong: list[str] = []
+        self._odd: list[str] = []
         self._digest = ""
         self._failure: Exception | None = None
         self._connection = source.open_snapshot(snapshot)
@@ -68,28 +73,43 @@ class Soundness:
             )
         return self._digest
 
+    def odd(self) -> list[str]:
+        """What SQLite says of values that contradict their column's declaration; asked after ``demand``."""
+        return self._odd
+
     def _run(self) -> None:
         with suppress(
             OSError
         ):  # it takes what the others leave, as nobody waits for it but at the end
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:
-            self._wrong = _wrong(self._connection)
+            self._wrong, self._odd = _said(self._connection)
             self._digest = _digest(self._snapshot.path)
         except Exception as error:  # it belongs to who asks
             self._failure = error
 
 
-def _wrong(connection: sqlite3.Connection) -> list[str]:
+def _said(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
+    """What is wrong with the file, and what is odd about its values; each as far as it is shown."""
+    odd: dict[str, None] = {}
+
+    def wrong(lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            if not _ODD.match(line):
+                yield line
+            elif len(odd) < _SHOWN:
+                odd[line] = None
+
     try:
         # an index in an order that only the app knows looks wrong in every row
         doubted = brought.stand_in(connection)
         rows = connection.execute("PRAGMA integrity_check(1000000000)")
         found = (source.text(row[0]) for row in rows)
-        said = list(islice(collations.believed(connection, found, doubted), _SHOWN))
+        said = list(islice(wrong(collations.believed(connection, found, doubted)), _SHOWN))
     except sqlite3.Error as error:
         said = [str(error)]
-    return [line for text in said if text != "ok" for line in text.splitlines()][:_SHOWN]
+    lines = [line for text in said if text != "ok" for line in text.splitlines()]
+    return lines[:_SHOWN], list(odd)
 
 
 def _digest(path: Path) -> str:

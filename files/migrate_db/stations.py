@@ -101,6 +101,7 @@ def demand_soundness(copy: Copy, events: Events, report: Report) -> None:
     """Refuse a damaged file before anything that was read from it is believed."""
     with events.phase("integrity") as phase:
         report.source["sha256"] = digest = copy.soundness.demand()
+        report.notes += [f"SQLite's integrity_check: {line}" for line in copy.soundness.odd()]
         phase.note = f"every page is sound, sha256 {digest[:12]}…"
 
 

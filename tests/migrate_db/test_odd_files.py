@@ -1,0 +1,188 @@
+"""What files of real apps have in them, and no textbook: each was lost, changed or refused once."""
+
+import sqlite3
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from .corpus.oracle import judge
+from .program import Program, Result, ask, sqlite
+
+
+def migrated(program: Program, source: Path) -> Result:
+    """It went through as it is, and a second program agrees."""
+    done = program.run(source)
+    assert done.code == 0, done.out
+    assert judge(source, program.url, done.report) == []
+    return done
+
+
+def rewritten(path: Path, old: bytes, new: bytes) -> None:
+    """Change the catalogue's own text, as the app's former self may have."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(
+        "UPDATE sqlite_schema SET sql = CAST(replace(CAST(sql AS BLOB), CAST(? AS BLOB), CAST(? AS BLOB)) AS TEXT)",
+        (old, new),
+    )
+    connection.commit()
+    connection.close()
+
+
+def test_a_table_that_is_called_like_an_internal_one(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        """
+        CREATE TABLE docs_content (id INTEGER PRIMARY KEY, title TEXT, owner TEXT);
+        CREATE VIRTUAL TABLE docs USING fts5(title, content='docs_content', content_rowid='id');
+        INSERT INTO docs_content VALUES (1, 'a', 'me'), (2, 'b', 'you');
+        CREATE VIRTUAL TABLE message USING fts3(body); INSERT INTO message VALUES ('hi');
+        CREATE TABLE message_stat (message INTEGER, reads INTEGER); INSERT INTO message_stat VALUES (1, 9);
+        CREATE VIRTUAL TABLE spoken USING fts4(body, languageid="lid");
+        INSERT INTO spoken (docid, body, lid) VALUES (1, 'a', 0), (2, 'b', 7);
+        """,
+    )
+    assert program.run(source).code == 0
+    assert ask(program.url, "SELECT owner FROM docs_content ORDER BY id") == [("me",), ("you",)]
+    assert ask(program.url, "SELECT reads FROM message_stat") == [(9,)]
+    assert ask(program.url, "SELECT body, lid FROM spoken ORDER BY 1") == [("a", 0), ("b", 7)]
+
+
+@pytest.mark.parametrize("columns", ["t TEXT", "t TEXT, k TEXT, z TEXT"])
+def test_half_a_pair_of_utf16(program: Program, tmp_path: Path, columns: str) -> None:
+    """An emoji that was cut in two; what stands behind it must not make a letter of it."""
+    source = sqlite(
+        tmp_path / "s.db",
+        f"PRAGMA encoding = 'UTF-16le'; CREATE TABLE m (id INTEGER PRIMARY KEY, {columns});"
+        "INSERT INTO m (id, t) VALUES (1, CAST(x'61003dd8' AS TEXT)), (2, CAST(x'00de' AS TEXT)), (3, 'é')",
+    )
+    assert program.run(source).findings == [("m", "id=1", "t"), ("m", "id=2", "t")]
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    assert program.run(source, "--mapping", mapping).code == 0
+
+
+def test_a_catalogue_that_is_not_utf8(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, n TEXT DEFAULT 'N1' CHECK (n <> 'N2') /* NUMERO */);"
+        "INSERT INTO c VALUES (1, 'a'); CREATE VIEW v AS SELECT n FROM c WHERE n <> 'N3'",
+    )
+    for old in (b"N1", b"N2", b"N3", b"NUMERO"):
+        rewritten(source, old, b"N\xda")
+    done = program.run(source)
+    assert done.code == 0, done.out
+    assert ask(program.url, "SELECT * FROM c") == [(1, "a")]
+    told = {lack["kind"]: lack["reason"] for lack in done.report["uncarried"]}
+    assert told.keys() == {"default", "check", "view"}
+    assert all("not UTF-8" in reason for reason in told.values())
+    sqlite(tmp_path / "n.db", "CREATE TABLE c (name TEXT); INSERT INTO c VALUES ('a')")
+    rewritten(tmp_path / "n.db", b"name", b"n\xdame")
+    named = program.check(tmp_path / "n.db")
+    assert named.code == 1 and "a name that is not UTF-8" in named.error
+
+
+@pytest.mark.parametrize("name", ["n°", "prix€", "ที่อยู่", "cafe\u0301", "a😀b", "y\u00a0z"])
+def test_names_that_need_no_quotes_in_sqlite(program: Program, tmp_path: Path, name: str) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        f"CREATE TABLE p (id INTEGER PRIMARY KEY, {name} TEXT COLLATE NOCASE CHECK ({name} <> 'x'));"
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, {name} INTEGER CONSTRAINT fk REFERENCES p"
+        " DEFERRABLE INITIALLY DEFERRED)",
+    )
+    done = program.run(source, "--allow-empty")
+    assert done.code == 0, done.out
+    assert any("COLLATE NOCASE" in note for note in done.report["notes"])
+    assert all(lack["kind"] == "check" for lack in done.report["uncarried"])
+    if not done.report["uncarried"]:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            ask(program.url, "INSERT INTO p VALUES (1, 'X')")
+    found = ask(program.url, "SELECT conname, condeferred FROM pg_constraint WHERE contype = 'f'")
+    assert found == [("fk", True)]
+
+
+def test_any_in_a_strict_table_is_no_number(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE s (x ANY CHECK (x <> 5)) STRICT; INSERT INTO s VALUES ('a'), ('12'), (7);"
+        "CREATE TABLE u (x ANY CHECK (x <> '5')) STRICT; INSERT INTO u VALUES (1), (2)",
+    )
+    migrated(program, source)
+    ask(program.url, "INSERT INTO s VALUES ('5')")
+    ask(program.url, "INSERT INTO u VALUES (5)")
+
+
+def test_values_that_contradict_their_declaration(program: Program, tmp_path: Path) -> None:
+    """integrity_check complains of them; the file is sound, and nothing of it is lost."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT ); INSERT INTO t VALUES (1, 'x'), (2, NULL);"
+        "ALTER TABLE t ADD COLUMN c TEXT DEFAULT TRUE",
+    )
+    done = migrated(program, source)
+    assert "SQLite's integrity_check: NUMERIC value in t.c" in done.report["notes"]
+    rewritten(source, b"a TEXT ", b"a TEXT NOT NULL ")
+    assert program.check(source).findings == [("t", "id=2", "a")]
+
+
+DEFAULTS = {
+    "CREATE TABLE t (a INTEGER, d DATETIME NOT NULL DEFAULT (STRFTIME('%Y-%m-%d %H:%M:%f', 'NOW')));"
+    "INSERT INTO t VALUES (1, '2024-01-01 00:00:00.123')": "d > timezone('utc', now()) - interval '1 minute'",
+    "CREATE TABLE t (a INTEGER, d datetime NOT NULL DEFAULT CURRENT_TIMESTAMP);"
+    "INSERT INTO t VALUES (1, '2024-01-01T10:00:00'), (2, '2024-01-02 10:00:00.5')":
+        "d > timezone('utc', now()) - interval '1 minute'",
+    "CREATE TABLE t (a INTEGER, d INTEGER NOT NULL DEFAULT (strftime('%s', 'Now'))); INSERT INTO t VALUES (1, 2)":
+        "d > 1700000000",
+    "CREATE TABLE t (a INTEGER, d BOOLEAN NOT NULL DEFAULT 1000); INSERT INTO t VALUES (1, 1)": "d = 1000",
+    "CREATE TABLE t (a INTEGER, d NOT NULL DEFAULT 0); INSERT INTO t VALUES (1, 1.5)": "d = 0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", DEFAULTS)
+def test_defaults_of_real_apps(program: Program, tmp_path: Path, script: str) -> None:
+    done = migrated(program, sqlite(tmp_path / "s.db", script))
+    assert done.report["uncarried"] == []
+    ask(program.url, "INSERT INTO t (a) VALUES (77)")
+    assert ask(program.url, f"SELECT {DEFAULTS[script]} FROM t WHERE a = 77") == [(True,)]
+
+
+def test_a_wish_is_about_defaults_too(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (a INTEGER, d BLOB NOT NULL DEFAULT ''); INSERT INTO t VALUES (1, x'00'), (2, 'x')",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {columns: {d: {mixed: bytes}}}}")
+    done = program.run(source, "--mapping", mapping)
+    assert (done.code, done.report["uncarried"]) == (0, []), done.out
+    ask(program.url, "INSERT INTO t (a) VALUES (77)")
+    assert ask(program.url, "SELECT d FROM t WHERE a = 77") == [(b"",)]
+
+
+def test_numbers_that_were_written_by_hand(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT, x INT); INSERT INTO a VALUES (5, 1);"
+        "CREATE TABLE b (id INTEGER PRIMARY KEY AUTOINCREMENT, x INT); INSERT INTO b VALUES (5, 1);"
+        "UPDATE sqlite_sequence SET seq = iif(name = 'a', '100', 500.0)",
+    )
+    migrated(program, source)
+    assert ask(program.url, "INSERT INTO a (x) VALUES (1) RETURNING id") == [(101,)]
+    assert ask(program.url, "INSERT INTO b (x) VALUES (1) RETURNING id") == [(501,)]
+
+
+def test_a_parent_that_sqlite_finds_in_any_case(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE users (name TEXT PRIMARY KEY COLLATE NOCASE); INSERT INTO users VALUES ('Bob');"
+        "CREATE TABLE posts (id INTEGER PRIMARY KEY, author TEXT REFERENCES users (name));"
+        "INSERT INTO posts VALUES (1, 'Bob')",
+    )
+    notes = migrated(program, source).report["notes"]
+    assert any(
+        "foreign key of posts(author): SQLite finds its users.name by NOCASE" in n for n in notes
+    )
+    sqlite(source, "UPDATE posts SET author = 'bob'")
+    found = program.check(source).report["findings"]
+    assert "has another case or more spaces, or doesn't exist" in found[0]["reason"]
