@@ -200,7 +200,8 @@ _MILLION, _MOST = "'1e6'::float8", "'1e8'::float8"
 _SHORTER = (
     f"CASE WHEN {_are_millionths('{c}')} THEN {_millionths('{c}')} || 'e-6' ELSE m_repr({{c}}) END"
 )
-_HELD_TEXT = "'''' || replace({c}::text, '''', '''''') || ''''"
+# a collation that takes A for a can't look into a text
+_HELD_TEXT = "'''' || replace({c}::text COLLATE \"C\", '''', '''''') || ''''"
 # GLOB, length() and json_valid() see only what stands before it
 _NUL = "instr({c}, char(0))"
 # a number in a text column keeps its digits; the column's affinity makes it one again

@@ -51,7 +51,7 @@ def plan_(options: Options, events: Events, report: Report) -> None:
 
 def verify(options: Options, events: Events, report: Report) -> None:
     """Compare both sides, row by row, and change nothing."""
-    from migrate_db import difference_file, state, structure
+    from migrate_db import difference_file, lacking, state, structure
     from migrate_db.proof import prove
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
@@ -88,8 +88,8 @@ def verify(options: Options, events: Events, report: Report) -> None:
                 report.proof = prove(
                     copy.connection, target, found, events.progress, before, told=told
                 )
-                lacks = structure.lacking(target, found)
-                report.notes += [structure.told(lack) for _, lack in lacks]
+                lacks = lacking.find(target, found)
+                report.notes += [lacking.told(lack) for _, lack in lacks]
                 phase.note = stations.proved(report)
     if report.proof.holds:
         stations.conclude(report, "equal")

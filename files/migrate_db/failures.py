@@ -91,13 +91,29 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
     elif state == "55P03":
         what = "somebody is using the tables"
         advice = "stop the app that is connected to the target, then run again"
+    elif state == "42501" and "row-level security" in text:
+        what = "a policy of the target hides rows from this role"
+        advice = (
+            "connect as a role that sees all of them (ALTER ROLE … BYPASSRLS), or ALTER TABLE … DISABLE"
+            " ROW LEVEL SECURITY; nothing was changed"
+        )
+    elif state == "42501":
+        what = "the role may not do that"
+        advice = "GRANT it, or connect as the owner of database and schema; nothing was changed"
     elif is_about_the_data(error):
+        details += _place(diagnosis)
         advice = "correct the value in the source, or the target's own table; nothing was changed"
     elif is_about_the_size(error):
         what = "PostgreSQL can't hold a table that is so wide"
         advice = "leave columns or the table out: `exclude: true` in --mapping; nothing was changed"
-        copied = re.match(r"COPY \S+, line \d+", getattr(diagnosis, "context", None) or "")
-        details += [copied.group()] if copied else []
+        details += _place(diagnosis)
     elif not state or state.startswith("57P"):
         what = "the connection to PostgreSQL was lost"
     return MigrationError(what, where=place, details=details, next=advice)
+
+
+def _place(diagnosis: object) -> list[str]:
+    """Where COPY was: the table, the row by its place in the order of the key, the column."""
+    said = getattr(diagnosis, "context", None) or ""
+    copied = re.match(r"COPY [^\n]*?, line \d+(?:, column [^\n:]*)?", said)
+    return [copied[0]] if copied else []

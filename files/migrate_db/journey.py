@@ -116,7 +116,7 @@ class Journey:
             self._fill(replace)
 
     def _fill(self, replace: bool) -> None:
-        from migrate_db import ddl, load, sequences, sql, structure
+        from migrate_db import ddl, lacking, load, sequences, sql
         from migrate_db.blocks import SourceBlocks
         from migrate_db.proof import prove
         from migrate_db.target import relation_names
@@ -168,7 +168,7 @@ class Journey:
                 self.report.proof = prove(
                     self.snapshot, self.target, self.plan, self.events.progress, ahead=ahead
                 )
-                self._compare_structure(structure.lacking(self.target, self.plan))
+                self._compare_structure(lacking.find(self.target, self.plan, loading=True))
                 phase.note = proved(self.report)
             self._demand_proof()
         self._arrived("rehearsed" if self.options.rehearse else "migrated")
@@ -333,15 +333,15 @@ class Journey:
 
     def _compare_structure(self, lacks: list[tuple[TablePlan, schema.Uncarried]]) -> None:
         """What a table of ours lacks must have been told; one of the app's may differ."""
-        from migrate_db import structure
+        from migrate_db import lacking
 
         assert self.report.proof is not None
         said = [lack.name for lack in self.report.uncarried]
         for table, lack in lacks:
             if table.exists:
-                self.report.notes.append(structure.told(lack))
+                self.report.notes.append(lacking.told(lack))
             elif not any(lack.name in (name, f"{table.table.name}.{name}") for name in said):
-                self.report.proof.unsound.append(structure.told(lack))
+                self.report.proof.unsound.append(lacking.told(lack))
 
     def _demand_proof(self) -> None:
         from migrate_db import meaning

@@ -218,8 +218,8 @@ def _unsound(target: Target, plan: Plan) -> list[str]:
     ).fetchall()
     lines += [row[0] for row in rows]
     rows = target.connection.execute(
-        "SELECT DISTINCT 'a foreign key of ' || tgrelid::regclass || ' is switched off (DISABLE TRIGGER)'"
-        " FROM pg_trigger WHERE tgisinternal AND tgenabled = 'D' AND tgrelid = ANY(%s::regclass[])",
+        "SELECT DISTINCT 'a foreign key of ' || tgrelid::regclass || ' is switched off (ALTER TABLE … TRIGGER)'"
+        " FROM pg_trigger WHERE tgisinternal AND tgenabled IN ('D', 'R') AND tgrelid = ANY(%s::regclass[])",
         (list(places),),
     ).fetchall()
     lines += [row[0] for row in rows]

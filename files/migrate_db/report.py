@@ -282,7 +282,7 @@ def _proof(proof: Proof) -> list[str]:
     rows = sum(table.equal for table in proof.tables)
     values = sum(table.values for table in proof.tables)
     since = (
-        f" and all {proof.structure:,} keys, constraints, indexes and defaults of the load are there"
+        f" and all {proof.structure:,} keys, constraints, indexes, defaults and types of the load are there"
         if proof.structure
         else ""
     )

@@ -2,22 +2,21 @@
 
 Read from PostgreSQL's catalogue. At the load the structure of every table is
 written down with the record of the load; whatever of it is gone later is a
-difference, however it came to be gone. What the source has and a table of the
-app's own never had is told, not refused: a model may differ on purpose.
+difference, however it came to be gone. What it never had, see ``lacking``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from migrate_db import sql
 from migrate_db.names import fitting
-from migrate_db.plan import Plan, TablePlan
-from migrate_db.schema import Index, Uncarried
+from migrate_db.plan import Plan
 from migrate_db.target import Target
 
+#: How a column's type begins in a record; those of older loads have none.
+_TYPE = "type of"
+_CHOICE = "a number of the app's own choice in"
 #: Table in the target: what it has, each in words that are the same in every session.
 Recorded = dict[str, list[str]]
 
@@ -37,8 +36,13 @@ _INDEXES = """
 """
 _COLUMNS = """
     SELECT c.relname, quote_ident(a.attname), a.attnotnull, a.attidentity::text,
-           a.attgenerated::text, pg_get_expr(d.adbin, d.adrelid)
+           a.attgenerated::text, pg_get_expr(d.adbin, d.adrelid),
+           format_type(a.atttypid, a.atttypmod)
+               || coalesce(' COLLATE ' || quote_ident(ln.nspname) || '.' || quote_ident(l.collname), '')
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_collation l ON l.oid = a.attcollation AND l.oid <> t.typcollation
+    LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)
       AND a.attnum > 0 AND NOT a.attisdropped
@@ -60,11 +64,14 @@ def read(target: Target, tables: list[str], views: list[str]) -> Recorded:
         for table, text in target.connection.execute(query.encode(), asked).fetchall():
             found[table].append(text)
     rows = target.connection.execute(_COLUMNS, asked).fetchall()
-    for table, column, not_null, identity, generated, default in rows:
+    for table, column, not_null, identity, generated, default, kind in rows:
+        found[table].append(f"{_TYPE} {column}: {kind}")
         if not_null:
             found[table].append(f"NOT NULL of {column}")
         if identity:
             found[table].append(f"identity of {column}")
+        if identity == "d":
+            found[table].append(f"{_CHOICE} {column}")
         if default is not None:
             word = "expression" if generated else "default"
             found[table].append(f"{word} of {column}: {default}")
@@ -90,6 +97,13 @@ def _everything(target: Target) -> dict[str, Recorded]:
     text = target.value("SELECT structure FROM migrate_db.state") if known else None
     everything: dict[str, Recorded] = json.loads(str(text)) if text else {}
     return everything
+
+
+def added(before: list[str], now: list[str]) -> list[str]:
+    """What of a table was not there at the load."""
+    knows_types = any(item.startswith(_TYPE) for item in before)
+    new = [item for item in now if item not in before]
+    return [item for item in new if knows_types or not item.startswith((_TYPE, _CHOICE))]
 
 
 def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
@@ -118,136 +132,3 @@ def as_text(target: Target, plan: Plan) -> str:
 
 def _views(plan: Plan) -> list[str]:
     return [fitting(view.name) for view in plan.schema.views]
-
-
-@dataclass
-class _Catalogue:
-    """What one table of the target has, by names of columns."""
-
-    primary_key: tuple[str, ...] = ()
-    uniques: set[frozenset[str]] = field(default_factory=set)
-    folded: list[str] = field(default_factory=list)  #: unique indexes on expressions
-    foreign_keys: set[tuple[str, frozenset[tuple[str, str]]]] = field(default_factory=set)
-    not_null: set[str] = field(default_factory=set)
-    numbered: set[str] = field(default_factory=set)
-    indexes: int = 0
-
-
-def lacking(target: Target, plan: Plan) -> list[tuple[TablePlan, Uncarried]]:
-    """Keys, foreign keys, NOT NULLs and identities of the source that the target doesn't have."""
-    held = _catalogue(target, [table.target for table in plan.tables])
-    parents = {table.table.name: table for table in plan.tables}
-    return [
-        (table, lack)
-        for table in plan.tables
-        for lack in _lacks(table, held[table.target], parents)
-    ]
-
-
-def _lacks(
-    table: TablePlan, held: _Catalogue, parents: dict[str, TablePlan]
-) -> Iterator[Uncarried]:
-    names = {column.source: column.target for column in table.columns}
-    place = table.table.name
-    key = tuple(names.get(c, c) for c in table.table.primary_key)
-    if key and not table.wish.primary_key and set(key) != set(held.primary_key):
-        yield Uncarried("primary key", place, f"PRIMARY KEY ({', '.join(key)})")
-    for index in table.table.indexes:
-        if index.origin == "pk" and table.wish.primary_key:
-            continue
-        if index.unique and index.origin != "pk" and not _holds_unique(index, names, held):
-            columns = ", ".join(names.get(c.name or "", c.expression) for c in index.columns)
-            label = place + "." + index.name
-            yield Uncarried("unique", label, f"UNIQUE ({columns})")
-    for foreign in table.table.foreign_keys:
-        parent = parents.get(foreign.parent)
-        if parent is None:
-            continue
-        others = {column.source: column.target for column in parent.columns}
-        pairs = zip(foreign.columns, foreign.parent_columns, strict=False)
-        wanted = frozenset((names.get(c, c), others.get(p, p)) for c, p in pairs)
-        if (parent.target, wanted) not in held.foreign_keys:
-            label = f"{place}({', '.join(foreign.columns)})"
-            yield Uncarried("foreign key", label, f"FOREIGN KEY to {parent.target}")
-    for column in table.columns:
-        if column.not_null and column.target not in held.not_null:
-            yield Uncarried("not null", f"{place}.{column.source}", "NOT NULL")
-        if column.source == table.table.rowid_alias and column.target not in held.numbered:
-            yield Uncarried("numbering", f"{place}.{column.source}", "a number for each new row")
-
-
-def _holds_unique(index: Index, names: dict[str, str], held: _Catalogue) -> bool:
-    columns = [names.get(part.name or "") for part in index.columns]
-    wanted = frozenset(column for column in columns if column)
-    # a column may be named twice
-    if not index.partial and all(columns) and wanted in held.uniques:
-        return True
-    special = index.partial or any(p.name is None or p.collation != "BINARY" for p in index.columns)
-    quoted = [sql.name(column)[1:-1] for column in wanted]
-    return special and any(all(c in text for c in quoted) for text in held.folded)
-
-
-def _catalogue(target: Target, tables: list[str]) -> dict[str, _Catalogue]:
-    found = {table: _Catalogue() for table in tables}
-    asked = (sql.name(target.schema), tables)
-    constraints = target.connection.execute(
-        """
-        SELECT c.relname, k.contype::text, p.relname,
-               (SELECT array_agg(a.attname::text ORDER BY o.n)
-                FROM unnest(k.conkey) WITH ORDINALITY o(num, n)
-                JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.num),
-               (SELECT array_agg(a.attname::text ORDER BY o.n)
-                FROM unnest(k.confkey) WITH ORDINALITY o(num, n)
-                JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.num)
-        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
-        LEFT JOIN pg_class p ON p.oid = k.confrelid
-        WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)
-          AND k.contype IN ('p', 'f')
-        """,
-        asked,
-    ).fetchall()
-    for table, kind, parent, columns, others in constraints:
-        if kind == "p":
-            found[table].primary_key = tuple(columns)
-        else:
-            pairs = frozenset(zip(columns, others, strict=True))
-            found[table].foreign_keys.add((parent, pairs))
-    indexes = target.connection.execute(
-        """
-        SELECT c.relname, i.indpred IS NULL AND i.indexprs IS NULL,
-               ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY o(num, n)
-                     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = o.num
-                     WHERE o.n <= i.indnkeyatts),
-               pg_get_indexdef(i.indexrelid)
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
-        WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s) AND i.indisunique
-        """,
-        asked,
-    ).fetchall()
-    for table, plain, columns, text in indexes:
-        if plain:
-            found[table].uniques.add(frozenset(columns))
-        else:
-            found[table].folded.append(text)
-    attributes = target.connection.execute(
-        """
-        SELECT c.relname, a.attname, a.attnotnull,
-               a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%'
-        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-        LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-        WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)
-          AND a.attnum > 0 AND NOT a.attisdropped
-        """,
-        asked,
-    ).fetchall()
-    for table, column, not_null, numbered in attributes:
-        if not_null:
-            found[table].not_null.add(column)
-        if numbered:
-            found[table].numbered.add(column)
-    return found
-
-
-def told(lack: Uncarried) -> str:
-    """A line for the notes."""
-    return f"{lack.name}: the target's table has no {lack.reason}, the source has"

@@ -21,15 +21,23 @@ _LOCK = 0x6D69_6772_6174_6521
 _LOCK_WAIT = 5.0
 _OLDEST = 140000
 
-# Values must mean the same on every server, nothing but us may end the session, and a table that
-# was just loaded is read in the order in which its rows lie.
+# Values and names must mean the same on every server, rows that a policy hides are an error, nothing but us may end the
+# session, and a table that was just loaded is read in the order in which its rows lie.
 _SESSION = """
 SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET extra_float_digits = 1;
 SET bytea_output = 'hex'; SET standard_conforming_strings = on;
-SET default_transaction_read_only = off;
+SET default_transaction_read_only = off; SET row_security = off; SET quote_all_identifiers = off;
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
 SET lock_timeout = '10s'; SET client_connection_check_interval = '1s';
 SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0
+"""
+
+# Not every version has them. And what PostgreSQL itself has goes before what an app calls the same.
+_SESSION_TOO = """
+SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings
+WHERE name IN ('transaction_timeout', 'idle_session_timeout');
+SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog',
+                             nullif(pg_catalog.current_setting('search_path'), '')), false)
 """
 
 # What was proved must be on the disk when the server says so, whatever the app is content with. One that waits for its
@@ -141,6 +149,7 @@ def connect(url: str, schema: str) -> Target:
     try:
         _examine(connection, place)
         connection.execute(_SESSION)
+        connection.execute(_SESSION_TOO)
         connection.execute(_DURABLE)
     except psycopg.Error as error:
         connection.close()
@@ -183,10 +192,14 @@ def _examine(connection: psycopg.Connection, place: str) -> None:
     row = connection.execute("SHOW server_encoding").fetchone()
     if row is None or row[0] != "UTF8":
         raise MigrationError(
-            f"the database's encoding is {row[0] if row else 'unknown'}, not UTF8",
+            f"the database's encoding is {_word(row[0]) if row else 'unknown'}, not UTF8",
             where=place,
             next="make one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
         )
+
+
+def _word(value: object) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _refused(message: str, place: str) -> MigrationError:

@@ -271,10 +271,46 @@ def test_a_proof_that_reads_nothing_fails(
     assert image(program.url)["objects"] == []
 
 
+@pytest.mark.parametrize("how", ["DISABLE TRIGGER ALL", "ENABLE REPLICA TRIGGER {name}"])
 def test_a_foreign_key_that_is_switched_off(
-    program: Program, brainer: Path, admin: psycopg.Connection
+    program: Program, brainer: Path, admin: psycopg.Connection, how: str
 ) -> None:
     assert program.run(brainer).code == 0
-    admin.execute("ALTER TABLE parts DISABLE TRIGGER ALL")
+    (name,) = admin.execute(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'parts'::regclass LIMIT 1"
+    ).fetchone() or ("",)
+    admin.execute(f"ALTER TABLE parts {how}".format(name=f'"{name}"').encode())
     result = program.verify(brainer)
     assert result.code == 3 and "parts is switched off" in result.out, result.out
+
+
+def test_rows_that_a_policy_hides_are_not_taken_for_gone(program: Program, source: Path) -> None:
+    kept = source.with_name("kept.db")
+    assert program.run(source, "--hold", "--keep-snapshot", kept).code == 0
+    program("open", None)
+    ask(program.url, "ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY;"
+        "CREATE POLICY p ON t USING (id < 2)")  # fmt: skip
+    program("close", None)
+    for done in (
+        program.verify(source),
+        program("reverse", kept, "--into", source.with_name("made.db")),
+    ):
+        assert done.code == 1 and "a policy of the target hides rows" in done.error
+
+
+def test_a_collation_that_takes_one_letter_for_another(
+    program: Program, tmp_path: Path, admin: psycopg.Connection
+) -> None:
+    source = sqlite(
+        tmp_path / "c.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'p')",
+    )
+    admin.execute(
+        "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+    )
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, a text COLLATE ci)")
+    assert program.run(source).code == 0
+    ask(program.url, "UPDATE t SET a = 'P'")
+    verified = program.verify(source)
+    assert verified.code == 3 and "a: 'p' became 'P'" in verified.out
+    assert program.run(source, "--catch-up").verdict == "caught up"

@@ -36,6 +36,12 @@ def source(tmp_path: Path) -> Path:
         ("ALTER TABLE t ALTER n SET DEFAULT 8", "gone since the load: default of n: 7"),
         ("ALTER TABLE t ALTER id DROP IDENTITY", "gone since the load: identity of id"),
         ("ALTER TABLE t ALTER twice DROP EXPRESSION", "gone since the load: expression of twice"),
+        ("ALTER TABLE p ALTER code TYPE varchar(9)", "p: gone since the load: type of code: text"),
+        (
+            'ALTER TABLE p ALTER code TYPE text COLLATE "C"',
+            "p: gone since the load: type of code: text",
+        ),
+        ("ALTER TABLE t ALTER id SET GENERATED ALWAYS", "a number of the app's own choice in id"),
         ("DROP VIEW seen", "view seen: gone since the load: SELECT"),
         ("CREATE OR REPLACE VIEW seen AS SELECT p, n + 1 AS n FROM t", "view seen: gone"),
         ("DROP INDEX by_n", "USING btree (n DESC) WHERE (n > 5)"),
@@ -72,7 +78,10 @@ def test_what_is_renamed_or_added_is_no_difference(program: Program, source: Pat
         ask(program.url, statement)
     verified = program.verify(source)
     assert verified.verdict == "equal"
-    assert "all 15 keys, constraints, indexes and defaults of the load are there" in verified.text
+    assert (
+        "all 25 keys, constraints, indexes, defaults and types of the load are there"
+        in verified.text
+    )
 
 
 def test_what_the_apps_own_table_never_had_is_told(program: Program, source: Path) -> None:
@@ -90,11 +99,30 @@ def test_what_the_apps_own_table_never_had_is_told(program: Program, source: Pat
         "t.p: ",
         "t.id: ",
         "p.id: ",
+        "t: the target's table has no CHECK,",
+        "t.n: the target's table has no DEFAULT 7,",
+        "t.by_n: the target's table has no INDEX (n),",
     ):
         assert any(note.startswith(part) for note in lacks), (part, lacks)
     assert program.verify(source).verdict == "equal"
     ask(program.url, "ALTER TABLE p DROP CONSTRAINT p_pkey")
     assert "p: gone since the load: PRIMARY KEY (id)" in program.verify(source).text
+
+
+def test_what_a_key_of_the_apps_own_does_not_do_is_told(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY,"
+        " p INTEGER REFERENCES p ON DELETE CASCADE, q INTEGER REFERENCES p, c TEXT UNIQUE COLLATE NOCASE);"
+        "INSERT INTO p VALUES (1); INSERT INTO t VALUES (1, 1, 1, 'a')",
+    )
+    ask(program.url, "CREATE TABLE p (id serial PRIMARY KEY); CREATE TABLE t (id serial PRIMARY KEY,"
+        " p int REFERENCES p, q int REFERENCES p ON DELETE CASCADE, c text UNIQUE)")  # fmt: skip
+    lacks = [n for n in program.run(source).report["notes"] if "the target's table has no" in n]
+    assert lacks == [
+        "t.sqlite_autoindex_t_1: the target's table has no UNIQUE (c COLLATE NOCASE), the source has",
+        "t(p): the target's table has no ON DELETE CASCADE, the source has",
+    ]
 
 
 def test_a_key_that_was_forgotten_on_the_way(
