@@ -154,13 +154,18 @@ def find(
     for table in found.tables:
         if table.exists:
             _, over = pairing.paired(table.table, table.wish, existing[table.target])
-            mine = {sql.folded(column.name) for column in table.table.columns}
-            names = [
-                c.name for c in over
-                if sql.folded(c.name) not in mine and not left_out.column(table.table.name, c.name)
-            ]  # fmt: skip
+            mine = {sql.folded(c.name): table.wish.column(c.name) for c in table.table.columns}
+            new = [c.name for c in over if not left_out.column(table.table.name, c.name)]
+            names = [name for name in new if sql.folded(name) not in mine]
             if names:
                 writer.columns(table, names)
+            for name in new:
+                if sql.folded(name) in mine and not mine[sql.folded(name)].exclude:
+                    writer.problem(
+                        table.table.name,
+                        name,
+                        "it differs from another column only in case, which SQLite doesn't tell",
+                    )
     ours = [table.target for table in found.tables]
     excluded = {sql.folded(table.name) for table in schema.tables} - {
         sql.folded(t.table.name) for t in found.tables
@@ -198,7 +203,7 @@ class _Writer:
         if not columns:
             problem = "it has no column, which SQLite doesn't take"
         if problem:
-            self._problem(name, "", problem)
+            self.problem(name, "", problem)
             return
         self.taken.add(sql.folded(name))
         indexes = self._ask(_INDEXES, name)
@@ -231,7 +236,7 @@ class _Writer:
         place = table.table.name
         if not table.table.sql:
             for name in names:
-                self._problem(place, name, "a virtual table can't get another column")
+                self.problem(place, name, "a virtual table can't get another column")
             return
         there = {column.source for column in table.columns}
         added = []
@@ -240,7 +245,7 @@ class _Writer:
                 continue
             problem = self._unheld(column)
             if problem:
-                self._problem(place, column.name, problem)
+                self.problem(place, column.name, problem)
                 continue
             default = self._default(place, column, changing=False)
             line = self._declared(place, column)
@@ -273,7 +278,8 @@ class _Writer:
         place = sql.qualified(self.target.schema, table)
         return self.target.connection.execute(query.encode(), (place,)).fetchall()
 
-    def _problem(self, table: str, column: str, reason: str) -> None:
+    def problem(self, table: str, column: str, reason: str) -> None:
+        """Something that the file can't have."""
         place = f"{table}.{column}" if column else table
         self.made.problems.append(Finding(
             table, "", column, "", f"new on PostgreSQL: {reason}",
@@ -383,7 +389,7 @@ def not_carried(target: Target, found: Plan, extra: Additions) -> list[str]:
     now = structure.read(target, [t.target for t in found.tables if t.exists], [])
     lines = []
     for table, items in now.items():
-        new = [item for item in items if item not in before.get(table, items)]
+        new = structure.added(before[table], items) if table in before else []
         made = [place.partition(".")[2] for place in extra.columns]
         lines += [
             f"{table}: new on PostgreSQL, and not in the file: {item}"

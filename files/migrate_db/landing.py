@@ -15,6 +15,7 @@ from pathlib import Path
 from migrate_db import collations, declaration, functions, source, sql, virtual
 from migrate_db.errors import MigrationError
 from migrate_db.plan import TablePlan
+from migrate_db.quarantine import Quarantine
 from migrate_db.sequences import Sequence as Numbering
 from migrate_db.staging import Staged, Staging
 
@@ -30,6 +31,7 @@ def land(
     tables: Sequence[TablePlan],
     numbering: list[Numbering],
     wal: bool,
+    aside: Quarantine | None = None,
 ) -> list[str]:
     """Make the copy what PostgreSQL holds.
 
@@ -37,6 +39,7 @@ def land(
         tables: all that are carried.
         numbering: where PostgreSQL's sequences stand.
         wal: whether the file is to be in WAL mode.
+        aside: rows of the file that PostgreSQL never had; they give way to what has their key there now.
 
     Returns:
         what a reader of the report should know.
@@ -51,18 +54,22 @@ def land(
         ):  # fmt: skip
             connection.execute(f"PRAGMA {setting}")
         staging.attach(connection)
+        if aside is not None:
+            source.attach_quarantine(connection, aside.directory)
         notes = []
         connection.execute("BEGIN")
         with _without_triggers(connection, {sql.folded(s.plan.table.name) for s in staging.tables}):
             for staged in staging.tables:
                 _delete(connection, staged)
             for staged in staging.tables:
+                if aside is not None:
+                    aside.give_way(connection, staged.plan.table, f"made.{staged.name}")
                 _insert(connection, staged)
             if staging.tables:
                 notes += _rebuild(connection, {s.plan.table.name for s in staging.tables})
         notes += _number(connection, tables, numbering)
         connection.execute("COMMIT")
-        for name in ("staged", "made"):
+        for name in ("staged", "made", *(["quarantine"] if aside is not None else [])):
             connection.execute(f"DETACH {name}")
         if wal:
             connection.execute("PRAGMA locking_mode = NORMAL")
@@ -71,7 +78,7 @@ def land(
         raise MigrationError(
             f"SQLite refuses a row of PostgreSQL beside what the kept file has: {error}",
             where=str(path),
-            next="rows that were quarantined or left out are in the way; change the row on"
+            next="something that was left out is in the way; change the row on"
             " PostgreSQL, as an administrator, then run again",
         ) from None
     finally:

@@ -71,12 +71,42 @@ class Quarantine:
             f"(SELECT {named}{columns} FROM {plain} WHERE {row} NOT IN (SELECT row FROM {place}))"
         )
 
-    def count(self, table: Table) -> int:
-        """How many rows of a table stay behind."""
+    def count(self, table: Table, connection: sqlite3.Connection | None = None) -> int:
+        """How many rows of a table stay behind.
+
+        Args:
+            connection: with these rows attached, if not the one that found them.
+        """
         place = self._place(table.name)
         if place is None:
             return 0
-        return int(self._connection.execute(f"SELECT count(*) FROM {place}").fetchone()[0])
+        asked = connection or self._connection
+        return int(asked.execute(f"SELECT count(*) FROM {place}").fetchone()[0])
+
+    def give_way(self, connection: sqlite3.Connection, table: Table, arriving: str) -> None:
+        """Drop kept rows from a file, and from here, where another row arrives with a key of theirs.
+
+        Args:
+            connection: to a copy of the file, with these rows attached.
+            arriving: what stands after FROM for the rows that are about to be inserted.
+        """
+        place = self._place(table.name)
+        if place is None:
+            return
+        keys = [table.primary_key] if table.primary_key else []
+        keys += [
+            tuple(column.name or "" for column in index.columns)
+            for index in table.indexes
+            if index.unique and not index.partial and all(column.name for column in index.columns)
+        ]
+        row, name = identity(table), sql.name(table.name)
+        for key in keys:
+            alike = f"({sql.names(key)}) IN (SELECT {sql.names(key)} FROM {arriving})"
+            rows = connection.execute(
+                f"SELECT {row} FROM main.{name} WHERE {row} IN (SELECT row FROM {place}) AND {alike}"
+            ).fetchall()
+            connection.executemany(f"DELETE FROM main.{name} WHERE {row} = ?", rows)
+            connection.executemany(f"DELETE FROM {place} WHERE row = ?", rows)
 
     def _place(self, table: str) -> str | None:
         number = self._numbers.get(table)

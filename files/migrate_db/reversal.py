@@ -97,7 +97,9 @@ class Way:
     def _apply(self, found: Plan, base: Path, staged: Staging, into: Path) -> None:
         with self.events.phase("apply") as phase, _on_disk(into.parent):
             numbering = sequences.read(self.target, found)
-            notes = landing.land(base, staged, found.tables, numbering, kept.is_wal(into))
+            notes = landing.land(
+                base, staged, found.tables, numbering, kept.is_wal(into), found.quarantine
+            )
             self.report.notes += notes
             rows = sum(t.added + t.changed + t.removed for t in staged.reversals)
             phase.note = f"{rows:,} rows written, removed or added"
@@ -282,6 +284,7 @@ class Way:
                 found = replace(found, tables=tuple(noted))
                 compared = proof.rows(connection, self.target, found, self.events.progress)
                 self.report.proof = proof.Proof(compared, of_target=False)
+                self.report.notes += _still_aside(connection, found)
                 phase.note = proved(self.report)
                 if not self.report.proof.holds:
                     raise MigrationError(
@@ -308,6 +311,18 @@ class Way:
         directory = self.directory / f"{name}{number}"
         directory.mkdir()
         return directory
+
+
+def _still_aside(connection: sqlite3.Connection, found: Plan) -> list[str]:
+    """Rows of the file that PostgreSQL never had, and has nothing with their keys."""
+    if found.quarantine is None:
+        return []
+    counts = {t.table.name: found.quarantine.count(t.table, connection) for t in found.tables}
+    return [
+        f"{table}: {count:,} rows that were quarantined at the load are in the file as they were"
+        for table, count in counts.items()
+        if count
+    ]
 
 
 def _retyped(finding: Finding) -> Finding:

@@ -193,9 +193,34 @@ def test_what_stayed_behind_stays(program: Program, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert stored(home.into, "old") == stored(home.kept, "old")
     assert program("open", None).code == 0
+    # what was corrected and put there takes its place
     home.write("INSERT INTO t (id, day) VALUES (3, '2025-02-02')")
-    refused = home.refused()
-    assert "UNIQUE constraint failed: t.id" in refused.error and "quarantined" in refused.error
+    assert home.returned().report["notes"] == []
+    assert fetch(home.into, "SELECT day, n FROM t WHERE id = 3") == [("2025-02-02", None)]
+
+
+def test_rows_that_stayed_behind_and_have_no_key(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "k.db",
+        "CREATE TABLE t (a TEXT, b INT); INSERT INTO t VALUES ('x', 1), ('y' || char(0), 2)",
+    )
+    home = Home(program, source, "--on-finding", "quarantine", "--quarantine-file", tmp_path / "q")
+    home.write("INSERT INTO t VALUES ('y', 2)")
+    notes = home.returned().report["notes"]
+    assert notes == ["t: 1 rows that were quarantined at the load are in the file as they were"]
+    assert fetch(home.into, "SELECT a FROM t ORDER BY a") == [("x",), ("y",), ("y\0",)]
+
+
+def test_a_column_that_differs_from_another_in_case(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "c.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'x')",
+    )
+    home = Home(program, source)
+    home.write('ALTER TABLE t ADD "A" text', "UPDATE t SET \"A\" = 'only here'")
+    assert home.refused().findings == [("t", "", "A")]
+    assert program("open", None).code == 0
+    home.returned("--leave-out", "t.A")
 
 
 def test_what_is_new_on_postgresql(program: Program, brainer: Path) -> None:
