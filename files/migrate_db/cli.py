@@ -8,7 +8,7 @@ import shlex
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -89,12 +89,21 @@ def main(arguments: list[str] | None = None) -> int:
             page.write(told, words.html)
     except OSError as error:
         print(f"the report can't be written: {error}", file=sys.stderr)
-    if words.json:
-        for piece in told.json_pieces():
-            print(piece, end="")
-    else:
-        print("\n".join(report.lines(told)))
+    _print(told.json_pieces() if words.json else report.lines(told), "" if words.json else "\n")
     return int(told.exit_code)
+
+
+def _print(pieces: Iterable[str], end: str) -> None:
+    """Show the report. What was done is done: the exit code says so, whether anybody reads it or not."""
+    try:
+        for piece in pieces:
+            print(piece, end=end)
+        sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and sys.stderr is not None:
+            print(f"the report can't be printed: {error}", file=sys.stderr)
+        # Python would try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(told: Report, error: MigrationError) -> None:
@@ -308,7 +317,7 @@ def _demand_schema(name: str) -> None:
 
 
 def _screen(words: argparse.Namespace) -> Screen:
-    if words.json:
+    if words.json or sys.stderr is None:  # which somebody closed
         return Silent()
     if sys.stderr.isatty():
         try:

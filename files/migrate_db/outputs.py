@@ -26,10 +26,10 @@ def demand(words: argparse.Namespace) -> None:
     """
     try:
         _demand_apart(words)
-        _demand_places(words)
     except MigrationError:
         words.report = words.html = None  # what is said of it is written nowhere
         raise
+    _demand_places(words)
 
 
 def _demand_apart(words: argparse.Namespace) -> None:
@@ -60,6 +60,7 @@ def _demand_places(words: argparse.Namespace) -> None:
             why = f"{directory} is not to be written to"
         else:
             continue
+        setattr(words, option, None)  # what is said of it isn't written there, either
         raise MigrationError(
             f"{_option(option)} can't be written: {why}",
             where=str(path),

@@ -22,7 +22,14 @@ def sync(path: Path) -> None:
 
 
 def publish(path: Path, text: str | Iterable[str], mode: int = 0o600) -> None:
-    """Write a file, or its pieces, aside; bring it to the disk, then rename it into place."""
+    """Write a file, or its pieces, aside; bring it to the disk, then rename it into place.
+
+    A device or a pipe is written to: it is not a name to be given to something else.
+    """
+    if path.exists() and (not path.is_file() or path.absolute().is_relative_to("/dev")):
+        with path.open("w", encoding="utf-8") as there:
+            there.writelines([text] if isinstance(text, str) else text)
+        return
     aside = path.with_name(f"{path.name}.partial")
     aside.unlink(missing_ok=True)
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
