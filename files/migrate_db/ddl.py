@@ -92,7 +92,12 @@ def _table(plan: TablePlan, schema: str, made: Ddl) -> Statement:
             column is not None and column.default is not None and not (column.generated or numbered)
         ):
             try:
-                line += f" DEFAULT {defaults.default(planned, column)}"
+                default = defaults.default(planned, column)
+                line += f" DEFAULT {default}"
+                if planned.cell != sql.name(column.name):  # a wish is about what comes later, too
+                    made.notes.append(
+                        f"{place}: its default {column.default} becomes {default}, as you asked"
+                    )
             except Untranslated as reason:
                 text = f"{column.default}: {reason.reason}"
                 made.uncarried.append(Uncarried("default", place, text))

@@ -50,7 +50,8 @@ def _demand_apart(words: argparse.Namespace) -> None:
 
 
 def _demand_places(words: argparse.Namespace) -> None:
-    for option, path in _places(words, _WRITTEN).items():
+    # of the file that `reverse` makes it says more itself
+    for option, path in _places(words, tuple(o for o in _WRITTEN if o != "into")).items():
         directory = path.resolve().parent
         if path.is_dir():
             why = "it is a directory"

@@ -56,7 +56,7 @@ def of_table(draft: Draft) -> list[str]:
         notes += [f"{place}: {said}" for said in conversion.says(wish)]
     if not exists and not draft.wish.primary_key:
         notes += [
-            f"{table.name}.{name}: SQLite takes NULL in this primary key, PostgreSQL doesn't; there is none"
+            f"{table.name}.{name}: takes NULL in SQLite, though it is the key; not in PostgreSQL (there is none)"
             for name in table.primary_key
             if _takes_null(table, name)
         ]

@@ -165,5 +165,5 @@ def test_a_key_that_takes_null_in_sqlite_alone_is_told(program: Program, tmp_pat
         "CREATE TABLE c (k INTEGER PRIMARY KEY); CREATE TABLE d (k TEXT NOT NULL PRIMARY KEY);"
         "INSERT INTO a VALUES ('x')",
     )
-    told = [note for note in program.run(source).report["notes"] if "takes NULL" in note]
+    told = [note for note in program.run(source).report["notes"] if "takes NULL in SQLite" in note]
     assert [note.partition(":")[0] for note in told] == ["a.k"]
