@@ -16,6 +16,15 @@ from migrate_db.target import Target
 
 #: Who wants to know of each row that differs.
 Told = Callable[[TablePlan, Change], None]
+#: What new rows can't rely on, in some tables.
+_BROKEN = (
+    "SELECT 'index ' || indexrelid::regclass || ' is not valid'"
+    " FROM pg_index WHERE NOT (indisvalid AND indisready) AND indrelid = ANY(%s::regclass[])",
+    "SELECT DISTINCT 'a foreign key of ' || tgrelid::regclass || ' is switched off (ALTER TABLE … TRIGGER)'"
+    " FROM pg_trigger WHERE tgisinternal AND tgenabled IN ('D', 'R') AND tgrelid = ANY(%s::regclass[])",
+    "SELECT 'table ' || oid::regclass || ' is UNLOGGED: a crash of the server empties it'"
+    " FROM pg_class WHERE relpersistence = 'u' AND oid = ANY(%s::regclass[])",
+)
 #: Differences kept per table for the report; all are counted.
 _KEPT = 20
 
@@ -211,24 +220,9 @@ def _unsound(target: Target, plan: Plan) -> list[str]:
         for table, name, kind, columns, place in rows
         if kind != "f" or not _keeps_orphans(places[place], set(columns))
     ]
-    rows = target.connection.execute(
-        "SELECT 'index ' || indexrelid::regclass || ' is not valid'"
-        " FROM pg_index WHERE NOT (indisvalid AND indisready) AND indrelid = ANY(%s::regclass[])",
-        (list(places),),
-    ).fetchall()
-    lines += [row[0] for row in rows]
-    rows = target.connection.execute(
-        "SELECT DISTINCT 'a foreign key of ' || tgrelid::regclass || ' is switched off (ALTER TABLE … TRIGGER)'"
-        " FROM pg_trigger WHERE tgisinternal AND tgenabled IN ('D', 'R') AND tgrelid = ANY(%s::regclass[])",
-        (list(places),),
-    ).fetchall()
-    lines += [row[0] for row in rows]
-    rows = target.connection.execute(
-        "SELECT 'table ' || oid::regclass || ' is UNLOGGED: a crash of the server empties it'"
-        " FROM pg_class WHERE relpersistence = 'u' AND oid = ANY(%s::regclass[])",
-        (list(places),),
-    ).fetchall()
-    return lines + [row[0] for row in rows]
+    for query in _BROKEN:
+        lines += [row[0] for row in target.connection.execute(query, (list(places),)).fetchall()]
+    return lines
 
 
 def _keeps_orphans(plan: TablePlan, columns: set[str]) -> bool:
