@@ -99,9 +99,9 @@ def test_what_the_apps_own_table_never_had_is_told(program: Program, source: Pat
         "t.p: ",
         "t.id: ",
         "p.id: ",
-        "t: the target's table has no CHECK,",
+        "t: the target's table has no CHECK (n > 0),",
         "t.n: the target's table has no DEFAULT 7,",
-        "t.by_n: the target's table has no INDEX (n),",
+        "t.by_n: the target's table has no INDEX (n) WHERE n > 5,",
     ):
         assert any(note.startswith(part) for note in lacks), (part, lacks)
     assert program.verify(source).verdict == "equal"
@@ -121,8 +121,33 @@ def test_what_a_key_of_the_apps_own_does_not_do_is_told(program: Program, tmp_pa
     lacks = [n for n in program.run(source).report["notes"] if "the target's table has no" in n]
     assert lacks == [
         "t.sqlite_autoindex_t_1: the target's table has no UNIQUE (c COLLATE NOCASE), the source has",
-        "t(p): the target's table has no ON DELETE CASCADE, the source has",
+        "t(p): the target's table has no ON DELETE CASCADE (but NO ACTION), the source has",
+        "t(q): the target's table has no ON DELETE NO ACTION (but CASCADE), the source has",
     ]
+
+
+def test_one_rule_does_not_stand_for_another(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE tags (id INTEGER PRIMARY KEY, tag TEXT UNIQUE COLLATE NOCASE, slug TEXT, live INT,"
+        " total INT AS (live * 2), d INT CHECK (d > 0) CHECK (live < 9), p INT DEFAULT NULL REFERENCES tags"
+        " DEFERRABLE INITIALLY DEFERRED); CREATE UNIQUE INDEX sl ON tags (slug) WHERE live = 1;"
+        "CREATE INDEX short ON tags (p); INSERT INTO tags (tag, slug, live, d) VALUES ('a', 's', 1, 5)",
+    )
+    ask(program.url, "CREATE TABLE tags (id serial PRIMARY KEY, tag text, slug text, live int, total int,"
+        " d int CHECK (d < 77), p int REFERENCES tags); CREATE UNIQUE INDEX sl ON tags (slug) WHERE live = 1;"
+        "CREATE INDEX long ON tags (p, d)")  # fmt: skip
+    lacks = [n for n in program.run(source).report["notes"] if "the target's table has no" in n]
+    assert lacks == [
+        f"{place}: the target's table has no {what}, the source has"
+        for place, what in (
+            ("tags.sqlite_autoindex_tags_1", "UNIQUE (tag COLLATE NOCASE)"),
+            ("tags.total", "GENERATED ALWAYS AS (live * 2)"),
+            ("tags", "CHECK (live < 9)"),
+            ("tags(p)", "DEFERRABLE INITIALLY DEFERRED"),
+        )
+    ]
+    assert program.verify(source).verdict == "equal"
 
 
 def test_a_key_that_was_forgotten_on_the_way(
