@@ -62,7 +62,7 @@ def find(
     attach(connection)
     found_in: dict[str, int] = {}
     for column in columns:
-        following = connection.execute("SELECT ifnull(max(m_column), 0) + 1 FROM bulky.cells")
+        following = connection.execute("SELECT ifnull(max(m_bulky_column), 0) + 1 FROM bulky.cells")
         (place,) = following.fetchone()
         for (rowid,) in suspects:
             size, seen = 0, hashlib.sha256()
@@ -93,12 +93,12 @@ def digest(table: Table, place: int) -> str:
         place: the column's number, see ``find``.
     """
     row = identity(table)
-    return f"(SELECT m_digest FROM bulky.cells WHERE m_column = {place} AND m_row = {row})"
+    return f"(SELECT m_bulky_digest FROM bulky.cells WHERE m_bulky_column = {place} AND m_bulky_row = {row})"
 
 
 def rows(places: list[int]) -> str:
     """SQLite's SQL of the rows with such cells."""
-    return f"SELECT m_row FROM bulky.cells WHERE m_column IN ({', '.join(map(str, places))})"
+    return f"SELECT m_bulky_row FROM bulky.cells WHERE m_bulky_column IN ({', '.join(map(str, places))})"
 
 
 def held(codec: Codec, column: str) -> str:
@@ -156,7 +156,8 @@ def pieces(
         return
     try:
         blob = connection.blobopen(table.name, column, rowid, readonly=True)
-    except sqlite3.Error:  # NULL or a number
+    except sqlite3.Error:  # NULL or a number, or the default of a column that came later
+        yield from _whole(connection, table, column, rowid)
         return
     with closing(blob):
         while piece := blob.read(_PIECE):
@@ -226,6 +227,6 @@ def attach(connection: sqlite3.Connection) -> None:
         connection.execute("ATTACH ? AS bulky", (source.uri(path, "rwc"),))
     connection.execute(
         "CREATE TABLE IF NOT EXISTS bulky.cells"
-        " (m_column INTEGER, m_row INTEGER, m_digest TEXT, PRIMARY KEY (m_column, m_row))"
+        " (m_bulky_column INTEGER, m_bulky_row INTEGER, m_bulky_digest TEXT, PRIMARY KEY (m_bulky_column, m_bulky_row))"
         " WITHOUT ROWID"
     )

@@ -36,6 +36,7 @@ from migrate_db.schema import Column
 _INTEGERS = (integer("smallint"), integer("integer"), integer("bigint"))
 _WORDS = (("false", "true"), ("False", "True"), ("f", "t"), ("no", "yes"))
 _BOOLEANS = (BOOLEAN, *(boolean_words(*pair) for pair in _WORDS))
+_WORDED = dict(zip(_BOOLEANS[1:], [(f"'{f}'", f"'{t}'") for f, t in _WORDS], strict=True))
 _REST = (text(), TEXT_OR_NUMBER, BYTEA)
 #: The longest that varchar(n) may be; MySQL's and SQL Server's types go beyond.
 _LONGEST = 10_485_760
@@ -62,6 +63,14 @@ def counts_by_default(column: Column) -> bool:
     return "BOOL" in column.declared.upper() and bool(default and int(default[0]) not in (0, 1))
 
 
+def _grows_large(column: Column) -> bool:
+    """Whether a column's default is, or will be one day, beyond 32 bits: a count of seconds is in 2038."""
+    default = column.default or ""
+    if re.search(r"(?i)\b(strftime|unixepoch|julianday)\b", default):
+        return True
+    return bool(re.fullmatch(r"[+-]?\d+", default)) and not -(2**31) <= int(default) < 2**31
+
+
 def for_declared(column: Column) -> tuple[Codec, ...]:
     """Codecs for a column of a table that is yet to be made, narrowest first.
 
@@ -74,7 +83,9 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
     if counts_by_default(column):
         return (*_INTEGERS[1:], numeric(), *_REST)
     if "BOOL" in bare:
-        return (*_BOOLEANS, *_INTEGERS, numeric(), *_REST)
+        # in which words they are written, where no row says it
+        said = [c for c in _BOOLEANS if (column.default or "") in _WORDED.get(c, ())]
+        return (*said, *(c for c in _BOOLEANS if c not in said), *_INTEGERS, numeric(), *_REST)
     if bare in ("TIMESTAMPTZ", "DATETIMETZ", "DATETIMEOFFSET", "TIMESTAMP WITH TIME ZONE"):
         return (TIMESTAMPTZ, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), *_REST)
     if "DATETIME" in bare or bare == "TIMESTAMP" or bare.startswith("TIMESTAMP "):
@@ -95,6 +106,8 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
     if column.affinity == "INTEGER":
         if re.search(r"FLOA|DOUB|REAL", bare):  # FLOATING POINT has an INT in it
             return (DOUBLE, DOUBLE_OR_INTEGER, numeric(), *_REST)
+        if _grows_large(column):
+            return (integer("bigint"), numeric(), *_REST)
         small = bare in ("SMALLINT", "TINYINT", "INT2")
         start = 2 if "BIG" in bare or "INT8" in bare else 0 if small else 1
         return (*_INTEGERS[start:], numeric(), *_REST)

@@ -20,6 +20,7 @@ same value. Everything that knows about types lives here, and in ``choice``.
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from migrate_db import copy_text, sql
 
 #: Types of whole numbers: both databases compare and order them alike, and number rows with them.
 WHOLE = ("smallint", "integer", "bigint")
+#: From here on json_array() takes some BLOBs for JSON; before, it refuses each.
+_JSON_OF_BLOBS = (3, 45)
 #: What SQLite hands back for one cell.
 Cell = int | float | str | bytes | None
 
@@ -52,8 +55,10 @@ class Codec:
     def misfit_of(self, column: str) -> str:
         """``misfit`` for a column; NULL always fits."""
         misfit = self.misfit.replace("{c}", column)
-        # IS NULL would read the whole of a blob that typeof() only looks at
-        return f"({misfit})" if "'null'" in misfit else f"({column} IS NOT NULL AND ({misfit}))"
+        # IS NULL reads the whole of a blob that typeof() only looks at, and is false where NOT NULL is declared
+        return (
+            f"({misfit})" if "'null'" in misfit else f"(typeof({column}) <> 'null' AND ({misfit}))"
+        )
 
     def encode_of(self, column: str, assumed: bool = False) -> str:
         """``encode`` for a column.
@@ -89,11 +94,15 @@ class Codec:
         """Whether JSON's own numbers are the canonical text."""
         return self.decode is int and self.stored == "quote({c})"
 
-    def framed_stored_of(self, column: str, utf8: bool) -> tuple[str, str]:
+    def framed_stored_of(self, column: str, utf8: bool, assumed: bool) -> tuple[str, str]:
         """In SQLite, an element of a framed line's array, and what follows it (see ``line``).
+
+        What follows without a size in the array begins with a comma: two quoted texts beside each other could be
+        taken apart in two ways.
 
         Args:
             utf8: whether the file's texts are.
+            assumed: nobody has looked at the values.
         """
         if self._text:
             size = "length(CAST({} AS BLOB))" if utf8 else "length(m_utf8(CAST({} AS BLOB)))"
@@ -104,10 +113,12 @@ class Codec:
                 f" WHEN 'null' THEN -1 ELSE {other} END",
                 f"ifnull({text}, '')",
             )
+        if self.is_whole and assumed and sqlite3.sqlite_version_info >= _JSON_OF_BLOBS:
+            return f"iif(typeof({column}) = 'blob', quote({column}), {column})", ""
         if self.is_whole:
             return column, ""
         if self.stored.startswith("quote("):
-            return "", self.stored_of(column)
+            return "", f"',' || {self.stored_of(column)}"
         short = (self.short_stored or self.stored).replace("{c}", column)
         return f"iif({column} IS NULL, '', ifnull({short}, quote({column})))", ""
 
@@ -126,7 +137,7 @@ class Codec:
             held = self.held.replace("{c}", column)
             return held if not_null else f"coalesce({held}, 'null')", False, ""
         if self.stored.startswith("quote("):
-            return "", False, self.held_of(column)
+            return "", False, f"',' || {self.held_of(column)}"
         short = (self.short_held or self.held).replace("{c}", column)
         return short if not_null else f"coalesce({short}, '')", True, ""
 
@@ -378,9 +389,9 @@ JSON = Codec(
 
 JSONB = Codec(
     type="jsonb",
-    misfit="typeof({c}) = 'blob' OR m_jsonb(CAST({c} AS BLOB)) IS NULL",
+    misfit=f"typeof({{c}}) = 'blob' OR m_jsonb(CAST({_AS_TEXT} AS BLOB)) IS NULL",
     encode=copy_text.ESCAPED.replace("{c}", _AS_TEXT),
-    stored="quote(m_jsonb(CAST({c} AS BLOB)))",
+    stored=f"quote(m_jsonb(CAST({_AS_TEXT} AS BLOB)))",
     held=_HELD_TEXT,
     decode=_unquote,
     merges=True,

@@ -90,6 +90,7 @@ def verify(options: Options, events: Events, report: Report) -> None:
                 )
                 lacks = lacking.find(target, found)
                 report.notes += [lacking.told(lack) for _, lack in lacks]
+                report.notes += structure.of_another_source(found, before)
                 phase.note = stations.proved(report)
     if report.proof.holds:
         stations.conclude(report, "equal")

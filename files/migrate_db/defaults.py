@@ -51,7 +51,7 @@ def default(planned: ColumnPlan, column: Column) -> str:
 def _constant(planned: ColumnPlan, column: Column, text: str) -> str:
     # the wishes of a mapping are about what an app will write, too; but no row points anywhere here
     name = sql.name(column.name)
-    cell = name if "SELECT" in planned.cell else planned.cell
+    cell = name if " IN (SELECT " in planned.cell else planned.cell
     # a column of floats makes one of an integer
     codec = DOUBLE_OR_INTEGER if planned.codec is DOUBLE else planned.codec
     declared = "" if column.strict and column.affinity == "BLOB" else column.declared

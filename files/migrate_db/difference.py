@@ -218,7 +218,9 @@ class _Reader:
             return row, line
         if self._by_number:
             return row, [_number(fields[position]) for position in self._positions]
-        return row, [fields[position].encode() for position in self._positions]
+        return row, [
+            fields[position].encode("utf-8", "surrogateescape") for position in self._positions
+        ]
 
     def change(self, source: Row | None, target: Row | None) -> Change:
         """One difference, with its key."""
@@ -278,16 +280,19 @@ def _target_lines(
 
 
 def _split(line: bytes) -> list[str]:
-    """The fields of a line; bare words hold no comma, and quotes are doubled."""
+    """The fields of a line; bare words hold no comma, and quotes are doubled.
+
+    Where nobody has looked, SQLite's side may have bytes that are no UTF-8.
+    """
     if len(line) < _SHORT:
-        return _FIELD.findall(line.decode("utf-8") + ",")
+        return _FIELD.findall(line.decode("utf-8", "surrogateescape") + ",")
     fields: list[str] = []
     at = 0
     while True:
         quoted = line.startswith((b"'", b"X'"), at)
         end = _end_of_quoted(line, line.index(b"'", at) + 1) if quoted else line.find(b",", at)
         end = len(line) if end < 0 else end
-        fields.append(line[at:end].decode("utf-8"))
+        fields.append(line[at:end].decode("utf-8", "surrogateescape"))
         at = end + 1
         if at > len(line):
             return fields

@@ -59,6 +59,10 @@ def register(connection: sqlite3.Connection) -> None:
         )
 
 
+#: Two numbers that no character has; SQLite loses them when it turns UTF-8 into UTF-16.
+_NO_CHARACTERS = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
+
+
 def _from(
     encoding: str, function: Callable[[bytes | None], str | bytes | None]
 ) -> Callable[[bytes | None], str | bytes | None]:
@@ -68,6 +72,8 @@ def _from(
 
     def recoded(value: object) -> str | bytes | None:
         text = value.decode(encoding, "replace") if isinstance(value, bytes) else None
+        if text is not None:  # as SQLite itself reads them, where it has turned a text into UTF-8
+            text = text.translate(_NO_CHARACTERS)
         return function(None if text is None else text.encode())
 
     return recoded

@@ -69,7 +69,9 @@ def bad_text(
 ) -> Iterator[Finding]:
     """Name every text that is not valid UTF-8; PostgreSQL takes no other."""
     columns = [c for c in profile.columns if c.codec.carries_text]
-    if not columns or _is_clean(connection, profile, columns):
+    utf8 = source.is_utf8(connection)
+    fits = _is_utf8 if utf8 else _survives_utf16
+    if not columns or _is_clean(connection, profile, columns, utf8):
         return
     for column in columns:  # rare: now find out where, in what SQLite makes of a UTF-16 file, too
         rows = connection.execute(
@@ -78,16 +80,22 @@ def bad_text(
             f" AND NOT {column.codec.misfit_of(column.cell)}"
         )
         for row, key, value in rows:
-            if not _is_utf8(value):
-                yield _finding(table, column.column, row, key, value, "utf8",
-                               "the text is not valid UTF-8")  # fmt: skip
+            if not fits(value):
+                why = "the text is not valid UTF-8"
+                if not utf8:
+                    why += ", or has U+FFFE or U+FFFF, which SQLite loses in a file of UTF-16"
+                yield _finding(table, column.column, row, key, value, "utf8", why)
 
 
 def _is_clean(
-    connection: sqlite3.Connection, profile: TableProfile, columns: Sequence[ColumnProfile]
+    connection: sqlite3.Connection,
+    profile: TableProfile,
+    columns: Sequence[ColumnProfile],
+    utf8: bool,
 ) -> bool:
     """Whether all text of a table is valid UTF-8; a block at a time, at C speed."""
-    if source.is_utf8(connection):
+    fits = _is_utf8 if utf8 else _survives_utf16
+    if utf8:
         # joined even if it is one column: a number among the texts becomes bytes, too
         cells, comma = ["''", *(f"ifnull({c.cell}, '')" for c in columns)], " || ',' || "
         queries = [f"SELECT {sql.joined(cells, comma)} FROM {profile.relation}"]
@@ -97,7 +105,7 @@ def _is_clean(
             for c in columns
         ]
     return all(
-        _is_utf8(b",".join(texts))
+        fits(b",".join(texts))
         for query in queries
         for texts in batches.gathered(connection.execute(query), _BLOCK)
     )
@@ -338,6 +346,11 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _survives_utf16(text: bytes) -> bool:
+    """Whether SQLite can turn a text of a file of UTF-16 into UTF-8 and back."""
+    return b"\xef\xbf\xbe" not in text and b"\xef\xbf\xbf" not in text and _is_utf8(text)
 
 
 def _printable(value: object) -> str:

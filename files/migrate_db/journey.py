@@ -230,7 +230,8 @@ class Journey:
             if is_about_the_statement(error) and meaning.computes(self.plan):
                 raise _Miscomputed from None
             raise server_said(error, str(self.target), committing) from None
-        except sqlite3.DataError:  # a row that is too large for a line
+        # a row that is too large for a line, or a value that a function of ours can't read
+        except (sqlite3.DataError, sqlite3.OperationalError):
             if not self.plan.assumed:
                 raise
             raise Misassumed from None
@@ -320,7 +321,8 @@ class Journey:
                 f" than {same_rows.PATIENCE:.0f} s, or {same_rows.PATIENCE_IN_ALL:.0f} s for all"
             )
             return True
-        except (psycopg.Error, sqlite3.Error) as error:  # a sum that is too large, for instance
+        # a sum that is too large, for instance, or a column that is another thing than was thought
+        except (psycopg.Error, sqlite3.Error, ValueError) as error:
             if isinstance(error, psycopg.Error) and not is_about_the_statement(error):
                 raise
             why = f"it can't be read: {error}"

@@ -21,8 +21,7 @@ def stored(plan: TablePlan) -> str:
     parts = []
     for start in range(0, len(forms), _ARGUMENTS):
         part = forms[start : start + _ARGUMENTS]
-        words = ",".join(word for word, _ in part)
-        parts.append(f"printf('{words}', {', '.join(value for _, value in part)})")
+        parts.append(f"printf('{','.join(['%s'] * len(part))}', {', '.join(part)})")
     return " || ',' || ".join(parts)
 
 
@@ -48,9 +47,9 @@ def framed_stored(plan: TablePlan, utf8: bool) -> str:
         utf8: whether the file's texts are.
     """
     framed = [
-        ("", f"coalesce({bulky.digest(plan.table, c.bulky)}, {c.codec.stored_of(c.cell)})")
+        ("", f"',' || coalesce({bulky.digest(plan.table, c.bulky)}, {c.codec.stored_of(c.cell)})")
         if c.bulky
-        else c.codec.framed_stored_of(c.cell, utf8)
+        else c.codec.framed_stored_of(c.cell, utf8, plan.assumed)
         for c in plan.columns
     ]
     fields = [field for field, _ in framed if field]
@@ -64,7 +63,7 @@ def framed_stored(plan: TablePlan, utf8: bool) -> str:
 def framed_held(plan: TablePlan) -> str:
     """The framed line in PostgreSQL, whose ``||`` is faster than concat(), its JSON and format()."""
     framed = [
-        ("", False, bulky.held(column.codec, name))
+        ("", False, f"',' || {bulky.held(column.codec, name)}")
         if column.bulky
         else column.codec.framed_held_of(name, _never_null(plan, column))
         for column in plan.columns
@@ -124,15 +123,17 @@ def _never_null(plan: TablePlan, column: ColumnPlan) -> bool:
     return given and (column.not_null or column.source == plan.table.rowid_alias)
 
 
-def _form(plan: TablePlan, column: ColumnPlan) -> tuple[str, str]:
-    """A format of printf() and its argument."""
+def _form(plan: TablePlan, column: ColumnPlan) -> str:
+    """One field of the canonical line.
+
+    quote() ends a text at a NUL, as printf() does: what is behind it must not be forgotten, or a text that the load
+    cut there would be equal.
+    """
     codec, cell = column.codec, column.cell
+    form = codec.stored_of(cell)
+    if codec.carries_text and codec.stored.startswith("quote("):
+        text = codec.stored.removeprefix("quote(")[:-1].replace("{c}", cell)
+        form = f"iif(instr({text}, char(0)), quote(CAST({text} AS BLOB)), {form})"
     if column.bulky:
-        digest = bulky.digest(plan.table, column.bulky)
-        return "%s", f"coalesce({digest}, {codec.stored_of(cell)})"
-    if not codec.carries_text or not codec.stored.startswith("quote("):
-        return "%s", codec.stored_of(cell)
-    if codec.stored == "quote({c})":
-        # a blob must not look like the text with the same bytes
-        return "%Q", f"iif(typeof({cell}) = 'blob', quote({cell}), {cell})"
-    return "%Q", codec.stored.removeprefix("quote").replace("{c}", cell)
+        return f"coalesce({bulky.digest(plan.table, column.bulky)}, {form})"
+    return form

@@ -177,11 +177,17 @@ class Quarantine:
             row = identity(table)
             if not table.without_rowid and not table.rowid_alias:
                 columns = f"{row}, {columns}"
-            done = file.execute(
+            fill = (
                 f"INSERT INTO main.{sql.name(table.name)} ({columns})"
                 f" SELECT {columns} FROM snapshot.{sql.name(table.name)}"
                 f" WHERE {row} IN (SELECT row FROM {self._place(table.name)})"
             )
+            try:
+                done = file.execute(fill)
+            except sqlite3.IntegrityError:  # a rule that came later than the rows
+                file.execute(f"DROP TABLE main.{sql.name(table.name)}")
+                file.execute(schema.bare(table))
+                done = file.execute(fill)
             total += done.rowcount
         file.execute(
             f"INSERT INTO main.{reasons} SELECT table_name, key, column_name, value,"

@@ -122,6 +122,16 @@ def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
     return lines
 
 
+def of_another_source(plan: Plan, before: Recorded) -> list[str]:
+    """Tables that were loaded and that this source hasn't, a line for each."""
+    named = {plan.mapping.table(t.name).rename or fitting(t.name) for t in plan.schema.tables}
+    return [
+        f"{table}: it was loaded once, and this source has no such table; not compared"
+        for table in before
+        if not table.startswith("view ") and table not in named
+    ]
+
+
 def as_text(target: Target, plan: Plan) -> str:
     """The record to write down: the structure of the plan's tables as it is now."""
     now = read(target, [table.target for table in plan.tables], _views(plan))

@@ -14,7 +14,7 @@ from migrate_db import sql
 from migrate_db.collations import KNOWN
 from migrate_db.errors import Untranslated
 from migrate_db.parsing import ARITHMETIC, BITS, SIGNS, binds_otherwise, exp, only, unsure
-from migrate_db.typed import NUMBERS, NUMERIC, Typed, double, fits_double, literal, wide
+from migrate_db.typed import EXACT, NUMBERS, NUMERIC, Typed, double, fits_double, literal, wide
 
 _DATE = re.compile(r"\d{4}-(?:0\d|1[0-2])-(?:[01]\d|2\d|3[01])")
 _MOMENT = re.compile(_DATE.pattern + r"(?: [0-2]\d:[0-5]\d:[0-5]\d)?")
@@ -182,7 +182,7 @@ class Translator:
             return self._with_constant(left, sign, right, right.constant)
         if "loose" in (left.kind, right.kind) and sign in ("=", "<>"):
             # each side is kept as a number where it can be one, so digits tell
-            numeric = all(p.kind == "int" or p.affinity in NUMERIC for p in (left, right))
+            numeric = all(p.kind == "int" or p.affinity in EXACT for p in (left, right))
             plain = all(p.collation in ("", "BINARY") for p in (left, right))
             certain = numeric and plain and {left.kind, right.kind} <= {"loose", "int"}
             return (self.digits(left), self.digits(right)) if certain else None
@@ -198,7 +198,7 @@ class Translator:
         if left.kind in NUMBERS and right.kind == "text":
             numeric = left.affinity in NUMERIC
             return (left.sql, constant) if numeric and _NUMBER.fullmatch(constant) else None
-        if left.kind == "loose" and left.affinity in NUMERIC and sign in ("=", "<>"):
+        if left.kind == "loose" and left.affinity in EXACT and sign in ("=", "<>"):
             whole = re.fullmatch(r"[+-]?\d{1,18}", constant)
             if whole or (right.kind == "text" and not re.match(r"\s*[-+.\d]", constant)):
                 if whole:
@@ -410,7 +410,9 @@ class Translator:
     def _nullif(self, node: exp.Expr) -> Typed:
         only(node, "this", "expression")
         value = self.part(node.this)
-        same = self.compare(value, "=", self.part(node.expression)).sql
+        # what a function is given has no affinity
+        sides = [replace(part, affinity="") for part in (value, self.part(node.expression))]
+        same = self.compare(sides[0], "=", sides[1]).sql
         (value,) = self.alike([value])
         return replace(value, sql=f"CASE WHEN {same} THEN NULL ELSE {value.sql} END")
 

@@ -22,6 +22,8 @@ NUMBERS = ("int", "real", "mixed")
 _DIGITS = 15
 #: Affinities that make a number of a text where they can.
 NUMERIC = ("INTEGER", "REAL", "NUMERIC")
+#: Those that make an integer of 5.0, so that the digits of two equal numbers are the same.
+EXACT = ("INTEGER", "NUMERIC")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from migrate_db.names import fitting
 from migrate_db.parsing import bare, exp, only, query, shallow, unsure
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.schema import Uncarried, View
-from migrate_db.typed import NUMERIC, Typed, column, fits_double
+from migrate_db.typed import EXACT, Typed, column, fits_double, is_moment
 
 #: Rows in another order are the same rows; these kinds can't be told apart safely.
 _UNSAFE_KEYS = ("other",)
@@ -153,8 +153,7 @@ def _translate(
     shown = [Output(name, o.part) for name, o in zip(view.columns, outputs, strict=True)]
     given = names_of_columns(o.name for o in shown)
     columns = tuple(
-        Output(o.name, replace(o.part, sql=sql.name(name), constant=None, explicit=False))
-        for o, name in zip(shown, given, strict=True)
+        Output(o.name, _read_again(o.part, name)) for o, name in zip(shown, given, strict=True)
     )
     name = fitting(view.name)
     return Translated(view.name, name, text, columns, frozenset(reads), frozenset(through))
@@ -255,9 +254,15 @@ def _renamed(outputs: list[Output], names: list[str]) -> list[Output]:
     if len(set(names)) != len(names) or len(names) != len(outputs):
         raise Untranslated("two columns of a subquery have the same name")
     return [
-        Output(name, replace(o.part, sql=sql.name(given), constant=None, explicit=False))
+        Output(name, _read_again(o.part, given))
         for name, given, o in zip(names, names_of_columns(names), outputs, strict=True)
     ]
+
+
+def _read_again(part: Typed, name: str) -> Typed:
+    """A result as a column of what reads it: it brings a collation then, BINARY if it has none of its own."""
+    collation = part.collation or "BINARY"
+    return replace(part, sql=sql.name(name), constant=None, explicit=False, collation=collation)
 
 
 def _set_operation(
@@ -310,8 +315,8 @@ def _alike(
         return Typed(one.sql, "loose", codec=codec.TEXT_OR_NUMBER)
     if len(kinds) != 1:
         return None
-    same = one.codec if one.codec == other.codec else None
     (kind,) = kinds
+    same = one.codec if one.codec == other.codec else codec.text() if kind == "text" else None
     if same is None and kind not in ("int", "text", "real", "mixed", "null"):
         return None
     collations = {part.collation or "BINARY" for part in (one, other)}
@@ -347,8 +352,8 @@ def _demand_plain(*parts: Typed) -> None:
     """What tells rows apart must do so by their bytes."""
     for part in parts:
         folded = part.collation not in ("", "BINARY")
-        # without such an affinity there may be both 1 and '1'
-        alike = part.kind == "loose" and part.affinity not in NUMERIC
+        # without such an affinity there may be both 1 and '1', or -0.0 and 0.0
+        alike = part.kind == "loose" and part.affinity not in EXACT
         if part.kind in _UNSAFE_KEYS or alike or (part.kind in ("text", "loose") and folded):
             raise Untranslated("it tells rows apart by values that PostgreSQL compares otherwise")
 
@@ -766,8 +771,10 @@ def _order(node: exp.Expr, scope: _Scope, outputs: list[Output]) -> str:
     for ordered in order.expressions:
         only(ordered, "this", "desc", "nulls_first")
         part = _clause_part(ordered.this, scope, outputs, first_alias=True)
-        if part.kind in ("loose", "other") and node.args.get("limit") is not None:
-            raise Untranslated("it takes the first of values that have another order there")
+        limited = node.args.get("limit") is not None
+        # times in several spellings are put in their own order; which of them come first is another matter
+        if part.kind == "loose" or (part.kind == "other" and (limited or not is_moment(part))):
+            raise Untranslated("it sorts values that have another order there")
         collated = isinstance(ordered.this, exp.Collate)
         text = part.sql
         if part.kind == "text" or collated:

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from migrate_db import profile
 
+from .corpus.oracle import judge
 from .program import Program, image, sqlite
 
 TABLE = """
@@ -192,4 +193,35 @@ def test_what_fits_is_not_scanned(
     assert "as declared" in next(p["note"] for p in result.report["phases"] if p["name"] == "plan")
     types = next(t["columns"] for t in result.report["tables"] if t["name"] == "t")
     assert (types["dt"], types["iso"], types["zulu"]) == ("timestamp", "timestamp", "timestamptz")
+    assert program.verify(source).verdict == "equal"
+
+
+#: What nobody looks at in a large table, and what the scan would have said.
+UNSEEN = {
+    "a text that goes on behind a NUL": ("d = 'abc' || char(0) || 'def'", ("t", "id=12000", "d")),
+    "one that is no UTF-8 among integers": ("n = CAST(x'ff' AS TEXT)", None),
+    "floats and numbers among texts": ("d = 0.30000000000000004", None),
+    "a number among texts": ("d = 12", None),
+    "an infinity among texts": ("d = 9e999", None),
+    "a blob that newer SQLite takes for JSON": ("n = x'1330'", None),
+}
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_a_value_that_nobody_looked_at_is_found_or_arrives(
+    program: Program, tmp_path: Path, case: str
+) -> None:
+    change, finding = UNSEEN[case]
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, d STRING)",
+        ("INSERT INTO t VALUES (?, ?, ?)", [(i, i, f"abc{i}") for i in range(1, 25_001)]),
+    )
+    sqlite(source, f"UPDATE t SET {change} WHERE id = 12000")
+    done = program.run(source)
+    if done.code:
+        assert done.code == 1 and done.report["changed"] is False and done.findings, done.out
+        assert finding in (None, *done.findings)
+        return
+    assert finding is None and judge(source, program.url, done.report) == []
     assert program.verify(source).verdict == "equal"
