@@ -316,13 +316,11 @@ def _name_rows(base: sqlite3.Connection, staged: Staged) -> None:
     same = " AND ".join(f"e.k{i} = r.m_k{i}" for i in range(len(keys)))
     if staged.row:
         base.execute(f"CREATE TABLE staged.f{number} (row INTEGER PRIMARY KEY, n)")
-        found = (
-            f"SELECT r.m_row AS row, e.n AS n FROM (SELECT {staged.row} AS m_row, {named}"
-            f" FROM {plan.relation}) r CROSS JOIN staged.e{number} e ON {same}"
+        rows = f"SELECT {staged.row} AS m_row, {named} FROM {plan.relation}"
+        found = _paired(rows, number) if not plan.key else (
+            f"SELECT r.m_row AS row, e.n AS n FROM ({rows}) r CROSS JOIN staged.e{number} e ON {same}"
             f" WHERE e.kind <> {ADDED}"
-        )
-        if not plan.key:  # of rows that are alike, the last ones go, as many as are missing
-            found = _paired(found, number)
+        )  # fmt: skip
         base.execute(f"INSERT INTO staged.f{number} {found}")
         base.execute(
             f"INSERT INTO staged.f{number} SELECT (SELECT ifnull(max({staged.row}), 0)"
@@ -352,13 +350,13 @@ def _name_rows(base: sqlite3.Connection, staged: Staged) -> None:
         )
 
 
-def _paired(found: str, number: int) -> str:
-    """One row of the file for each line that is missing, though every alike one matches."""
+def _paired(rows: str, number: int) -> str:
+    """Of rows that are alike the last ones go, as many as are missing: the first with the first, each side counted."""
+    removed = f"FROM staged.e{number} WHERE kind = {REMOVED}"
     return (
-        f"SELECT a.row, b.n FROM (SELECT row, k0, row_number() OVER (PARTITION BY k0 ORDER BY row"
-        f" DESC) AS at FROM (SELECT DISTINCT row, e.k0 FROM ({found}) m"
-        f" JOIN staged.e{number} e ON e.n = m.n)) a JOIN (SELECT n, k0, row_number() OVER"
-        f" (PARTITION BY k0 ORDER BY n) AS at FROM staged.e{number} WHERE kind = {REMOVED}) b"
+        "SELECT a.row, b.n FROM (SELECT m_row AS row, m_k0 AS k0, row_number() OVER"
+        f" (PARTITION BY m_k0 ORDER BY m_row DESC) AS at FROM ({rows}) WHERE m_k0 IN (SELECT k0 {removed})) a"
+        f" JOIN (SELECT n, k0, row_number() OVER (PARTITION BY k0 ORDER BY n) AS at {removed}) b"
         " ON a.k0 = b.k0 AND a.at = b.at"
     )
 
