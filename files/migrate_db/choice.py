@@ -37,6 +37,16 @@ _INTEGERS = (integer("smallint"), integer("integer"), integer("bigint"))
 _WORDS = (("false", "true"), ("False", "True"), ("f", "t"), ("no", "yes"))
 _BOOLEANS = (BOOLEAN, *(boolean_words(*pair) for pair in _WORDS))
 _WORDED = dict(zip(_BOOLEANS[1:], [(f"'{f}'", f"'{t}'") for f, t in _WORDS], strict=True))
+#: SQLite's SQL of times with all their digits.
+_WRITTEN = {
+    TIMESTAMP: "{c}",
+    TIMESTAMP_ANY: "m_timestamp(CAST({c} AS BLOB))",
+    TIMESTAMPTZ: "m_timestamptz(CAST({c} AS BLOB))",
+    TIMESTAMPTZ_ANY: "m_timestamptz_any(CAST({c} AS BLOB))",
+    TIME: "m_time(CAST({c} AS BLOB))",
+}
+#: Digits of a fraction that PostgreSQL keeps at most.
+_MICROSECONDS = 6
 _REST = (text(), TEXT_OR_NUMBER, BYTEA)
 #: The longest that varchar(n) may be; MySQL's and SQL Server's types go beyond.
 _LONGEST = 10_485_760
@@ -175,6 +185,17 @@ def named(type_name: str) -> str | None:
     return short + size if f"{short}" in {t.partition("(")[0] for t in TYPES} else None
 
 
+def _rounded(found: Codec, digits: int) -> Codec:
+    """The same with a misfit where PostgreSQL would round a fraction away.
+
+    Args:
+        digits: of the fraction that the type keeps.
+    """
+    beyond = (10 if found.type == "time" else 21) + digits
+    rest = f"rtrim(substr({_WRITTEN[found]}, {beyond}), '0')"
+    return replace(found, misfit=f"({found.misfit}) OR {rest} <> ''")
+
+
 def for_existing(type_name: str, labels: tuple[str, ...] = ()) -> tuple[Codec, ...]:
     """Codecs that fill a column whose type the target has already decided.
 
@@ -211,6 +232,9 @@ def for_existing(type_name: str, labels: tuple[str, ...] = ()) -> tuple[Codec, .
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
     }
+    precision = re.search(r"(?<=time|tamp) ?\((\d)\)", type_name)
+    if bare in known and precision and int(precision[1]) < _MICROSECONDS:
+        return tuple(_rounded(found, int(precision[1])) for found in known[bare])
     if bare in known:
         return known[bare]
     # a type we don't know: its own text form must give back what was stored

@@ -314,6 +314,10 @@ def test_times_of_the_app_with_a_precision(program: Program, tmp_path: Path, kin
     result = program.run(source, "--mapping", proposed)
     assert result.code == 0, result.out
     assert program.verify(source).verdict == "equal"
+    ask(program.url, "DROP TABLE t; DROP SCHEMA migrate_db CASCADE")
+    ask(program.url, f"CREATE TABLE t (id int PRIMARY KEY, c {kind})")
+    sqlite(source, "UPDATE t SET c = replace(c, '.123', '.123456')")
+    assert program.run(source).findings == [("t", "id=1", "c")], "it would be rounded"
 
 
 def test_some_tables(program: Program, dirty: Path) -> None:
