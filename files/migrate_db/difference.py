@@ -68,6 +68,8 @@ class Tally:
     target_rows: int = 0
     equal: int = 0
     source_bytes: int = 0
+    #: a digest differed, and row by row nothing did: one of the two lines says too little
+    doubtful: bool = False
 
     def add(self, block: Block) -> None:
         """A block that is equal on both sides."""
@@ -98,7 +100,11 @@ def compare(
             yield from _by_ranges(snapshot, target, plan, tally, progress, ahead)
         elif not _lie_alike(target, plan, tally, progress, ahead):
             ahead.forget(plan)
-            yield from _merged(snapshot, target, plan, tally, progress)
+            differs = False
+            for change in _merged(snapshot, target, plan, tally, progress):
+                differs = True
+                yield change
+            tally.doubtful = not differs
 
 
 def _by_ranges(
@@ -122,6 +128,8 @@ def _by_ranges(
         for change in _merged(snapshot, target, plan, tally, progress, joined):
             differs = True
             yield change
+        # one without a digest is never asked for, and after one that differed the next ones aren't
+        tally.doubtful |= bool(block.digest) and not (at_once or differs)
         at_once = min(max(at_once, 1) * 2, _AT_ONCE) if differs else 0
 
 

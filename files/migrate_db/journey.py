@@ -348,10 +348,14 @@ class Journey:
     def _demand_proof(self) -> None:
         from migrate_db import meaning
 
-        if self.report.proof is None or not self.report.proof.holds:
-            if self.plan.assumed:
-                self.report.proof = None
-                raise Misassumed
+        proof = self.report.proof
+        # where nobody has looked, what is not equal at once is looked at
+        if self.plan.assumed and (
+            not proof or not proof.holds or any(t.doubtful for t in proof.tables)
+        ):
+            self.report.proof = None
+            raise Misassumed
+        if proof is None or not proof.holds:
             if meaning.computes(self.plan):
                 raise _Miscomputed
             own = [
@@ -363,7 +367,7 @@ class Journey:
             raise MigrationError(
                 "what arrived is not equal to the source; all of it was taken back",
                 where=str(self.target),
-                details=self.report.proof.failures[:20] if self.report.proof else [],
+                details=proof.failures[:20] if proof else [],
                 next="nothing was changed; "
                 + (
                     f"if the target is right about what it computes ({', '.join(own)}), `exclude: true` for"

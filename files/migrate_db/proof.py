@@ -42,6 +42,7 @@ class TableProof:
     extra: int = 0
     different: int = 0
     counted: bool = True  #: whether count(*) agrees with what was read, on both sides
+    doubtful: bool = False  #: see ``difference.Tally``
     examples: list[str] = field(default_factory=list)
 
     @property
@@ -166,6 +167,7 @@ def _table(
         tally.target_rows,
         tally.equal,
     )
+    proof.doubtful = tally.doubtful
     proof.values = tally.equal * len(plan.columns)
     ours = snapshot.execute(f"SELECT count(*) FROM {plan.relation}").fetchone()
     theirs = target.value(f"SELECT count(*) FROM {sql.qualified(target.schema, plan.target)}")
