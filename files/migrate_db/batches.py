@@ -20,6 +20,9 @@ _FIRST, _LARGEST = 64, 4096
 _LARGEST_WITHOUT_LIMIT = 256
 
 
+TOO_LARGE = "a row that is too large for a line"
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows with ``after`` < key <= ``last``; None where a range has no end."""
@@ -55,11 +58,13 @@ def read(
         ends = (wanted,) if after is None else (after, wanted)
         try:
             with _limited(connection):
-                last, count, text = connection.execute(
-                    "SELECT max(k), count(*), group_concat(l, ?)"
+                last, count, lines, text = connection.execute(
+                    "SELECT max(k), count(*), count(l), group_concat(l, ?)"
                     f" FROM (SELECT {key} AS k, {line} AS l {rows})",
                     (between, *ends),
                 ).fetchone()
+            if lines < count:  # of a text that is too large, printf() makes NULL
+                raise sqlite3.DataError(TOO_LARGE)
             text = text or b""
         # a text that is too large, or a blob among numbers, which JSON doesn't take
         except (sqlite3.DataError, sqlite3.OperationalError):
@@ -93,6 +98,8 @@ def gathered(rows: Iterable[tuple[bytes]], goal: int = GOAL) -> Iterator[list[by
     texts: list[bytes] = []
     size = 0
     for (text,) in rows:
+        if text is None:
+            raise sqlite3.DataError(TOO_LARGE)
         texts.append(text)
         size += len(text)
         if size >= goal:

@@ -90,11 +90,16 @@ class Codec:
         return self.stored.removeprefix("quote(")[:-1] if plain else ""
 
     @property
+    def _is_quoted(self) -> bool:
+        """Whether the canonical text is a literal with anything in it, which is no word of a JSON array."""
+        return self.stored.startswith("quote(") or self.held == _HELD_TEXT
+
+    @property
     def is_whole(self) -> bool:
         """Whether JSON's own numbers are the canonical text."""
         return self.decode is int and self.stored == "quote({c})"
 
-    def framed_stored_of(self, column: str, utf8: bool, assumed: bool) -> tuple[str, str]:
+    def framed_stored_of(self, column: str, utf8: bool, assumed: bool = False) -> tuple[str, str]:
         """In SQLite, an element of a framed line's array, and what follows it (see ``line``).
 
         What follows without a size in the array begins with a comma: two quoted texts beside each other could be
@@ -117,7 +122,7 @@ class Codec:
             return f"iif(typeof({column}) = 'blob', quote({column}), {column})", ""
         if self.is_whole:
             return column, ""
-        if self.stored.startswith("quote("):
+        if self._is_quoted:
             return "", f"',' || {self.stored_of(column)}"
         short = (self.short_stored or self.stored).replace("{c}", column)
         return f"iif({column} IS NULL, '', ifnull({short}, quote({column})))", ""
@@ -136,7 +141,7 @@ class Codec:
         if self.is_whole:
             held = self.held.replace("{c}", column)
             return held if not_null else f"coalesce({held}, 'null')", False, ""
-        if self.stored.startswith("quote("):
+        if self._is_quoted:
             return "", False, f"',' || {self.held_of(column)}"
         short = (self.short_held or self.held).replace("{c}", column)
         return short if not_null else f"coalesce({short}, '')", True, ""
@@ -260,33 +265,39 @@ def boolean_words(false: str, true: str) -> Codec:
         type="boolean",
         misfit=f"typeof({{c}}) <> 'text' OR {{c}} COLLATE BINARY NOT IN ({pair})",
         encode=f"({{c}} = '{true}')",
-        stored="quote({c})",
+        # quote() ends a text at a NUL
+        stored=f"CASE WHEN {{c}} COLLATE BINARY IN ({pair}) THEN quote({{c}}) ELSE quote(CAST({{c}} AS BLOB)) END",
         held=f"CASE {{c}} WHEN true THEN '''{true}''' WHEN false THEN '''{false}''' END",
         decode=_unquote,
         says=f"'{true}' and '{false}' become true and false",
     )
 
 
+#: Of a float alone: an integer may be none, and would be rounded here as PostgreSQL rounds it.
+_HEX = "CASE typeof({c}) WHEN 'real' THEN m_hex({c}) END"
 DOUBLE = Codec(
     type="double precision",
     misfit="typeof({c}) <> 'real'",
     encode="m_repr({c})",
-    stored="m_hex({c})",
+    stored=_HEX,
     held="encode(float8send({c}), 'hex')",
     decode=_double,
-    short_stored=f"CASE WHEN typeof({{c}}) = 'real' AND {_are_millionths('{c}')}"
+    short_stored=f"CASE WHEN typeof({{c}}) <> 'real' THEN NULL WHEN {_are_millionths('{c}')}"
     f" THEN CAST({_millionths('{c}')} AS TEXT) ELSE m_hex({{c}}) END",
     short_held=f"CASE WHEN {_are_millionths('{c}', _MILLION, _MOST)}"
     f" THEN {_millionths('{c}', _MILLION, 'bigint')}::text ELSE encode(float8send({{c}}), 'hex') END",
 )
 
+_NO_DOUBLE = (
+    "typeof({c}) NOT IN ('real', 'integer')"
+    " OR (typeof({c}) = 'integer' AND {c} NOT BETWEEN -9007199254740992 AND 9007199254740992)"
+)
 #: SQLite itself turned 20.0 into 20 in such a column, and does so again.
 DOUBLE_OR_INTEGER = Codec(
     type="double precision",
-    misfit="typeof({c}) NOT IN ('real', 'integer')"
-    " OR (typeof({c}) = 'integer' AND {c} NOT BETWEEN -9007199254740992 AND 9007199254740992)",
+    misfit=_NO_DOUBLE,
     encode="m_repr(CAST({c} AS REAL))",
-    stored="m_hex(CAST({c} AS REAL))",
+    stored=f"CASE WHEN {_NO_DOUBLE} THEN NULL ELSE m_hex(CAST({{c}} AS REAL)) END",
     held="encode(float8send({c}), 'hex')",
     decode=_double,
 )
@@ -296,7 +307,7 @@ REAL4 = Codec(
     # a CASE, because both sides of an OR are worked out, and a text need not be UTF-8
     misfit="CASE typeof({c}) WHEN 'real' THEN NOT m_single({c}) ELSE 1 END",
     encode="m_repr({c})",
-    stored="m_hex({c})",
+    stored=_HEX,
     held="encode(float8send({c}::float8), 'hex')",
     decode=_double,
 )
@@ -317,7 +328,7 @@ def numeric(precision: int | None = None, scale: int = 0) -> Codec:
         type=name,
         misfit=misfit,
         encode="m_plain({c})",
-        stored="m_plain({c})",
+        stored=f"CASE WHEN CASE WHEN {negative_zero} ELSE 0 END THEN NULL ELSE m_plain({{c}}) END",
         held="trim_scale({c})::text",
         decode=_number,
     )
@@ -391,7 +402,9 @@ JSONB = Codec(
     type="jsonb",
     misfit=f"typeof({{c}}) = 'blob' OR m_jsonb(CAST({_AS_TEXT} AS BLOB)) IS NULL",
     encode=copy_text.ESCAPED.replace("{c}", _AS_TEXT),
-    stored=f"quote(m_jsonb(CAST({_AS_TEXT} AS BLOB)))",
+    # what is no JSON is no text here: quote() would end it at a NUL
+    stored=f"ifnull('''' || replace(m_jsonb(CAST({_AS_TEXT} AS BLOB)), '''', '''''') || '''',"
+    " quote(CAST({c} AS BLOB)))",
     held=_HELD_TEXT,
     decode=_unquote,
     merges=True,
@@ -437,6 +450,11 @@ TIMESTAMP = Codec(
 )
 
 
+def _of_text(form: str) -> str:
+    """NULL of anything else: PostgreSQL may take a blob's bytes for a time, too."""
+    return f"CASE typeof({{c}}) WHEN 'text' THEN {form} END"
+
+
 def _spelled(function: str, zone: str = "") -> str:
     """The text that PostgreSQL prints for a moment, of the common spellings without Python.
 
@@ -464,7 +482,7 @@ TIMESTAMP_ANY = Codec(
     type="timestamp",
     misfit="typeof({c}) <> 'text' OR m_timestamp(CAST({c} AS BLOB)) IS NULL",
     encode="{c}",  # PostgreSQL knows all of them
-    stored="rtrim(rtrim(m_timestamp(CAST({c} AS BLOB)), '0'), '.')",
+    stored=_of_text("rtrim(rtrim(m_timestamp(CAST({c} AS BLOB)), '0'), '.')"),
     held=TIMESTAMP.held,
     decode=str,
     merges=True,
@@ -476,7 +494,7 @@ TIMESTAMPTZ = Codec(
     type="timestamptz",
     misfit="typeof({c}) <> 'text' OR m_timestamptz(CAST({c} AS BLOB)) IS NULL",
     encode="{c}",
-    stored="m_timestamptz(CAST({c} AS BLOB)) || '+00:00'",
+    stored=_of_text("m_timestamptz(CAST({c} AS BLOB)) || '+00:00'"),
     held=_held_moment("({c} AT TIME ZONE 'UTC')") + " || '+00:00'",
     decode=str,
     merges=True,
@@ -490,7 +508,7 @@ TIMESTAMPTZ_ANY = Codec(
     type="timestamptz",
     misfit="typeof({c}) <> 'text' OR m_timestamptz_any(CAST({c} AS BLOB)) IS NULL",
     encode="{c}",
-    stored="m_timestamptz_any(CAST({c} AS BLOB)) || '+00:00'",
+    stored=_of_text("m_timestamptz_any(CAST({c} AS BLOB)) || '+00:00'"),
     held=TIMESTAMPTZ.held,
     decode=str,
     merges=True,
@@ -515,7 +533,7 @@ TIME = Codec(
     type="time",
     misfit="typeof({c}) <> 'text' OR m_time(CAST({c} AS BLOB)) IS NULL",
     encode="m_time(CAST({c} AS BLOB))",
-    stored="m_time(CAST({c} AS BLOB))",
+    stored=_of_text("m_time(CAST({c} AS BLOB))"),
     held="to_char({c}, 'HH24:MI:SS.US')",
     decode=str,
     merges=True,

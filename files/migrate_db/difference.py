@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from migrate_db import blocks, line, source, sql
+from migrate_db import batches, blocks, line, source, sql
 from migrate_db.blocks import Block, SourceBlocks
 from migrate_db.codec import WHOLE
 from migrate_db.plan import TablePlan
@@ -261,6 +261,8 @@ def _source_lines(
     where = f"WHERE {block.condition(plan.column(plan.key[0]).cell)}" if block else ""
     cursor = snapshot.execute(f"SELECT {text} FROM {plan.relation} {where} ORDER BY {order}")
     for (row,) in cursor:
+        if row is None:
+            raise sqlite3.DataError(batches.TOO_LARGE)
         yield row if isinstance(row, bytes) else str(row).encode()
 
 

@@ -69,43 +69,44 @@ def bad_text(
 ) -> Iterator[Finding]:
     """Name every text that is not valid UTF-8; PostgreSQL takes no other."""
     columns = [c for c in profile.columns if c.codec.carries_text]
-    utf8 = source.is_utf8(connection)
-    fits = _is_utf8 if utf8 else _survives_utf16
-    if not columns or _is_clean(connection, profile, columns, utf8):
+    encoding = source.encoding(connection)
+    if not columns or _is_clean(connection, profile, columns, encoding):
         return
-    for column in columns:  # rare: now find out where, in what SQLite makes of a UTF-16 file, too
+    reason = "the text is not valid UTF-8"
+    if encoding != "UTF-8":
+        reason = (
+            f"the text is not valid {encoding}, or has U+FFFE or U+FFFF, which SQLite loses there"
+        )
+    for column in columns:  # rare: now find out where
         rows = connection.execute(
-            f"SELECT {identity(table)}, {_key(table)}, {column.cell}"
+            f"SELECT {identity(table)}, {_key(table)}, {column.cell}, CAST({column.cell} AS BLOB)"
             f" FROM {profile.relation} WHERE typeof({column.cell}) = 'text'"
             f" AND NOT {column.codec.misfit_of(column.cell)}"
         )
-        for row, key, value in rows:
-            if not fits(value):
-                why = "the text is not valid UTF-8"
-                if not utf8:
-                    why += ", or has U+FFFE or U+FFFF, which SQLite loses in a file of UTF-16"
-                yield _finding(table, column.column, row, key, value, "utf8", why)
+        for row, key, value, stored in rows:
+            if not _is_legible(stored, encoding):
+                yield _finding(table, column.column, row, key, value, "utf8", reason)
 
 
 def _is_clean(
     connection: sqlite3.Connection,
     profile: TableProfile,
     columns: Sequence[ColumnProfile],
-    utf8: bool,
+    encoding: str,
 ) -> bool:
-    """Whether all text of a table is valid UTF-8; a block at a time, at C speed."""
-    fits = _is_utf8 if utf8 else _survives_utf16
-    if utf8:
+    """Whether all text of a table is valid; a block at a time, at C speed."""
+    if encoding == "UTF-8":
         # joined even if it is one column: a number among the texts becomes bytes, too
         cells, comma = ["''", *(f"ifnull({c.cell}, '')" for c in columns)], " || ',' || "
         queries = [f"SELECT {sql.joined(cells, comma)} FROM {profile.relation}"]
-    else:  # half a pair of UTF-16 would make one with what is joined to it
+    else:  # as it is stored: SQLite makes a letter of half a pair and what follows it
         queries = [
-            f"SELECT {c.cell} FROM {profile.relation} WHERE typeof({c.cell}) = 'text'"
+            f"SELECT CAST({c.cell} AS BLOB) FROM {profile.relation} WHERE typeof({c.cell}) = 'text'"
             for c in columns
         ]
+    between = ",".encode(encoding)
     return all(
-        fits(b",".join(texts))
+        _is_legible(between.join(texts), encoding)
         for query in queries
         for texts in batches.gathered(connection.execute(query), _BLOCK)
     )
@@ -348,9 +349,15 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _survives_utf16(text: bytes) -> bool:
-    """Whether SQLite can turn a text of a file of UTF-16 into UTF-8 and back."""
-    return b"\xef\xbf\xbe" not in text and b"\xef\xbf\xbf" not in text and _is_utf8(text)
+def _is_legible(text: bytes, encoding: str) -> bool:
+    """Whether a text as it is stored is one; of UTF-16 also whether SQLite can turn it into UTF-8 and back."""
+    if encoding == "UTF-8":
+        return _is_utf8(text)
+    try:
+        letters = text.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return "\ufffe" not in letters and "\uffff" not in letters
 
 
 def _printable(value: object) -> str:

@@ -70,7 +70,7 @@ def _batches(
         lines = line.sent(plan)
         for batch in batches.read(snapshot, plan.relation, row, lines, goal=_BLOCK):
             if batch.text is None:
-                raise sqlite3.DataError("a row that can't be a line")
+                raise sqlite3.DataError(batches.TOO_LARGE)
             yield batch.rows, copy_text.finished(batch.text)
         return
     # in this order they are compared, too

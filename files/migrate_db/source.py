@@ -224,9 +224,14 @@ def twin(connection: sqlite3.Connection) -> sqlite3.Connection:
     return twin
 
 
+def encoding(connection: sqlite3.Connection) -> str:
+    """Of the texts as they are stored: ``UTF-8``, ``UTF-16le`` or ``UTF-16be``."""
+    return text(connection.execute("PRAGMA encoding").fetchone()[0])
+
+
 def is_utf8(connection: sqlite3.Connection) -> bool:
     """Whether texts are stored in UTF-8; else they are in UTF-16."""
-    return text(connection.execute("PRAGMA encoding").fetchone()[0]) == "UTF-8"
+    return encoding(connection) == "UTF-8"
 
 
 def path_of(connection: sqlite3.Connection) -> Path:

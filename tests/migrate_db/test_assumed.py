@@ -13,7 +13,7 @@ import pytest
 from migrate_db import profile
 
 from .corpus.oracle import judge
-from .program import Program, image, sqlite
+from .program import Program, ask, image, sqlite
 
 TABLE = """
 CREATE TABLE parent (id INTEGER PRIMARY KEY);
@@ -204,6 +204,10 @@ UNSEEN = {
     "a number among texts": ("d = 12", None),
     "an infinity among texts": ("d = 9e999", None),
     "a blob that newer SQLite takes for JSON": ("n = x'1330'", None),
+    "a large integer among floats": ("f = 9007199254740993", None),
+    "a blob that reads as a time": ("z = CAST('12:00:00' AS BLOB)", None),
+    "one that reads as a moment": ("m = CAST('2024-02-29T12:00:00' AS BLOB)", None),
+    "a minus before nothing": ("f = -0.0", None),
 }
 
 
@@ -214,9 +218,10 @@ def test_a_value_that_nobody_looked_at_is_found_or_arrives(
     change, finding = UNSEEN[case]
     source = sqlite(
         tmp_path / "s.db",
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, d STRING)",
-        ("INSERT INTO t VALUES (?, ?, ?)", [(i, i, f"abc{i}") for i in range(1, 25_001)]),
-    )
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, d STRING, f FLOATING POINT, z TIME, m DATETIME)",
+        ("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)",
+         [(i, i, f"abc{i}", 0.25, "12:13:14", "2024-01-02T03:04:05") for i in range(1, 25_001)]),
+    )  # fmt: skip
     sqlite(source, f"UPDATE t SET {change} WHERE id = 12000")
     done = program.run(source)
     if done.code:
@@ -225,3 +230,30 @@ def test_a_value_that_nobody_looked_at_is_found_or_arrives(
         return
     assert finding is None and judge(source, program.url, done.report) == []
     assert program.verify(source).verdict == "equal"
+
+
+def test_a_row_that_is_too_large_though_no_value_is(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "w.db",
+        "CREATE TABLE w (k TEXT PRIMARY KEY, x TEXT, y TEXT) WITHOUT ROWID",
+        ("INSERT INTO w VALUES (?, ?, ?)",
+         [(f"{i:06}", *("a" * (2_500_000 if i == 15_000 else 2),) * 2) for i in range(25_000)]),
+    )  # fmt: skip
+    assert program.run(source).code == 0
+    assert ask(program.url, "SELECT length(x), length(y) FROM w WHERE k = '015000'") == [
+        (2_500_000,) * 2
+    ]
+
+
+@pytest.mark.parametrize("value", ["'\x02N'", "x'024e'", "'{\"a\": 1}' || char(0) || 'x'"])
+def test_what_is_no_json_for_the_apps_own_column(
+    program: Program, tmp_path: Path, value: str
+) -> None:
+    source = sqlite(
+        tmp_path / "j.db",
+        "CREATE TABLE j (id INTEGER PRIMARY KEY, v TEXT)",
+        ("INSERT INTO j VALUES (?, ?)", [(i, '{"a": 1}') for i in range(25_000)]),
+    )
+    sqlite(source, f"UPDATE j SET v = {value} WHERE id = 12000")
+    ask(program.url, "CREATE TABLE j (id bigint PRIMARY KEY, v jsonb)")
+    assert program.run(source).findings == [("j", "id=12000", "v")]

@@ -55,9 +55,10 @@ def test_half_a_pair_of_utf16(program: Program, tmp_path: Path, columns: str) ->
     source = sqlite(
         tmp_path / "s.db",
         f"PRAGMA encoding = 'UTF-16le'; CREATE TABLE m (id INTEGER PRIMARY KEY, {columns});"
-        "INSERT INTO m (id, t) VALUES (1, CAST(x'61003dd8' AS TEXT)), (2, CAST(x'00de' AS TEXT)), (3, 'é')",
+        "INSERT INTO m (id, t) VALUES (1, CAST(x'61003dd8' AS TEXT)), (2, CAST(x'00de' AS TEXT)), (3, 'é'),"
+        "(4, CAST(x'3dd84100' AS TEXT))",
     )
-    assert program.run(source).findings == [("m", "id=1", "t"), ("m", "id=2", "t")]
+    assert program.run(source).findings == [("m", f"id={n}", "t") for n in (1, 2, 4)]
     mapping = tmp_path / "m.yml"
     program("plan", source, "--write-mapping", mapping)
     assert program.run(source, "--mapping", mapping).code == 0
