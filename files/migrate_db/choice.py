@@ -16,6 +16,7 @@ from migrate_db.codec import (
     REAL4,
     TEXT_OR_NUMBER,
     TIME,
+    TIME_ANY,
     TIMESTAMP,
     TIMESTAMP_ANY,
     TIMESTAMPTZ,
@@ -44,6 +45,7 @@ _WRITTEN = {
     TIMESTAMPTZ: "m_timestamptz(CAST({c} AS BLOB))",
     TIMESTAMPTZ_ANY: "m_timestamptz_any(CAST({c} AS BLOB))",
     TIME: "m_time(CAST({c} AS BLOB))",
+    TIME_ANY: "m_time(CAST({c} AS BLOB))",
 }
 #: Digits of a fraction that PostgreSQL keeps at most.
 _MICROSECONDS = 6
@@ -103,7 +105,7 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
     if bare == "DATE":
         return (DATE, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
     if bare == "TIME" or bare.startswith("TIME "):
-        return (TIME, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
+        return (TIME, TIME_ANY, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
     if bare in ("JSON", "JSONB"):
         return (JSON, *_REST)
     if bare == "UUID":
@@ -228,7 +230,7 @@ def for_existing(type_name: str, labels: tuple[str, ...] = ()) -> tuple[Codec, .
         "date": (DATE,),
         "timestamp without time zone": (TIMESTAMP, TIMESTAMP_ANY),
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
-        "time without time zone": (TIME,),
+        "time without time zone": (TIME, TIME_ANY),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
     }

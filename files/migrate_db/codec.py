@@ -413,7 +413,7 @@ JSONB = Codec(
 
 # SQLite writes the day and the second again as they are, or they are none: 31 April is 1 May,
 # if something is added to it
-_NO_YEAR = "substr({c}, 1, 4) = '0000'"
+_NO_YEAR = "substr({c}, 1, 4) = '0000' OR substr({c}, 1, 1) = '-'"
 _NO_DAY = f"{_NO_YEAR} OR date({{c}}, '+0 days') IS NOT {{c}} COLLATE BINARY"
 _NO_SECOND = (
     f"{_NO_YEAR} OR"
@@ -529,7 +529,8 @@ DATE = Codec(
     decode=str,
 )
 
-TIME = Codec(
+#: A time of day in any of SQLite's spellings.
+TIME_ANY = Codec(
     type="time",
     misfit="typeof({c}) <> 'text' OR m_time(CAST({c} AS BLOB)) IS NULL",
     encode="m_time(CAST({c} AS BLOB))",
@@ -537,6 +538,14 @@ TIME = Codec(
     held="to_char({c}, 'HH24:MI:SS.US')",
     decode=str,
     merges=True,
+    says="times are written in several ways; compared as times",
+)
+#: With its seconds, as SQLite writes it, or with microseconds, as SQLAlchemy does.
+TIME = replace(
+    TIME_ANY,
+    misfit=f"length({{c}}) NOT IN (8, 15) OR {TIME_ANY.misfit}",
+    stored=_of_text("CASE WHEN length({c}) IN (8, 15) THEN m_time(CAST({c} AS BLOB)) END"),
+    says="",
 )
 
 _HEX4 = "[0-9a-f]" * 4

@@ -96,6 +96,9 @@ def _table(plan: TablePlan, schema: str, made: Ddl) -> Statement:
             made.uncarried.append(Uncarried("numbering", place, why))
         elif planned.not_null:
             line += " NOT NULL"
+        if numbered and column is not None and column.default is not None:
+            why = f"{column.default}: SQLite numbers such a row itself, and never uses it"
+            made.uncarried.append(Uncarried("default", place, why))
         if planned.computed:
             line += f" GENERATED ALWAYS AS ({planned.computed}) STORED"
         elif (

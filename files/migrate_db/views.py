@@ -343,9 +343,21 @@ def _ordered_outside(node: exp.Expr, text: str, outputs: list[Output], named: Na
     if node.args.get("order") is None:
         return text + _limit(node)
     columns = _renamed(outputs, [o.name for o in outputs])
+    _name_what_is_selected(node, outputs)
     scope = _Scope([_Source("", columns)], None, {}, named)
     order = _order(node, scope, columns)
     return f"SELECT * FROM ({text}) AS rows{order}{_limit(node)}"
+
+
+def _name_what_is_selected(node: exp.Expr, outputs: list[Output]) -> None:
+    """An expression of ORDER BY that is selected, too, becomes the name of that column."""
+    selected = [one.unalias() for one in node.expressions]
+    if len(selected) != len(outputs):  # with a star among them
+        return
+    for ordered in node.args["order"].expressions:
+        if ordered.this in selected:
+            name = outputs[selected.index(ordered.this)].name
+            ordered.set("this", exp.column(exp.to_identifier(name, quoted=True)))
 
 
 def _demand_plain(*parts: Typed) -> None:

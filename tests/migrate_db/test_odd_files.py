@@ -231,3 +231,38 @@ def test_quotes_that_move_between_two_large_columns(program: Program, tmp_path: 
     migrated(program, source)
     ask(program.url, "UPDATE t SET a = 'a', b = 'b''c' WHERE id = 2")
     assert program.verify(source).code == 3
+
+
+def test_a_day_of_no_year(program: Program, tmp_path: Path) -> None:
+    """PHP writes MySQL's 0000-00-00 so."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, born DATE);"
+        "INSERT INTO p VALUES (1, '1990-05-05'), (2, '-0001-11-30');"
+        "CREATE TABLE q (id INTEGER PRIMARY KEY, d DATE DEFAULT '-0001-11-30'); INSERT INTO q VALUES (1, '2020-01-01')",
+    )
+    done = migrated(program, source)
+    assert ask(program.url, "SELECT born FROM p WHERE id = 2") == [("-0001-11-30",)]
+    assert [(lack["kind"], lack["name"]) for lack in done.report["uncarried"]] == [
+        ("default", "q.d")
+    ]
+
+
+def test_times_without_seconds_are_told(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE a (t TIME); INSERT INTO a VALUES ('08:00'), ('08:00:00');"
+        "CREATE TABLE b (t TIME); INSERT INTO b VALUES ('08:00:00'), ('08:00:00.000001')",
+    )
+    notes = migrated(program, source).report["notes"]
+    assert "a.t: times are written in several ways; compared as times" in notes
+    assert not any(note.startswith("b.t") for note in notes)
+
+
+def test_a_default_that_a_number_never_gets(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE w (id INTEGER NOT NULL DEFAULT '0', CONSTRAINT pk PRIMARY KEY (id)); INSERT INTO w VALUES (1)",
+    )
+    (lack,) = migrated(program, source).report["uncarried"]
+    assert (lack["kind"], lack["name"]) == ("default", "w.id") and "never uses it" in lack["reason"]

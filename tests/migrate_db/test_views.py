@@ -242,6 +242,11 @@ LATER = {
         "CREATE VIEW v AS WITH l AS (SELECT b || '' AS lb FROM t) SELECT t.id FROM l JOIN t ON l.lb = t.a",
         "INSERT INTO t VALUES (3, 'X', 'x')",
     ),
+    "what is told apart is sorted by what is selected": (
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, d TEXT); INSERT INTO t VALUES (1, 'b'), (2, 'a');"
+        "CREATE VIEW v AS SELECT DISTINCT d, t.id AS i FROM t WHERE id > 0 ORDER BY t.id",
+        "INSERT INTO t VALUES (3, 'a')",
+    ),
     "nullif() knows no affinity": (
         "CREATE TABLE t (id INTEGER PRIMARY KEY, code TEXT); INSERT INTO t VALUES (1, 'a');"
         "CREATE VIEW v AS SELECT nullif(code, 0) FROM t",
