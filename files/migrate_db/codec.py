@@ -357,14 +357,7 @@ def enum(type_name: str, labels: tuple[str, ...]) -> Codec:
 def padded(limit: int) -> Codec:
     """``char(n)``, which forgets spaces at the end."""
     base = text("char", limit)
-    return Codec(
-        type=base.type,
-        misfit=base.misfit + " OR {c} <> rtrim({c}, ' ') COLLATE BINARY",
-        encode=base.encode,
-        stored=base.stored,
-        held=base.held,
-        decode=base.decode,
-    )
+    return replace(base, misfit=base.misfit + " OR {c} <> rtrim({c}, ' ') COLLATE BINARY")
 
 
 #: The last resort: texts and numbers in one column.

@@ -100,11 +100,7 @@ def compare(
             yield from _by_ranges(snapshot, target, plan, tally, progress, ahead)
         elif not _lie_alike(target, plan, tally, progress, ahead):
             ahead.forget(plan)
-            differs = False
-            for change in _merged(snapshot, target, plan, tally, progress):
-                differs = True
-                yield change
-            tally.doubtful = not differs
+            tally.doubtful = not (yield from _merged(snapshot, target, plan, tally, progress))
 
 
 def _by_ranges(
@@ -124,10 +120,7 @@ def _by_ranges(
             continue
         # where one block differs its neighbours often do: not asked first, and more at once
         joined = blocks.joined([block, *islice(coming, max(at_once - 1, 0))])
-        differs = False
-        for change in _merged(snapshot, target, plan, tally, progress, joined):
-            differs = True
-            yield change
+        differs = yield from _merged(snapshot, target, plan, tally, progress, joined)
         # one without a digest is never asked for, and after one that differed the next ones aren't
         tally.doubtful |= bool(block.digest) and not (at_once or differs)
         at_once = min(max(at_once, 1) * 2, _AT_ONCE) if differs else 0
@@ -167,8 +160,13 @@ def _merged(
     tally: Tally,
     progress: Callable[[int, int], None],
     block: Block | None = None,
-) -> Generator[Change, None, None]:
-    """Compare row by row, the whole table or a block of it."""
+) -> Generator[Change, None, bool]:
+    """Compare row by row, the whole table or a block of it.
+
+    Returns:
+        whether anything differs.
+    """
+    differs = False
     left, right = _source_lines(snapshot, plan, block), _target_lines(target, plan, block)
     reader = _Reader(plan)
     # closed by name: a COPY that is still running would block the end of the transaction
@@ -196,6 +194,7 @@ def _merged(
             # no `or`: a key may be empty, and one side may be at its end
             ours_first = our_row is not None and (their_row is None or our_place <= their_place)
             theirs_first = their_row is not None and (our_row is None or their_place <= our_place)
+            differs = True
             yield reader.change(
                 our_row if ours_first else None, their_row if theirs_first else None
             )
@@ -207,6 +206,7 @@ def _merged(
                 tally.target_rows += 1
                 theirs, their_row = next(right, None), None
         progress(tally.equal, tally.source_bytes)
+    return differs
 
 
 class _Reader:
