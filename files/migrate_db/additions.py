@@ -31,7 +31,6 @@ _DECLARED = {
     "time without time zone": "TIME",
 }  # fmt: skip
 _SIZED = {"numeric": "NUMERIC", "character varying": "VARCHAR", "character": "CHAR"}
-_ACTIONS = {"a": "", "r": " RESTRICT", "c": " CASCADE", "n": " SET NULL", "d": " SET DEFAULT"}
 _NOW = ("now()", "CURRENT_TIMESTAMP", "timezone('utc'::text, now())")
 
 _NEW_TABLES = """
@@ -348,11 +347,7 @@ class _Writer:
             if not here or not alone or not all(others) or (known is None and parent not in new):
                 self.made.notes.append(f"{table}: the foreign key {name} is not carried")
                 continue
-            on = "".join(
-                f" ON {event}{_ACTIONS[str(action)]}"
-                for event, action in (("UPDATE", update), ("DELETE", delete))
-                if _ACTIONS[str(action)]
-            )
+            on = sql.on_events(sql.ACTIONS[str(update)], sql.ACTIONS[str(delete)])
             yield (
                 f"FOREIGN KEY ({sql.names(ours)}) REFERENCES {sql.name(where)}"
                 f" ({sql.names(others)}){on}"

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from migrate_db import stations
-from migrate_db.errors import Exit, MigrationError
+from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
-from migrate_db.journey import Journey, Misassumed
+from migrate_db.journey import Journey
 from migrate_db.options import Options
 from migrate_db.plan import Plan
 from migrate_db.report import Report
 from migrate_db.workspace import workspace
 
+if TYPE_CHECKING:
+    from migrate_db.ddl import Ddl
+
 
 def check(options: Options, events: Events, report: Report) -> None:
     """Read everything, change nothing, name everything that stands in the way."""
-    from migrate_db import ddl
-    from migrate_db.target import relation_names
-
-    stations.demand_room(options)
-    with workspace(options.work_dir) as directory, stations.target(options, report) as target:
-        with stations.snapshot(options, events, report, directory) as copy:
-            found = stations.planned(options, copy, target, events, report, directory)
-            statements = ddl.make(found, options.schema, relation_names(target) if target else ())
-    report.uncarried += statements.uncarried
-    report.notes += statements.notes
+    _look(options, events, report)
     stations.judge(report)
 
 
 def plan_(options: Options, events: Events, report: Report) -> None:
     """Like ``check``, and show the DDL of what would be made."""
+    statements = _look(options, events, report)
+    report.ddl = [
+        statement.sql + ";"
+        for statement in (*statements.tables, *statements.keys, *statements.foreign_keys)
+    ] + [view.create(options.schema) + ";" for view in statements.views]
+    stations.judge(report)
+
+
+def _look(options: Options, events: Events, report: Report) -> Ddl:
     from migrate_db import ddl
     from migrate_db.target import relation_names
 
@@ -42,11 +46,7 @@ def plan_(options: Options, events: Events, report: Report) -> None:
             statements = ddl.make(found, options.schema, relation_names(target) if target else ())
     report.uncarried += statements.uncarried
     report.notes += statements.notes
-    report.ddl = [
-        statement.sql + ";"
-        for statement in (*statements.tables, *statements.keys, *statements.foreign_keys)
-    ] + [view.create(options.schema) + ";" for view in statements.views]
-    stations.judge(report)
+    return statements
 
 
 def verify(options: Options, events: Events, report: Report) -> None:

@@ -271,11 +271,7 @@ class _Writer:
                 )
             columns = sql.names([self.table.column(c).target for c in key.columns])
             others = sql.names([parent.column(c).target for c in key.parent_columns])
-            actions = "".join(
-                f" ON {event} {action}"
-                for event, action in (("UPDATE", key.on_update), ("DELETE", key.on_delete))
-                if action != "NO ACTION"
-            )
+            actions = sql.on_events(key.on_update, key.on_delete)
             self.made.foreign_keys.append(
                 Statement(
                     "foreign key",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pg_tools.errors import Exit, Failure
 
-__all__ = ["Exit", "MigrationError", "Untranslated"]
+__all__ = ["Exit", "MigrationError", "Misassumed", "Untranslated"]
 
 
 class MigrationError(Failure):
@@ -18,3 +18,7 @@ class Untranslated(Exception):
     """Something of the source that has no certain meaning, or no place, in PostgreSQL."""
 
     reason: str
+
+
+class Misassumed(Exception):
+    """Large tables have values that a look at some of them did not show; nothing was changed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrate_db import bulky, schema, source
-from migrate_db.errors import Exit, MigrationError
+from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
 from migrate_db.failures import (
     is_about_the_data,
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from migrate_db import ddl
     from migrate_db.target import Target
     from migrate_db.views import Translated
-
-
-class Misassumed(Exception):
-    """Values that were taken for what they are declared aren't; nothing was changed."""
 
 
 class _Miscomputed(Exception):

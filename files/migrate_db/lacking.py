@@ -14,11 +14,6 @@ from migrate_db.plan import Plan, TablePlan
 from migrate_db.schema import ForeignKey, Index, Uncarried
 from migrate_db.target import Target
 
-#: As the catalogue has them.
-_ACTIONS = {
-    "a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT", " ": "",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class _HeldIndex:
@@ -264,7 +259,7 @@ def _catalogue(target: Target, tables: list[str]) -> dict[str, _Catalogue]:
         else:
             pairs = frozenset(zip(columns, others, strict=True))
             when = "DEFERRABLE" * deferrable + " INITIALLY DEFERRED" * deferred
-            does = _HeldKey(_ACTIONS[update], _ACTIONS[delete], when)
+            does = _HeldKey(sql.ACTIONS[update], sql.ACTIONS[delete], when)
             found[table].foreign_keys[parent, pairs] = does
     indexes = target.connection.execute(
         """

@@ -32,9 +32,10 @@ from migrate_db import (
     sql,
     staging,
     textual_form,
+    whole_rows,
 )
 from migrate_db.additions import Additions, LeftOut
-from migrate_db.errors import Exit, MigrationError
+from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
 from migrate_db.finding import Finding, Findings
 from migrate_db.mapping import ColumnWish, Mapping
@@ -44,7 +45,7 @@ from migrate_db.report import Report, Reversal
 from migrate_db.schema import Schema, Uncarried
 from migrate_db.soundness import Soundness
 from migrate_db.source import Snapshot
-from migrate_db.staging import Misassumed, Staging
+from migrate_db.staging import Staging
 from migrate_db.state import State
 from migrate_db.stations import proved
 from migrate_db.target import Target, TargetTable, tables
@@ -248,7 +249,7 @@ class Way:
                 phase.note = f"{added:,} rows added, {changed:,} changed, {removed:,} removed since"
             with self.events.phase("stage") as phase, _on_disk(self.options.work_dir):
                 staged.attach(connection)
-                for finding in staging.make_rows(staged, connection, self.target, found.assumed):
+                for finding in whole_rows.make(staged, connection, self.target, found.assumed):
                     self.report.findings.add(finding)
                 phase.note = "SQLite can hold every value" if not self.report.findings else (
                     f"{len(self.report.findings):,} values can't be held"

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 
 #: What SQLite calls the number of a row, unless a column has that name.
 ROWID = ("rowid", "_rowid_", "oid")
+#: What a foreign key does, by the letter of ``pg_constraint``; other constraints have a blank.
+ACTIONS = {
+    "a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT", " ": "",
+}  # fmt: skip
 _GROUP = 100
 _FOLDING = str.maketrans(letters.ascii_uppercase, letters.ascii_lowercase)
 
@@ -32,6 +36,15 @@ def joined(parts: list[str], between: str = " || ") -> str:
         return between.join(parts)
     groups = (parts[at : at + _GROUP] for at in range(0, len(parts), _GROUP))
     return between.join(f"({between.join(group)})" for group in groups)
+
+
+def on_events(update: str, delete: str) -> str:
+    """``ON UPDATE … ON DELETE …`` of a foreign key, without what it does anyway."""
+    return "".join(
+        f" ON {event} {action}"
+        for event, action in (("UPDATE", update), ("DELETE", delete))
+        if action != "NO ACTION"
+    )
 
 
 def qualified(schema: str, table: str) -> str:
