@@ -68,7 +68,7 @@ class Calls(Translator):
         if part.kind not in ("int", "real"):
             raise unsure(node)
         if part.kind == "real":  # abs() of SQLite leaves -0.0 as it is
-            return Typed(f"CASE WHEN {part.sql} < 0 THEN -{part.sql} ELSE {part.sql} END", "real")
+            return Typed(f"CASE WHEN {part.sql} < 0 THEN -({part.sql}) ELSE {part.sql} END", "real")
         return Typed(f"abs({wide(part)})", "int")
 
     def _trim(self, node: exp.Expr) -> Typed:
@@ -114,7 +114,7 @@ class Calls(Translator):
         kind = parts[0].kind
         if kind not in ("int", "real", "text", "bool", "date", "timestamp"):
             raise unsure(node)
-        values = [f'{p.sql} COLLATE "C"' if kind == "text" else p.sql for p in parts]
+        values = [self.by_bytes(p.sql) if kind == "text" else p.sql for p in parts]
         word = "greatest" if isinstance(node, exp.Greatest) else "least"
         there = f"num_nulls({', '.join(p.sql for p in parts)}) = 0"
         return replace(parts[0], sql=f"CASE WHEN {there} THEN {word}({', '.join(values)}) END")
@@ -124,7 +124,9 @@ class Calls(Translator):
         name, arguments = node.name.lower(), node.expressions
         if name == "json_valid" and len(arguments) == 1:
             part = self.part(arguments[0])
-            if part.kind == "text" or (part.codec and part.codec.type in ("json", "jsonb")):
+            if part.codec and part.codec.type in ("json", "jsonb"):  # it holds nothing else
+                return Typed(f"(CASE WHEN {part.sql} IS NOT NULL THEN true END)", "cond")
+            if part.kind == "text":
                 return Typed(f"({part.sql} IS JSON)", "cond")  # from PostgreSQL 16 on
         counted = len(arguments) == 2 and arguments[1] == exp.Literal.string("unixepoch")
         if name in _EPOCHS and counted:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from migrate_db import sql
+from migrate_db.collations import KNOWN
 from migrate_db.errors import Untranslated
 from migrate_db.parsing import bare, exp, only, unsure
 from migrate_db.relations import Output
@@ -28,10 +31,17 @@ def _clause_part(item: exp.Expr, scope: Scope, outputs: list[Output], first_alia
         if not 1 <= position <= len(outputs):
             raise unsure(item)
         return outputs[position - 1].part
-    if first_alias and isinstance(item, exp.Column) and not item.table:
-        alias = scope.aliases.get(sql.folded(item.name))
+    inner, said = item, ""
+    while isinstance(inner, (exp.Paren, exp.Collate)):  # SQLite looks for the new name within them
+        if isinstance(inner, exp.Collate) and not said:
+            said = inner.expression.name.upper()
+        inner = inner.this
+    if first_alias and isinstance(inner, exp.Column) and not inner.table:
+        alias = scope.aliases.get(sql.folded(inner.name))
+        if alias is not None and said not in ("", *KNOWN):
+            raise unsure(item)
         if alias is not None:
-            return alias
+            return replace(alias, collation=said, explicit=True) if said else alias
     part = scope.part(item)
     if part.constant is not None:  # PostgreSQL would take it for a position
         raise unsure(item)

@@ -25,7 +25,21 @@ _PRESENT = {
     "current_date": to_char.DAY, "date('now')": to_char.DAY, "date()": to_char.DAY,
     "current_time": to_char.CLOCK, "time('now')": to_char.CLOCK, "time()": to_char.CLOCK,
 }  # fmt: skip
+_RANDOM = "substr(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, {n})"
+_HEX_OF_RANDOM = re.compile(r"(?:('[^']*')\|\|)?(lower\()?hex\(randomblob\((\d+)\)\)(\))?")
+#: The fourth version of a UUID, as everybody makes one in SQLite.
+_UUID4 = re.compile(
+    r"lower\(hex\(randomblob\(4\)\)\)\|\|'-'\|\|lower\(hex\(randomblob\(2\)\)\)\|\|'-4'\|\|"
+    r"substr\(lower\(hex\(randomblob\(2\)\)\),2\)\|\|'-'\|\|"
+    r"substr\('(?:89ab|ab89)',(?:abs\(random\(\)\)%4\+1|1\+\(?abs\(random\(\)\)%4\)?),1\)\|\|"
+    r"substr\(lower\(hex\(randomblob\(2\)\)\),2\)\|\|'-'\|\|lower\(hex\(randomblob\(6\)\)\)"
+)
 _SECONDS = {"unixepoch()", "unixepoch('now')"}
+#: Milliseconds since 1970, inside a cast to an integer: Drizzle's, Better Auth's.
+_MILLISECONDS = re.compile(
+    r"unixepoch\((?:'now',)?'subsec(?:ond)?'\)\*1000(?:\.0)?"
+    r"|\(julianday\('now'\)-2440587\.5\)\*86400000(?:\.0)?"
+)
 _SECONDS_AS_TEXT = {"strftime('%s','now')", "strftime('%s')"}
 
 
@@ -99,6 +113,13 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
             if not factor or factor == "1000":
                 return f"({text} * 1000)" if factor else text
         raise Untranslated(f"seconds since 1970 where {codec_type} is held")
+    if cast and _MILLISECONDS.fullmatch(lowered):
+        if kind == "int":
+            return "floor(extract(epoch FROM now()) * 1000)::bigint"
+        raise Untranslated(f"milliseconds since 1970 where {codec_type} is held")
+    random = _random(lowered, codec_type)
+    if random is not None:
+        return random
     form = _PRESENT.get(lowered)
     if form is None:
         match = re.fullmatch(r"strftime\('([^']*)'(?:,'now'|,current_timestamp)?\)", lowered)
@@ -120,6 +141,27 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
             raise Untranslated(f"{codec_type} can't hold it")
         return f"to_char({_UTC}, {sql.string(form)})"
     raise Untranslated(f"the present time where {codec_type} is held")
+
+
+def _random(plain: str, codec_type: str) -> str | None:
+    """The same number of random bytes, in the same letters."""
+    size = codec_type.removeprefix("varchar(").rstrip(")")
+    room = int(size) if size.isdecimal() else 0 if codec_type in ("text", "varchar") else -1
+    if _UUID4.fullmatch(plain):
+        if codec_type == "uuid":
+            return "gen_random_uuid()"
+        return "gen_random_uuid()::text" if room == 0 or room >= 36 else None
+    blob = re.fullmatch(r"randomblob\((\d+)\)", plain)
+    if blob and codec_type == "bytea" and 1 <= int(blob[1]) <= 32:
+        return _RANDOM.format(n=blob[1])
+    match = _HEX_OF_RANDOM.fullmatch(plain)
+    if match is None or bool(match[2]) != bool(match[4]) or not 1 <= int(match[3]) <= 32:
+        return None
+    if room < 0 or (room and room < len(match[1] or "''") - 2 + 2 * int(match[3])):
+        return None
+    shown = f"encode({_RANDOM.format(n=match[3])}, 'hex')"
+    shown = shown if match[2] else f"upper({shown})"
+    return f"{sql.string(match[1][1:-1])} || {shown}" if match[1] else shown
 
 
 def _outside_strings(text: str) -> str:

@@ -10,7 +10,7 @@ from migrate_db.parsing import bare, is_worked_out, parse, shallow
 from migrate_db.plan import TablePlan
 from migrate_db.schema import Index
 from migrate_db.translator import Translator
-from migrate_db.typed import Typed, column, kind_of
+from migrate_db.typed import NUMERIC, Typed, column, kind_of
 
 
 def of_table(plan: TablePlan, exact_folding: bool = True) -> Translator:
@@ -29,7 +29,7 @@ def of_table(plan: TablePlan, exact_folding: bool = True) -> Translator:
             raise Untranslated(f"values of {declared.name} are converted")
         return column(sql.name(planned.target), planned.codec, declared)
 
-    return Calls(find, exact_folding)
+    return Calls(find, exact_folding, plan.table.utf8)
 
 
 @shallow
@@ -87,6 +87,8 @@ def generated(plan: TablePlan, source: str) -> str:
         raise Untranslated("a part of it has no column")
     value = of_table(plan).part(node)
     wanted = kind_of(planned.codec)
+    if wanted == "text" and declared.affinity in NUMERIC:  # which makes 7 of '007'
+        raise Untranslated("a text that may become a number")
     if " IS JSON)" in value.sql:
         raise Untranslated("PostgreSQL has no json_valid() before 16")
     if "to_char(" in value.sql:

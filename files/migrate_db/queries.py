@@ -53,7 +53,7 @@ def _with(node: exp.Expr, named: Named, outer: Scope | None) -> tuple[Named, str
 
     def find(name: str) -> Relation:
         source = ours.get(sql.folded(name))
-        return replace(source) if source else named(name)
+        return replace(source) if source else named.find(name)
 
     parts = []
     later = [sql.folded(cte.alias) for cte in clause.expressions]
@@ -62,14 +62,16 @@ def _with(node: exp.Expr, named: Named, outer: Scope | None) -> tuple[Named, str
         if any(sql.folded(table.name) in later for table in cte.find_all(exp.Table)):
             raise unsure(cte)  # itself, or one that follows
         later.remove(sql.folded(cte.alias))
-        text, outputs = query(cte.this, find, outer)
+        text, outputs = query(
+            cte.this, replace(named, find=find, ctes=named.ctes | ours.keys()), outer
+        )
         wanted = [c.name for c in cte.args["alias"].args.get("columns") or []]
         names = wanted or [o.name for o in outputs]
         columns = renamed(outputs, names)
         ours[sql.folded(cte.alias)] = Relation(sql.name(cte.alias), columns)
         listed = sql.names(names_of_columns(names))
         parts.append(f"{sql.name(cte.alias)} ({listed}) AS ({text})")
-    return find, f"WITH {', '.join(parts)} "
+    return replace(named, find=find, ctes=named.ctes | ours.keys()), f"WITH {', '.join(parts)} "
 
 
 def _set_operation(
@@ -125,6 +127,28 @@ def _name_what_is_selected(node: exp.Expr, outputs: list[Output]) -> None:
             ordered.set("this", exp.column(exp.to_identifier(name, quoted=True)))
 
 
+def _demand_own_names(node: exp.Expr, scope: Scope, outputs: list[Output]) -> None:
+    """Within an expression of ORDER BY a name is a column's, and not that of what is selected."""
+    order = node.args.get("order")
+    selected = [one.unalias() for one in node.expressions]
+    shown = {sql.folded(o.name): o.part.sql for o in reversed(outputs)}
+    for ordered in order.expressions if order is not None else ():
+        inner = ordered.this
+        while isinstance(inner, (exp.Paren, exp.Collate)):
+            inner = inner.this
+        for column in inner.find_all(exp.Column):
+            name = sql.folded(column.name)
+            if inner is column and not column.table:  # the new name goes first
+                if name in scope.aliases and ordered.this in selected:
+                    same = outputs[selected.index(ordered.this)].part.sql
+                    if shown[name] != same:
+                        raise unsure(ordered)
+            elif ordered.this not in selected and name in shown:
+                own = scope.own(column.table, column.name)
+                if own and bare(own[0].sql) != bare(shown[name]):
+                    raise unsure(ordered)
+
+
 def _select(
     node: exp.Expr, named: Named, outer: Scope | None, prefix: str
 ) -> tuple[str, list[Output]]:
@@ -160,6 +184,7 @@ def _select(
         scope.allow_aggregates = True
         text += f" HAVING {bare(scope.condition(having.this))}"
     if distinct:
+        _demand_own_names(node, scope, outputs)
         return _ordered_outside(node, text, outputs, named), outputs
     if node.args.get("order") is not None:
         scope.allow_aggregates = bool(node.args.get("group")) or has_aggregate(node)
@@ -249,7 +274,8 @@ def _merge(name: str, before: list[Relation], scope: Scope) -> str:
     first = scope.merged.get(lowered) or left[0]
     demand_plain(first, right)
     column_names = {str(_LAST_NAME.findall(part.sql)[-1]) for part in (*left, right)}
-    if first.kind != right.kind or len(column_names) != 1:
+    cast = any("::" in part.sql for part in (*left, right))  # which USING would forget
+    if first.kind != right.kind or len(column_names) != 1 or cast:
         raise Untranslated(f"USING ({name})")
     scope.merged[lowered] = first
     scope.sources[-1].merged.add(lowered)
@@ -261,7 +287,9 @@ def _source(node: exp.Expr, scope: Scope) -> str:
         only(node, "this", "db", "alias", "indexed")
         if sql.folded(node.db) not in ("", "main"):
             raise unsure(node)
-        found = scope.named(node.name)
+        if node.db and sql.folded(node.name) in scope.named.ctes:  # which main.name goes past
+            raise unsure(node)
+        found = scope.named.find(node.name)
         alias = node.alias or node.name
         if node.args.get("alias") is not None:
             only(node.args["alias"], "this")

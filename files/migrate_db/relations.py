@@ -42,7 +42,13 @@ class Relation:
     merged: set[str] = field(default_factory=set)  #: columns that a table before it shows
 
 
-Named = Callable[[str], Relation]
+@dataclass(frozen=True)
+class Named:
+    """What the names in a FROM stand for."""
+
+    find: Callable[[str], Relation]
+    utf8: bool  #: see ``schema.Table``
+    ctes: frozenset[str] = frozenset()  #: names that WITH gives, in lower case
 
 
 def renamed(outputs: list[Output], names: list[str]) -> list[Output]:

@@ -101,6 +101,7 @@ class Table:
     checks: tuple[tuple[str, str], ...] = ()  #: name or "", and the expression as written
     primary_key_name: str = ""  #: given by the user
     conflicts: tuple[str, ...] = ()  #: constraints with an ON CONFLICT of their own
+    utf8: bool = True  #: whether its texts are stored, and therefore sorted, so; else as UTF-16
 
     @property
     def in_unknown_order(self) -> bool:
@@ -208,6 +209,8 @@ def read(connection: sqlite3.Connection) -> Schema:
             )
         else:
             tables.append(_table(connection, object_name, text, *kinds[object_name][1:]))
+    if not source.is_utf8(connection):
+        tables = [replace(table, utf8=False) for table in tables]
     return Schema(
         tables=tuple(_parents_first(_resolve_parents(tables))),
         uncarried=tuple(uncarried),

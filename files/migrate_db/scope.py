@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from migrate_db import sql
 from migrate_db.calls import Calls
@@ -26,7 +27,8 @@ def demand_plain(*parts: Typed) -> None:
             raise Untranslated("it tells rows apart by values that PostgreSQL compares otherwise")
 
 
-Query = Callable[[exp.Expr, Named, "Scope | None"], tuple[str, list[Output]]]
+if TYPE_CHECKING:  # without its parser a preview goes on
+    Query = Callable[[exp.Expr, Named, "Scope | None"], tuple[str, list[Output]]]
 
 
 class Scope(Calls):
@@ -40,7 +42,7 @@ class Scope(Calls):
         named: Named,
         query: Query,
     ) -> None:
-        super().__init__(self._find)
+        super().__init__(self._find, utf8=named.utf8)
         self.sources = sources
         self.outer = outer
         self.merged = merged  #: columns of USING
@@ -54,7 +56,7 @@ class Scope(Calls):
         lowered = sql.folded(name)
         if not table and lowered in self.merged:
             return self.merged[lowered]
-        found = self._own(table, name)
+        found = self.own(table, name)
         if len(found) > 1:
             raise Untranslated(f"{name} is in several tables")
         if found:
@@ -68,7 +70,7 @@ class Scope(Calls):
         wanted = sql.folded(table)
         return [s for s in self.sources if not table or sql.folded(s.alias) == wanted]
 
-    def _own(self, table: str, name: str) -> list[Typed]:
+    def own(self, table: str, name: str) -> list[Typed]:
         """The columns of that name, but for those of the queries around."""
         found = (found_in(source, sql.folded(name)) for source in self.called(table))
         return [part for part in found if part is not None]
@@ -139,7 +141,7 @@ class Scope(Calls):
             if len(inner.expressions) != 1:
                 raise unsure(node)
             inner, word = inner.expressions[0], "DISTINCT "
-        outside = any(not self._own(c.table, c.name) for c in inner.find_all(exp.Column))
+        outside = any(not self.own(c.table, c.name) for c in inner.find_all(exp.Column))
         if self.outer is not None and outside:
             raise unsure(node)  # it may be an aggregate of the query around
         self.allow_aggregates = False
@@ -201,7 +203,7 @@ class Scope(Calls):
         part, _ = self._argument(node)
         demand_plain(part)
         if part.kind == "text":
-            return Typed(f'{word}({part.sql} COLLATE "C")', "text")
+            return Typed(f"{word}({self.by_bytes(part.sql)})", "text")
         if part.kind in ("int", "real", "mixed", "date", "timestamp"):
             return Typed(f"{word}({part.sql})", part.kind, codec=part.codec)
         raise unsure(node)
@@ -223,7 +225,7 @@ def _is_looked_up(node: exp.Expr, named: Named) -> bool:
         return False
     if not isinstance(clause.this, exp.Table):
         return False
-    source, alias = named(clause.this.name), sql.folded(clause.this.alias_or_name)
+    source, alias = named.find(clause.this.name), sql.folded(clause.this.alias_or_name)
     kinds = {sql.folded(output.name): output.part.kind for output in source.outputs}
 
     def is_ours(part: exp.Column) -> bool:

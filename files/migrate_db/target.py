@@ -24,7 +24,8 @@ _OLDEST = 140000
 # Values and names must mean the same on every server, rows that a policy hides are an error, nothing but us may end the
 # session, and a table that was just loaded is read in the order in which its rows lie.
 _SESSION = """
-SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET extra_float_digits = 1;
+SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';
+SET extra_float_digits = 1;
 SET bytea_output = 'hex'; SET standard_conforming_strings = on;
 SET default_transaction_read_only = off; SET row_security = off; SET quote_all_identifiers = off;
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
@@ -99,6 +100,10 @@ class Target:
         """Run SQL that was composed here, with names quoted by ``sql``."""
         return self.connection.execute(statement.encode())
 
+    def perform(self, statement: str) -> None:
+        """Run one statement that has a part of the source's own SQL: the server refuses a second one."""
+        self.connection.execute(statement.encode(), binary=True)
+
     @contextmanager
     def one_moment(self) -> Iterator[None]:
         """Read everything as it is now, whatever others write meanwhile; write nothing."""
@@ -144,7 +149,7 @@ def connect(url: str, schema: str) -> Target:
         missing["target_session_attrs"] = "primary"
     try:
         connection = psycopg.connect(make_conninfo(url, **missing), autocommit=True)
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise _refused(str(error), place) from None
     try:
         _examine(connection, place)
@@ -171,7 +176,7 @@ def connect(url: str, schema: str) -> Target:
 def _is_torn(words: dict[str, Any]) -> bool:
     """Whether an @, : or / of a password ended up in another word; then none may be shown."""
     ports = str(words.get("port", ""))
-    places = (str(words.get(key, "")) for key in ("host", "dbname", "user"))
+    places = (str(words.get(key, "")) for key in ("host", "dbname"))
     return any("@" in place for place in places) or not re.fullmatch(r"[0-9,]*", ports)
 
 
@@ -250,6 +255,93 @@ def lock(target: Target) -> None:
                 code=Exit.LOCKED,
             )
         time.sleep(0.2)
+
+
+def spelled(target: Target, wanted: set[str]) -> dict[str, str]:
+    """Wanted tables that the target has with other capitals, as an app's models may write them."""
+    rows = target.connection.execute(
+        "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relkind IN ('r', 'p')",
+        (target.schema,),
+    ).fetchall()
+    there = {row[0] for row in rows}
+    alike: dict[str, list[str]] = {}
+    for name in there - wanted:
+        alike.setdefault(sql.folded(name), []).append(name)
+    found = {name: alike.get(sql.folded(name), []) for name in wanted - there}
+    return {name: others[0] for name, others in found.items() if len(others) == 1}
+
+
+def demand_free(target: Target, names: set[str]) -> None:
+    """Refuse names of tables that something else has: a view, a sequence, an index.
+
+    Raises:
+        MigrationError: it names them.
+    """
+    rows = target.connection.execute(
+        "SELECT relname, pg_describe_object('pg_class'::regclass, c.oid, 0) FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND relname = ANY(%s) AND relkind NOT IN ('r', 'p') ORDER BY 1",
+        (target.schema, list(names)),
+    ).fetchall()
+    if rows:
+        raise MigrationError(
+            "the target has something else where a table of the source is to be",
+            where=str(target),
+            details=[described for _, described in rows[:20]],
+            next=f"drop it, or `rename` the table in --mapping ({rows[0][0]}: {{rename: …}}), or leave it out"
+            " (--exclude); nothing was changed",
+        )
+
+
+def demand_no_children(target: Target, names: list[str]) -> None:
+    """Refuse tables whose rows are partly another table's, by inheritance.
+
+    Raises:
+        MigrationError: it names them.
+    """
+    rows = target.connection.execute(
+        "SELECT p.relname, c.oid::regclass::text FROM pg_inherits i"
+        " JOIN pg_class p ON p.oid = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid"
+        " JOIN pg_namespace n ON n.oid = p.relnamespace"
+        " WHERE n.nspname = %s AND p.relname = ANY(%s) AND p.relkind = 'r'",
+        (target.schema, names),
+    ).fetchall()
+    if rows:
+        raise MigrationError(
+            "tables of the target have children by inheritance, whose rows are theirs, too",
+            where=str(target),
+            details=[f"{child} inherits from {parent}" for parent, child in rows[:20]],
+            next="ALTER TABLE … NO INHERIT …, or leave the table out (--exclude); nothing was changed",
+        )
+
+
+def hidden(target: Target, names: list[str]) -> list[str]:
+    """Tables that the role's own ``search_path`` doesn't find by their name alone, a line for each."""
+    path = target.value("SELECT reset_val FROM pg_settings WHERE name = 'search_path'")
+    ours = str(target.value("SHOW search_path"))
+    set_path = "SELECT set_config('search_path', %s, false)"
+    target.connection.execute(set_path, (path,))
+    rows = target.connection.execute(
+        "SELECT t.name, f.relnamespace::regnamespace::text FROM unnest(%s::text[]) t(name)"
+        " LEFT JOIN pg_class f ON f.oid = to_regclass(quote_ident(t.name))"
+        " WHERE f.oid IS DISTINCT FROM to_regclass(quote_ident(%s) || '.' || quote_ident(t.name))",
+        (names, target.schema),
+    ).fetchall()
+    target.connection.execute(set_path, (ours,))
+    nothing = [name for name, other in rows if other is None]
+    lines = [
+        f"table {name}: whoever names it without a schema finds the one in {other}, not the one"
+        f" in {target.schema} (search_path is {path})"
+        for name, other in rows
+        if other is not None
+    ]
+    if nothing:
+        lines.append(
+            f"schema {target.schema} is not on the role's search_path ({path}): an app that names"
+            f" tables without a schema doesn't find them; ALTER ROLE … SET search_path = {target.schema}"
+        )
+    return lines
 
 
 def tables(target: Target, wanted: set[str]) -> dict[str, TargetTable]:

@@ -25,7 +25,7 @@ Form = Callable[[str], Cell]
 #: Values of a column that are looked at, the last ones.
 _SAMPLE = 1000
 _MOMENT = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:([ T])(\d\d:\d\d)(:\d\d)?(?:\.(\d+))?(Z|[+-]\d\d(?::?\d\d)?)?)?"
+    r"(\d{4}-\d\d-\d\d)(?:([ T])(\d\d:\d\d)(:\d\d)?(?:\.(\d+))?(Z| ?[+-]\d\d(?::?\d\d)?)?)?"
 )
 _CLOCK = re.compile(r"(\d\d:\d\d)(:\d\d)?(?:\.(\d+))?")
 _EPOCHS = ("timestamp", "timestamptz", "date")
@@ -217,6 +217,7 @@ class Moment:
 
 def _away(day: str, clock: str, suffix: str) -> tuple[str, str] | None:
     """A moment in UTC as the clocks of another offset show it."""
+    suffix = suffix.strip()
     if suffix[:1] not in ("+", "-") or not suffix.strip("+-0:"):
         return day, clock
     digits = suffix[1:].replace(":", "").ljust(4, "0")

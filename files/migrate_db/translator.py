@@ -6,6 +6,7 @@ merely likely is worse than none. What doesn't pass is reported, not guessed.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +15,22 @@ from migrate_db import sql
 from migrate_db.collations import KNOWN
 from migrate_db.errors import Untranslated
 from migrate_db.parsing import ARITHMETIC, BITS, SIGNS, binds_otherwise, exp, only, unsure
-from migrate_db.typed import EXACT, NUMBERS, NUMERIC, Typed, double, fits_double, literal, wide
+from migrate_db.typed import (
+    EXACT,
+    NUMBERS,
+    NUMERIC,
+    Typed,
+    double,
+    fits_double,
+    is_double,
+    literal,
+    wide,
+)
 
 _DATE = re.compile(r"\d{4}-(?:0\d|1[0-2])-(?:[01]\d|2\d|3[01])")
 _MOMENT = re.compile(_DATE.pattern + r"(?: [0-2]\d:[0-5]\d:[0-5]\d)?")
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+#: Not so long that SQLite would round it.
+_NUMBER = re.compile(r"[+-]?(?:\d{1,15}|(?=[\d.]{3,16}$)\d+\.\d+)")
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 
@@ -29,11 +41,18 @@ class Translator:
         find: the column of this table (or "") and name, None if there is none.
         folding: how ``lower()`` and NOCASE fold: exactly as SQLite does, ASCII only,
             or as people write it in PostgreSQL, with the database's own collation.
+        utf8: see ``schema.Table``.
     """
 
-    def __init__(self, find: Callable[[str, str], Typed | None], exact_folding: bool = True):
+    def __init__(
+        self,
+        find: Callable[[str, str], Typed | None],
+        exact_folding: bool = True,
+        utf8: bool = True,
+    ):
         self.find = find
         self.exact_folding = exact_folding
+        self.utf8 = utf8
 
     def condition(self, node: exp.Expr) -> str:
         """A truth value."""
@@ -161,21 +180,25 @@ class Translator:
         if "null" in (left.kind, right.kind):
             return left.sql, right.sql
         if left.constant is not None and right.constant is None:
+            if left.explicit and right.explicit and left.collation != right.collation:
+                return None  # the one on the left counts
             swapped = self._sides(right, _MIRRORED.get(sign, sign), left)
             return None if swapped is None else (swapped[1], swapped[0])
-        if left.kind == "bool" and right.constant in ("0", "1"):
+        if (
+            left.kind == "bool"
+            and right.constant in ("0", "1")
+            and (right.kind == "int" or left.affinity in NUMERIC)
+        ):  # a text is a number beside a column only
             return left.sql, "true" if right.constant == "1" else "false"
         if (left.kind, right.kind) == ("bool", "bool"):
             return left.sql, right.sql
         left, right = self.number(left), self.number(right)
         if left.kind in NUMBERS and right.kind in NUMBERS:
-            types = {
-                p.codec.type if p.codec else "double precision" if p.kind != "int" else ""
-                for p in (left, right)
-                if p.constant is None
-            }
-            # PostgreSQL would round the bigint
-            return None if {"bigint", "double precision"} <= types else (left.sql, right.sql)
+            parts = (left, right)
+            rounds = any(map(is_double, parts)) and not all(
+                is_double(part) or fits_double(part) for part in parts
+            )
+            return None if rounds else (left.sql, right.sql)
         if left.kind == "text" and right.kind == "text":
             return self._texts(left, sign, right)
         if right.constant is not None:
@@ -228,8 +251,18 @@ class Translator:
         collation = chosen.collation if chosen else "BINARY"
         ordering = sign in ("<", ">", "<=", ">=")
         texts = [self.collated(part, collation, False) for part in (left, right)]
-        # bytes decide in SQLite, the database's language in PostgreSQL
-        return texts[0] + (' COLLATE "C"' if ordering else ""), texts[1]
+        first_text = self._by(collation, texts[0]) if ordering else texts[0]
+        return first_text, texts[1]
+
+    def by_bytes(self, text: str) -> str:
+        """A text in SQLite's order: bytes decide there, the database's language in PostgreSQL."""
+        if not self.utf8:
+            raise Untranslated("it sorts texts by their bytes, which are UTF-16 in this file")
+        return f'{text} COLLATE "C"'
+
+    def _by(self, collation: str, text: str) -> str:
+        # the others turn texts into UTF-8 first
+        return self.by_bytes(text) if collation == "BINARY" else f'{text} COLLATE "C"'
 
     def collated(self, part: Typed, collation: str, ordering: bool) -> str:
         """A text that compares in PostgreSQL as it does under this collation in SQLite."""
@@ -242,7 +275,7 @@ class Translator:
             text = f"rtrim({text}, ' ')"
         elif collation != "BINARY":
             raise Untranslated(f"the collation {collation} is the app's own")
-        return f'{text} COLLATE "C"' if ordering else text
+        return self._by(collation, text) if ordering else text
 
     def _collate(self, node: exp.Expr) -> Typed:
         collation = node.expression.name.upper()
@@ -300,6 +333,8 @@ class Translator:
             raise unsure(node)
         if not whole and len(re.sub(r"[eE].*|\D", "", node.name).strip("0")) > 15:
             raise Untranslated("a float of so many digits")
+        if math.isinf(float(node.name)):
+            raise Untranslated("an infinite number")
         return literal("int" if whole else "real", node.name)
 
     def _negative(self, node: exp.Expr) -> Typed:

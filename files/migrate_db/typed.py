@@ -20,6 +20,8 @@ from migrate_db.schema import Column
 NUMBERS = ("int", "real", "mixed")
 #: Of a number that every float of 64 bits has.
 _DIGITS = 15
+#: Up to here every integer is one.
+_EXACT = 2**53
 #: Affinities that make a number of a text where they can.
 NUMERIC = ("INTEGER", "REAL", "NUMERIC")
 #: Those that make an integer of 5.0, so that the digits of two equal numbers are the same.
@@ -108,12 +110,21 @@ def double(part: Typed) -> str:
 
 
 def fits_double(part: Typed) -> bool:
-    """Whether a column's integers, of which SQLite makes no float, all are floats as well."""
-    declared = part.codec.type if part.codec else ""
+    """Whether its integers, of which SQLite makes no float, all are floats as well."""
+    if part.codec is None:
+        return part.kind != "int" or abs(int(part.constant or _EXACT + 1)) <= _EXACT
+    declared = part.codec.type
     if declared.startswith("numeric"):
         digits = declared[8:].partition(",")[0].strip(")")
         return digits.isdigit() and int(digits) <= _DIGITS
     return declared != "bigint"
+
+
+def is_double(part: Typed) -> bool:
+    """Whether PostgreSQL has a float there, of which it makes one of the other side, too."""
+    if part.codec is not None:
+        return part.codec.type in ("double precision", "real")
+    return part.constant is None and part.kind in ("real", "mixed")
 
 
 def is_moment(part: Typed) -> bool:

@@ -17,7 +17,7 @@ from migrate_db.names import fitting
 from migrate_db.parsing import shallow
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.queries import query
-from migrate_db.relations import Output, Relation, read_again
+from migrate_db.relations import Named, Output, Relation, read_again
 from migrate_db.schema import Uncarried, View
 from migrate_db.typed import Typed, column
 
@@ -95,7 +95,7 @@ def _translate(
     reads: set[str] = set()
     through: set[str] = set()
 
-    def named(name: str) -> Relation:
+    def find(name: str) -> Relation:
         lowered = sql.folded(name)
         if lowered in tables:
             reads.add(tables[lowered].table.name)
@@ -111,7 +111,8 @@ def _translate(
             raise _Later
         raise Untranslated(f"it reads {name}, which is not carried")
 
-    text, outputs = query(tree, named, None)
+    utf8 = all(plan.table.utf8 for plan in tables.values())
+    text, outputs = query(tree, Named(find, utf8), None)
     if len(outputs) != len(view.columns):
         raise Untranslated("its columns can't be told")
     shown = [Output(name, o.part) for name, o in zip(view.columns, outputs, strict=True)]

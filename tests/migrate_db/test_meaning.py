@@ -212,7 +212,7 @@ def test_defaults_of_every_kind(program: Program, tmp_path: Path) -> None:
             unix2 INTEGER DEFAULT (unixepoch()), ms BIGINT DEFAULT (strftime('%s', 'now') * 1000),
             j JSON DEFAULT '{}', tday TEXT DEFAULT CURRENT_DATE,
             past DATETIME DEFAULT '2024-01-01 00:00:00', past_day DATE DEFAULT '1970-01-01',
-            uid TEXT DEFAULT (lower(hex(randomblob(16)))), loc TEXT DEFAULT (datetime('now', 'localtime')),
+            uid TEXT DEFAULT (random()), loc TEXT DEFAULT (datetime('now', 'localtime')),
             wrong INTEGER DEFAULT 'none');
         INSERT INTO t (id, day, clock, wrong) VALUES (1, '2024-01-01', '10:00:00', 1);
         """,
@@ -227,6 +227,47 @@ def test_defaults_of_every_kind(program: Program, tmp_path: Path) -> None:
     assert row[19][10] == "T" and row[19][-1] == "Z" and row[22] == row[19][:10]
     assert abs(row[20] - row[21]) < 2 and row[20] > 1_700_000_000
     assert abs(row[23] / 1000 - row[20]) < 2
+
+
+UUID4 = (
+    "lower(hex(randomblob(4))) || '-' || lower(hex(randomblob(2))) || '-4' || substr(lower(hex(randomblob(2))),2)"
+    " || '-' || substr('89ab',abs(random()) % 4 + 1, 1) || substr(lower(hex(randomblob(2))),2) || '-'"
+    " || lower(hex(randomblob(6)))"
+)
+
+
+@pytest.mark.parametrize(
+    ("declared", "default", "shape"),
+    [
+        ("TEXT", UUID4, r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+        ("UUID", UUID4, r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+        ("CHAR(36)", UUID4, r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
+        ("TEXT", "'r' || lower(hex(randomblob(7)))", "r[0-9a-f]{14}"),
+        ("TEXT", "hex(randomblob(32))", "[0-9A-F]{64}"),
+        ("BLOB", "randomblob(16)", r"\\x[0-9a-f]{32}"),
+        ("INTEGER", "cast((julianday('now') - 2440587.5)*86400000 as integer)", "1[0-9]{12}"),
+        ("INTEGER", "cast(unixepoch('subsec') * 1000 as integer)", "1[0-9]{12}"),
+    ],
+)
+def test_defaults_that_are_another_one_each_time(
+    program: Program, tmp_path: Path, declared: str, default: str, shape: str
+) -> None:
+    """As Prefect, PocketBase and Drizzle write them: of the same form, and never the same."""
+    # no row is inserted in SQLite: an older one doesn't know 'subsec'
+    source = sqlite(
+        tmp_path / "s.db",
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared} DEFAULT ({default}));"
+        "CREATE TABLE filled (n); INSERT INTO filled VALUES (1)",
+    )
+    result = program.run(source)
+    assert (result.code, uncarried(result)) == (0, [])
+    ask(program.url, "INSERT INTO t (id) SELECT generate_series(1, 20)")
+    matching, distinct = ask(
+        program.url,
+        f"SELECT count(*) FILTER (WHERE v::text ~ '^{shape}$'), count(DISTINCT v) FROM t",
+    )[0]
+    assert matching == 20
+    assert distinct == (1 if declared == "INTEGER" else 20)
 
 
 def test_conflict_clauses_are_named(program: Program, tmp_path: Path) -> None:
@@ -401,7 +442,7 @@ def _with_a_broken_check(path: Path) -> Path:
         path,
         """
         PRAGMA ignore_check_constraints = ON;
-        CREATE TABLE t (id INTEGER PRIMARY KEY DEFAULT 5, x TEXT DEFAULT (hex(randomblob(4))),
+        CREATE TABLE t (id INTEGER PRIMARY KEY DEFAULT 5, x TEXT DEFAULT (hex(random())),
             n INTEGER CHECK (n > 0), d TEXT CHECK (julianday(d) IS NOT NULL));
         INSERT INTO t VALUES (1, 'x', -5, '2024-01-01');
         CREATE VIEW v AS SELECT group_concat(x) FROM t;

@@ -304,7 +304,9 @@ class Oracle:
                 self._wrong(f"{place}: DEFAULT {added} was added")
             return
         text = _str(column["default"])
-        if re.search(r"current_|now|random|strftime|datetime|\bdate\(|julian", text, re.I):
+        if re.search(
+            r"current_|now|random|unixepoch|strftime|datetime|\bdate\(|julian", text, re.I
+        ):
             if not there["default"] and not there["identity"]:
                 self._wrong(f"{place}: DEFAULT {text} is lost, and nothing says so")
             return
