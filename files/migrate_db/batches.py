@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from migrate_db import source
+
 #: Bytes that a batch should have, and may have at most; one row may be larger than that.
 GOAL, MOST = 1 << 19, 1 << 24
 #: Rows of the first batch and of the largest.
@@ -49,7 +51,7 @@ def read(
         between: what separates two of them.
         goal: bytes that a batch should have.
     """
-    largest = _LARGEST if sys.version_info >= (3, 11) else _LARGEST_WITHOUT_LIMIT
+    largest = _LARGEST if source.HAS_LIMITS else _LARGEST_WITHOUT_LIMIT
     after: int | None = None
     wanted = _FIRST
     while True:
@@ -111,7 +113,7 @@ def gathered(rows: Iterable[tuple[bytes]], goal: int = GOAL) -> Iterator[list[by
 @contextmanager
 def _limited(connection: sqlite3.Connection) -> Iterator[None]:
     """Let SQLite refuse a batch that is too large, if it doesn't refuse less already."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11) or not source.HAS_LIMITS:
         yield
         return
     before = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)

@@ -151,7 +151,11 @@ def pieces(
 ) -> Iterator[bytes]:
     """The bytes of a text or a blob, some at a time; none of any other value."""
     # SQLite up to 3.40 opens another column's cell where one that is not stored stands before it
-    if sys.version_info < (3, 11) or any(c.generated for c in table.columns):
+    if (
+        sys.version_info < (3, 11)
+        or not source.HAS_LIMITS
+        or any(c.generated for c in table.columns)
+    ):
         yield from _whole(connection, table, column, rowid)
         return
     try:
@@ -212,11 +216,11 @@ class Unnoticed:
         self._before = 0
 
     def __enter__(self) -> None:
-        if sys.version_info >= (3, 11):
+        if sys.version_info >= (3, 11) and source.HAS_LIMITS:
             self._before = self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LINE)
 
     def __exit__(self, *_: object) -> None:
-        if sys.version_info >= (3, 11):
+        if sys.version_info >= (3, 11) and source.HAS_LIMITS:
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._before)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from migrate_db import foreign
 from migrate_db.codec import (
     BOOLEAN,
+    BOOLEAN_ANY,
     BYTEA,
     DATE,
     DOUBLE,
@@ -32,6 +34,7 @@ from migrate_db.codec import (
     padded,
     text,
 )
+from migrate_db.intervals import INTERVAL_MICROS, INTERVAL_SINCE_1970
 from migrate_db.schema import Column
 
 _INTEGERS = (integer("smallint"), integer("integer"), integer("bigint"))
@@ -208,14 +211,16 @@ def for_existing(type_name: str, labels: tuple[str, ...] = ()) -> tuple[Codec, .
     if labels:
         return (enum(type_name, labels),)
     bare, _, rest = _without_precision(type_name).partition("(")
-    bare = _ALIASES.get(bare, bare)
+    bare = (
+        type_name if type_name.endswith("[]") or type_name == "bpchar" else _ALIASES.get(bare, bare)
+    )
     size = [int(n) for n in re.findall(r"\d+", rest.partition(")")[0])]
     limit = size[0] if size else None
     known: dict[str, tuple[Codec, ...]] = {
         "smallint": _INTEGERS[:1],
         "integer": _INTEGERS[1:2],
         "bigint": _INTEGERS[2:],
-        "boolean": _BOOLEANS,
+        "boolean": (*_BOOLEANS, BOOLEAN_ANY),
         "double precision": (DOUBLE, DOUBLE_OR_INTEGER),
         "real": (REAL4,),
         "text": (text(), TEXT_OR_NUMBER),
@@ -232,6 +237,7 @@ def for_existing(type_name: str, labels: tuple[str, ...] = ()) -> tuple[Codec, .
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
         "time without time zone": (TIME, TIME_ANY),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB),
+        "interval": (INTERVAL_MICROS, INTERVAL_SINCE_1970, foreign.codec_of("interval")),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
     }
     precision = re.search(r"(?<=time|tamp) ?\((\d)\)", type_name)
@@ -239,5 +245,4 @@ def for_existing(type_name: str, labels: tuple[str, ...] = ()) -> tuple[Codec, .
         return tuple(_rounded(found, int(precision[1])) for found in known[bare])
     if bare in known:
         return known[bare]
-    # a type we don't know: its own text form must give back what was stored
-    return (text(type_name),)
+    return (foreign.codec_of(type_name),)

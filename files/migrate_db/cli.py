@@ -8,6 +8,7 @@ import shlex
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,8 @@ exit codes: 0 done or already so, 1 refused or failed with nothing changed, 2 us
 """
 
 
+#: Seconds in which several signals are one.
+_BURST = 1.0
 #: Commands that ask the target alone.
 _WITHOUT_SOURCE = ("open", "close", "status")
 
@@ -80,6 +83,14 @@ def main(arguments: list[str] | None = None) -> int:
         if known is None:
             raise
         _failed(told, known)
+    interrupted.heeded = False  # what was done is written down
+    _write(words, told)
+    interrupted.heeded = True  # but nobody need read it
+    _print(told.json_pieces() if words.json else report.lines(told), "" if words.json else "\n")
+    return int(told.exit_code)
+
+
+def _write(words: argparse.Namespace, told: Report) -> None:
     try:
         if words.report:
             told.write_json(words.report)
@@ -89,8 +100,6 @@ def main(arguments: list[str] | None = None) -> int:
             page.write(told, words.html)
     except OSError as error:
         print(f"the report can't be written: {error}", file=sys.stderr)
-    _print(told.json_pieces() if words.json else report.lines(told), "" if words.json else "\n")
-    return int(told.exit_code)
 
 
 def _print(pieces: Iterable[str], end: str) -> None:
@@ -99,8 +108,8 @@ def _print(pieces: Iterable[str], end: str) -> None:
         for piece in pieces:
             print(piece, end=end)
         sys.stdout.flush()
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError) and sys.stderr is not None:
+    except (OSError, KeyboardInterrupt) as error:
+        if not isinstance(error, (BrokenPipeError, KeyboardInterrupt)) and sys.stderr is not None:
             print(f"the report can't be printed: {error}", file=sys.stderr)
         # Python would try again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -159,7 +168,8 @@ def _parser() -> argparse.ArgumentParser:
             )  # fmt: skip
         command.add_argument(
             "--target", default=os.environ.get("DATABASE_URL", ""), metavar="URL",
-            help="postgresql://USER@HOST:PORT/DATABASE (default: $DATABASE_URL)",
+            help="postgresql://USER@HOST:PORT/DATABASE (default: $DATABASE_URL); what it doesn't say, PGHOST and"
+            " the like do, so that postgresql:// alone is enough with these",
         )  # fmt: skip
         command.add_argument(
             "--schema", default="public", help="PostgreSQL schema of the tables (default public)"
@@ -347,15 +357,21 @@ def _stopped(told: Report) -> MigrationError:
 
 
 class _Interrupted:
-    """Ctrl-C and SIGTERM alike; SQLite takes one that falls into a function of ours for an error."""
+    """Ctrl-C, SIGTERM and a lost terminal alike; SQLite takes one that falls into a function of ours for an error."""
 
     def __init__(self) -> None:
         self.seen = False
+        self.heeded = True
+        self._last = -_BURST
         signal.signal(signal.SIGTERM, self._note)
-        # what was started in the background is not to hear of it
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._note)
+        # what was started in the background, or by nohup, is not to hear of these
+        for number in (signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note)
 
     def _note(self, number: int, frame: object) -> None:
         self.seen = True
-        raise KeyboardInterrupt
+        again = time.monotonic() - self._last < _BURST  # while the first one is being told
+        self._last = time.monotonic()
+        if self.heeded and not again:
+            raise KeyboardInterrupt

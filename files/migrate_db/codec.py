@@ -77,7 +77,10 @@ class Codec:
     def stored_of(self, column: str) -> str:
         """``stored`` for a column; what this codec can't carry is written as SQLite's literal."""
         stored = self.stored.replace("{c}", column)
-        return stored if stored.startswith("quote(") else f"ifnull({stored}, quote({column}))"
+        if not stored.startswith("quote("):
+            stored = f"ifnull({stored}, quote({column}))"
+        # before 3.38 quote() gives a number as it is, which no text is equal to
+        return stored if sqlite3.sqlite_version_info >= (3, 38) else f"CAST({stored} AS TEXT)"
 
     def held_of(self, column: str) -> str:
         """``held`` for a column."""
@@ -272,6 +275,23 @@ def boolean_words(false: str, true: str) -> Codec:
         says=f"'{true}' and '{false}' become true and false",
     )
 
+
+_TRUE, _FALSE = (
+    f"lower(CAST({{c}} AS TEXT)) IN ({', '.join(map(sql.string, words))})"
+    for words in (("1", "t", "true", "y", "yes", "on"), ("0", "f", "false", "n", "no", "off"))
+)
+#: In any words that PostgreSQL reads, one row so and the next one otherwise.
+BOOLEAN_ANY = Codec(
+    type="boolean",
+    misfit=f"typeof({{c}}) NOT IN ('integer', 'text') OR NOT ({_TRUE} OR {_FALSE})",
+    encode=f"CASE WHEN {_TRUE} THEN 1 WHEN {_FALSE} THEN 0 END",
+    stored=f"CASE WHEN typeof({{c}}) IN ('integer', 'text') THEN"
+    f" CASE WHEN {_TRUE} THEN '1' WHEN {_FALSE} THEN '0' END END",
+    held=BOOLEAN.held,
+    decode=int,
+    merges=True,
+    says="numbers and words become true and false",
+)
 
 #: Of a float alone: an integer may be none, and would be rounded here as PostgreSQL rounds it.
 _HEX = "CASE typeof({c}) WHEN 'real' THEN m_hex({c}) END"

@@ -100,12 +100,14 @@ def verify(options: Options, events: Events, report: Report) -> None:
 
 def run(options: Options, events: Events, report: Report) -> None:
     """The whole road, in one transaction of the target: all of it, or nothing."""
-    from migrate_db import state
-    from migrate_db.target import lock
+    from migrate_db import lacking, state
+    from migrate_db.target import demand_no_children, lock
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         assert target is not None
         lock(target)
+        if options.hold:
+            state.demand_own_login(target)
         stations.demand_room(options)
         with stations.snapshot(options, events, report, directory) as copy:
             known = state.read(target)
@@ -122,13 +124,18 @@ def run(options: Options, events: Events, report: Report) -> None:
                     where=str(options.source),
                     next="if it is, pass --allow-empty, or a mapping that says `allow_empty: true`",
                 )
+            demand_no_children(target, [t.target for t in found.tables if t.exists])
             full = [table for table in found.tables if table.target_rows]
             journey = Journey(options, events, report, copy, target, found)
             if (full or known) and not report.blocking and journey.is_equal():
                 verdict = "equal" if options.catch_up else "already migrated"
                 stations.conclude(report, verdict)
-                if options.hold and (known is None or known.opened_at is None):
-                    journey.record()
+                if known is None:  # somebody else made and filled it
+                    lacks = lacking.find(target, found, loading=True)
+                    report.notes += [lacking.told(lack) for _, lack in lacks]
+                kept = options.hold or options.keep_snapshot is not None
+                if kept and (known is None or known.opened_at is None):
+                    journey.record(held=known is not None and known.held)
                 stations.keep_snapshot(options, report, directory)
                 return
             if known is not None and not found.tables:
@@ -209,6 +216,7 @@ def close(options: Options, events: Events, report: Report) -> None:
         assert target is not None
         lock(target)
         stations.demand_migrated(target)
+        state.demand_own_login(target)
         report.changed = state.close(target)
         report.notes += [
             f"a role that is not held, as it didn't load, is connected; {sessions} sessions"

@@ -36,9 +36,12 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
         # first, and only if it is a moment: any other text goes on to the other wishes
         branches.insert(0, f"typeof({stored}) = 'text' AND {moment} IS NOT NULL THEN {moment}")
     if wish.mixed == "bytes":
-        number = f"CAST(CASE typeof({stored}) WHEN 'real' THEN m_repr({stored}) ELSE {stored} END"
-        branches.append(f"typeof({stored}) = 'text' THEN m_utf8(CAST({stored} AS BLOB))")
-        branches.append(f"typeof({stored}) IN ('integer', 'real') THEN {number} AS BLOB)")
+        digits = f"CASE typeof({stored}) WHEN 'real' THEN m_repr({stored}) ELSE {stored} END"
+        as_bytes = f"m_bytes(CAST({stored} AS BLOB))"
+        branches.append(f"typeof({stored}) = 'text' THEN ifnull({as_bytes}, {stored})")
+        branches.append(
+            f"typeof({stored}) IN ('integer', 'real') THEN m_bytes(CAST({digits} AS BLOB))"
+        )
     elif wish.mixed == "text":
         branches.append(f"typeof({stored}) = 'blob' THEN m_of_blob({stored})")
     if not branches:
@@ -65,6 +68,8 @@ def says(wish: ColumnWish) -> list[str]:
             wish.invalid_utf8, wish.invalid_utf8
         ),
         "empty: null": wish.empty and "'' becomes NULL",
+        f"nulls: {wish.nulls}": wish.nulls
+        and "the column may hold NULL; its NOT NULL is not carried",
         f"epoch: {wish.epoch}": wish.epoch and "numbers become moments",
         "zone: utc": wish.zone and "times are UTC",
         f"mixed: {wish.mixed}": wish.mixed

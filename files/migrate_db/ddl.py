@@ -96,7 +96,7 @@ def _table(plan: TablePlan, schema: str, made: Ddl) -> Statement:
             made.uncarried.append(Uncarried("numbering", place, why))
         elif planned.not_null:
             line += " NOT NULL"
-        if numbered and column is not None and column.default is not None:
+        if numbered and column is not None and (column.default or "NULL").upper() != "NULL":
             why = f"{column.default}: SQLite numbers such a row itself, and never uses it"
             made.uncarried.append(Uncarried("default", place, why))
         if planned.computed:
@@ -131,6 +131,10 @@ class _Writer:
         self.own_names = Names()
         if table.table.primary_key and not table.table.primary_key_name:
             self.own_names.taken.add(fitting(f"{table.target}_pkey"))
+        # from PostgreSQL 18 on a NOT NULL is a constraint that has a name
+        for column in table.columns:
+            if column.not_null or column.source in table.table.primary_key:
+                self.own_names.taken.add(fitting(f"{table.target}_{column.target}_not_null"))
 
     def keys(self) -> None:
         """Primary key, uniques and indexes."""
@@ -213,6 +217,8 @@ class _Writer:
         listed = sql.names(dict.fromkeys(self.table.column(c).target for c in columns))
         named = ""
         if wanted:
+            if fitting(wanted) in self.own_names.taken:
+                wanted = self.own_names.free(wanted, kind, self.table.table.name)
             given = self.names.free(wanted, kind, self.table.table.name)
             self.own_names.taken.add(given)
             named = f"CONSTRAINT {sql.name(given)} "

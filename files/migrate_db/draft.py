@@ -20,6 +20,8 @@ from migrate_db.target import TargetColumn, TargetTable
 
 #: Of `integer`; a table whose rows have come so far needs the next size.
 _LAST_INTEGER = 2**31 - 1
+#: The type of texts that are the same in capitals.
+_ANY_CASE = "citext"
 #: That PostgreSQL's tables can have.
 MOST_COLUMNS = 1600
 
@@ -224,8 +226,11 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     for columns, kind, enforced in uniques(draft):
         cells = [draft.cell(column) for column in columns]
         # SQLite itself sees to it, unless two of its values become one
-        if not enforced or any(c.codec.merges or c.cell != sql.name(c.column) for c in cells):
-            canonical = [c.codec.stored_of(c.cell) for c in cells]
+        if not enforced or any(
+            c.codec.merges or c.codec.type == _ANY_CASE or c.cell != sql.name(c.column)
+            for c in cells
+        ):
+            canonical = [_compared(c) for c in cells]
             found = inspection.duplicates(
                 connection, table, profile.relation, columns, canonical, kind
             )
@@ -234,6 +239,14 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
                     draft.contradicted.add(columns)
             else:
                 yield from found
+
+
+def _compared(column: ColumnProfile) -> str:
+    """What PostgreSQL compares of a value, as canonical text."""
+    stored = column.codec.stored_of(column.cell)
+    if column.codec.type != _ANY_CASE:
+        return stored
+    return f"CASE WHEN {stored} = 'NULL' THEN 'NULL' ELSE m_lower({stored}) END"
 
 
 def _required(draft: Draft) -> dict[str, str]:
@@ -248,7 +261,9 @@ def _required(draft: Draft) -> dict[str, str]:
             continue
         if name in table.primary_key and not draft.wish.primary_key:
             required[name] = "NULL in a primary key"
-        elif draft.names[name] in strict or (column.not_null and not present):
+        elif draft.names[name] in strict or (
+            column.not_null and not present and not draft.wish.column(name).nulls
+        ):
             required[name] = "NULL where the target's column is NOT NULL"
     return required
 

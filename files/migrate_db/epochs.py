@@ -18,6 +18,11 @@ _UNITS = ("s", "ms", "us", "julian", "webkit")
 _NUMBERS = ("smallint", "integer", "bigint", "double precision", "numeric")
 
 
+def unit_of(connection: sqlite3.Connection, table: Table, column: str, relation: str) -> str:
+    """What all numbers of a column seem to count, whatever it is declared; empty if unclear."""
+    return _guess(connection, table, column, relation).partition(" ")[0]
+
+
 def guess(
     connection: sqlite3.Connection, table: Table, column: Column, chosen: Codec, relation: str
 ) -> str:
@@ -29,14 +34,18 @@ def guess(
     bare = column.declared.upper()
     if chosen.type not in _NUMBERS or not re.search(r"DATE|TIMESTAMP", bare):
         return ""
-    cell = sql.name(column.name)
+    return _guess(connection, table, column.name, relation)
+
+
+def _guess(connection: sqlite3.Connection, table: Table, column: str, relation: str) -> str:
+    cell = sql.name(column)
     low, high = connection.execute(
-        f"SELECT min({cell}), max({cell}) FROM {relation} WHERE typeof({cell}) <> 'null'"
+        f"SELECT min({cell}), max({cell}) FROM {relation} WHERE typeof({cell}) IN ('integer', 'real')"
     ).fetchone()
     if low is None or low == 0:
         return ""
     # Core Data names everything so, and counts from 2001
-    apple = table.name.startswith("Z") and column.name.startswith("Z")
+    apple = table.name.startswith("Z") and column.startswith("Z")
     for unit in ("cocoa",) if apple else _UNITS:
         first, last = (functions.m_epoch(value, unit, "timestamp") for value in (low, high))
         if first and last and _YEARS[0] <= first and last < _YEARS[1]:

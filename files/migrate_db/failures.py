@@ -36,6 +36,11 @@ def explained(error: Exception, place: str) -> MigrationError | None:
             where=sys.executable,
             next="pip install 'psycopg[binary]', or `check --source FILE` without a target",
         )
+    if isinstance(error, MemoryError):
+        return MigrationError(
+            "no memory is left for the program",
+            next="64 MB are enough: see `ulimit -v`, and what else runs; then run again",
+        )
     if isinstance(error, OSError):
         return MigrationError(
             f"a file can't be used: {error.strerror or error}",

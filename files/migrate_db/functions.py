@@ -22,7 +22,7 @@ from typing import Any
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)"
     r"(?:[ T]((?:[01]\d|2[0-3]):\d\d)(?:(:\d\d)(?:\.(\d{1,6})0*)?)?"
-    r"(Z|[+-]\d\d(?::?\d\d)?)?)?",
+    r"(?: (?=[+-]))?(Z|[+-]\d\d(?::?\d\d)?)?)?",
     re.ASCII,
 )
 _ZERO_OFFSETS = ("Z", "+00", "+0000", "+00:00", "-00:00", "-0000")
@@ -50,7 +50,10 @@ def register(connection: sqlite3.Connection) -> None:
         connection.create_function(
             of_text.__name__, 1, _from(encoding, of_text), deterministic=True
         )
+    in_utf8 = m_bytes(encoding)
+    connection.create_function("m_bytes", 1, in_utf8, deterministic=True)
     connection.create_function("m_sha256", 1, m_sha256, deterministic=True)
+    connection.create_function("m_lower", 1, m_lower, deterministic=True)
     connection.create_function("m_of_blob", 1, m_of_blob, deterministic=True)
     connection.create_function("m_epoch", 3, m_epoch, deterministic=True)
     for of_text_by in (m_text, m_zone):
@@ -86,9 +89,29 @@ def _from_by(
     return lambda value, word: _from(encoding, lambda text: function(text, word))(value)
 
 
+def m_bytes(encoding: str) -> Callable[[bytes | None], bytes | None]:
+    """What gives a text's bytes in UTF-8, of its bytes in the file; NULL if these are no text."""
+    if encoding == "UTF-8":
+        return m_utf8
+
+    def recoded(value: object) -> bytes | None:
+        try:
+            return value.decode(encoding).encode() if isinstance(value, bytes) else None
+        except UnicodeDecodeError:
+            return None
+
+    return recoded
+
+
 def m_utf8(value: bytes | None) -> bytes | None:
     """The text's bytes in UTF-8, to sort by."""
     return value
+
+
+def m_lower(value: bytes | str | None) -> str | None:
+    """A text in small letters, as PostgreSQL's languages have them."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return None if text is None else text.lower()
 
 
 def m_sha256(value: bytes) -> str:
@@ -246,7 +269,7 @@ def m_jsonb(value: bytes | None) -> str | None:
         return None
     try:
         return _print_jsonb(parsed[0])
-    except ValueError:
+    except (ValueError, RecursionError):  # a JSON that is nested too deeply
         return None
 
 

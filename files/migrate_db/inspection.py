@@ -174,6 +174,7 @@ class Reference:
     cells: tuple[str, ...]
     parent_relation: str
     parent_cells: tuple[str, ...]
+    indexed: bool = True  #: whether the parent's own index may be used to compare bytes
 
 
 def orphans(
@@ -191,7 +192,7 @@ def orphans(
     same = " AND ".join(f"p.p{n} = c.k{n} COLLATE BINARY" for n in numbers)
     # what is computed gets an index of its own, what is stored may have one
     computed = any("(" in cell for cell in reference.parent_cells)
-    kept = "" if computed else "NOT "
+    kept = "" if computed or not reference.indexed else "NOT "
     rows = connection.execute(
         f"WITH p AS {kept}MATERIALIZED (SELECT {theirs} FROM {reference.parent_relation})"
         f" SELECT c.row, c.key, c.value FROM (SELECT {identity(table)} AS row, {_key(table)} AS key,"
@@ -326,7 +327,8 @@ _RESOLVE = {
     " or --on-finding quarantine",
     "null key": "correct it in the app, or `primary_key: unique` for {table} in --mapping,"
     " or --on-finding quarantine",
-    "null": "correct it in the app, or --on-finding quarantine",
+    "null": "correct it in the app, or `nulls: keep` for {place} in --mapping, if the table is yet"
+    " to be made, or --on-finding quarantine",
     "duplicate key": "correct it in the app, or `primary_key: index` for {table} in --mapping,"
     " or --on-finding quarantine",
     "duplicate": "correct it in the app, or `unique: index` for {table} in --mapping,"

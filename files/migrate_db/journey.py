@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate_db import bulky, schema, source
+from migrate_db import bulky, mapping, schema, source
 from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
 from migrate_db.failures import (
@@ -20,6 +20,7 @@ from migrate_db.failures import (
     server_said,
     unknown,
 )
+from migrate_db.mapping import Mapping
 from migrate_db.options import Options
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.report import Report, TableReport
@@ -27,6 +28,7 @@ from migrate_db.stations import Copy, conclude, demand_soundness, keep_quarantin
 
 if TYPE_CHECKING:
     from migrate_db import ddl
+    from migrate_db.proof import Proof
     from migrate_db.target import Target
     from migrate_db.views import Translated
 
@@ -67,7 +69,12 @@ class Journey:
             phase.note = "the target holds every row already" if holds else "the target differs"
         return holds
 
-    def record(self) -> None:
+    def record(self, held: bool = False) -> None:
+        """Write down what was loaded.
+
+        Args:
+            held: the target is read-only already, and stays so.
+        """
         from migrate_db import leader, state, structure
 
         with self.target.connection.transaction():
@@ -76,24 +83,28 @@ class Journey:
                 self.target,
                 source.shown(self.options.source),
                 str(self.report.source["sha256"]),
-                self.options.hold,
+                held or self.options.hold,
                 structure.as_text(self.target, self.plan),
-                self.plan.mapping.as_json(),
+                self._remembered().as_json(),
                 self.proved_on,
             )
 
-    def load(self, replace: bool) -> None:
-        from migrate_db import dump, meaning
+    def _remembered(self) -> Mapping:
+        """The mapping; what it leaves out, and an earlier run has loaded, is not left out."""
+        from migrate_db import state, structure
+        from migrate_db.target import relation_names
 
-        if replace:
-            with self.events.phase("keep") as phase:
-                kept = dump.keep(
-                    self.target,
-                    self.options.target,
-                    self.options.keep_dump,
-                    list(self.options.server_tools),
-                )
-                self.report.kept_dump = phase.note = str(kept)
+        known = state.read(self.target)
+        loaded = structure.recorded(self.target).keys() & relation_names(self.target)
+        earlier = Mapping()
+        if known is not None and known.mapping:
+            with suppress(MigrationError):  # it was of another file
+                earlier = mapping.remembered(known.mapping, self.plan.schema)
+        return mapping.with_loaded(self.plan.mapping, earlier, loaded)
+
+    def load(self, replace: bool) -> None:
+        from migrate_db import meaning
+
         before = list(self.report.notes), list(self.report.uncarried)
         try:
             self._fill(replace)
@@ -111,11 +122,24 @@ class Journey:
             ]
             self._fill(replace)
 
+    def _keep(self) -> None:
+        """Dump what is about to be replaced; nobody may write from here on what the dump hasn't."""
+        from migrate_db import dump
+
+        with self.events.phase("keep") as phase:
+            kept = dump.keep(
+                self.target,
+                self.options.target,
+                self.options.keep_dump,
+                list(self.options.server_tools),
+            )
+            self.report.kept_dump = phase.note = str(kept)
+
     def _fill(self, replace: bool) -> None:
         from migrate_db import ddl, lacking, load, sequences, sql
         from migrate_db.blocks import SourceBlocks
         from migrate_db.proof import prove
-        from migrate_db.target import relation_names
+        from migrate_db.target import hidden, relation_names
 
         quoted = sql.name(self.target.schema)
         statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))
@@ -125,18 +149,24 @@ class Journey:
             old = [
                 sql.qualified(self.target.schema, t.target) for t in self.plan.tables if t.exists
             ]
+            if replace:
+                # writers wait; pg_dump only reads
+                self.target.execute(f"LOCK TABLE {', '.join(old)} IN EXCLUSIVE MODE")
+                self._keep()
             if old:
                 self.target.execute(f"LOCK TABLE {', '.join(old)} IN ACCESS EXCLUSIVE MODE")
-            if replace:
-                self.target.execute(f"TRUNCATE {', '.join(old)}")
+            if not replace:
+                self._demand_still_empty()
             if self.target.value(f"SELECT to_regnamespace({sql.string(quoted)})") is None:
                 self.target.execute(f"CREATE SCHEMA {quoted}")
                 self.report.notes.append(
                     f"schema {self.target.schema}: it was not there, it is made"
                 )
             for statement in statements.tables:
-                self.target.execute(statement.sql)
+                self.target.perform(statement.sql)
             with load.undisturbed(self.target, self.plan):
+                if replace:
+                    self.target.execute(f"TRUNCATE {', '.join(old)}")
                 with self.events.phase("load") as phase:
                     for table, told in zip(self.plan.tables, self.report.tables, strict=True):
                         self._load_table(table, told)
@@ -149,8 +179,11 @@ class Journey:
                         s for s in (*statements.keys, *statements.foreign_keys) if self._make(s)
                     ]
                     phase.note = _kinds([statement.kind for statement in made])
+            self.report.notes += hidden(self.target, [table.target for table in self.plan.tables])
             with self.events.phase("sequences") as phase:
                 sequences.advance(self.target, self.plan)
+                if old:
+                    self.report.notes += sequences.unasked(self.target)
                 for table in self.plan.tables:
                     self.target.execute(
                         f"ANALYZE {sql.qualified(self.target.schema, table.target)}"
@@ -168,6 +201,19 @@ class Journey:
                 phase.note = proved(self.report)
             self._demand_proof()
         self._arrived("rehearsed" if self.options.rehearse else "migrated")
+
+    def _demand_still_empty(self) -> None:
+        """Nobody wrote to the tables between the plan and the lock."""
+        from migrate_db import sql
+
+        for table in self.plan.tables:
+            place = sql.qualified(self.target.schema, table.target)
+            if table.exists and self.target.value(f"SELECT 1 FROM {place} LIMIT 1"):
+                raise MigrationError(
+                    f"somebody writes to {table.target}, which was empty a moment ago",
+                    where=str(self.target),
+                    next="stop the app that is connected to the target, then run again; nothing was changed",
+                )
 
     def catch_up(self, unequal: set[str] | None) -> None:
         """Apply the difference, then prove everything.
@@ -215,8 +261,7 @@ class Journey:
                 if self.plan.assumed:
                     demand_soundness(self.copy, self.events, self.report)
                 written = keep_quarantined(self.options, self.report, self.plan, self.snapshot)
-                if not self.options.rehearse:
-                    self.record()
+                self.record()  # a rehearsal must know whether that may be done
                 committing = not self.options.rehearse
         except psycopg.Error as error:
             if error.sqlstate or not committing:
@@ -262,11 +307,11 @@ class Journey:
         import psycopg
 
         if not statement.optional:
-            self.target.execute(statement.sql)
+            self.target.perform(statement.sql)
             return True
         try:
             with self.target.connection.transaction():
-                self.target.execute(statement.sql)
+                self.target.perform(statement.sql)
         except psycopg.Error as error:
             # rows that a primary key refuses are not left to chance; a key that is too long is named
             left_to_chance = statement.kind == "primary key" and not is_about_the_size(error)
@@ -277,10 +322,12 @@ class Journey:
             ):
                 raise
             told = (error.diag.message_primary or str(error), error.diag.message_detail)
-            reason = ": ".join(part.strip() for part in told if part)
-            self.report.uncarried.append(
-                schema.Uncarried(statement.kind, statement.name, f"PostgreSQL says: {reason}")
-            )
+            reason = "PostgreSQL says: " + ": ".join(part.strip() for part in told if part)
+            if error.sqlstate == "42601" and " IS JSON)" in statement.sql:
+                reason = "PostgreSQL has no json_valid() before 16"
+            if statement.kind == "check":  # which need not have a name
+                reason = f"{statement.sql.partition(' ADD ')[2]}: {reason}"
+            self.report.uncarried.append(schema.Uncarried(statement.kind, statement.name, reason))
             return False
         return True
 
@@ -364,13 +411,7 @@ class Journey:
                 "what arrived is not equal to the source; all of it was taken back",
                 where=str(self.target),
                 details=proof.failures[:20] if proof else [],
-                next="nothing was changed; "
-                + (
-                    f"if the target is right about what it computes ({', '.join(own)}), `exclude: true` for"
-                    " it in --mapping"
-                    if own
-                    else "please report this with the lines above"
-                ),
+                next="nothing was changed; " + _advice(proof, own),
                 code=Exit.REFUSED,
             )
 
@@ -418,6 +459,25 @@ class Journey:
                 else "see whether it is all there: migrate_db verify",
                 code=Exit.CHANGED,
             ) from None
+
+
+def _advice(proof: Proof | None, computed: list[str]) -> str:
+    """What to do about a proof that failed.
+
+    Args:
+        computed: columns that the target works out itself.
+    """
+    if computed:
+        return (
+            f"if the target is right about what it computes ({', '.join(computed)}), `exclude: true` for"
+            " it in --mapping"
+        )
+    if proof is not None and all(table.holds for table in proof.tables):
+        return (
+            "every value was equal, but the target's own tables don't keep it so: ALTER TABLE …"
+            " VALIDATE CONSTRAINT, SET LOGGED, or ENABLE TRIGGER, as said above; then run again"
+        )
+    return "please report this with the lines above"
 
 
 def _kinds(kinds: list[str]) -> str:

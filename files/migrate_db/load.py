@@ -117,25 +117,32 @@ def undisturbed(target: Target, plan: Plan) -> Iterator[None]:
     """
     tables = [sql.qualified(target.schema, table.target) for table in plan.tables if table.exists]
     keys = target.connection.execute(
-        "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid)"
+        "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid),"
+        " obj_description(oid, 'pg_constraint')"
         " FROM pg_constraint WHERE contype = 'f' AND conparentid = 0"
         " AND (conrelid = ANY(%s::regclass[]) OR confrelid = ANY(%s::regclass[]))",
         (tables, tables),
     ).fetchall()
+    # partitions have their own, and what is said of a table's is said of theirs: these come last
     triggers = target.connection.execute(
         "SELECT tgrelid::regclass::text, quote_ident(tgname),"
         " CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA'"
-        " ELSE 'ENABLE' END"
-        " FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
-        " AND tgrelid = ANY(%s::regclass[])",
-        (tables,),
+        " WHEN 'D' THEN 'DISABLE' ELSE 'ENABLE' END"
+        " FROM pg_trigger JOIN (SELECT relid, min(level) AS level FROM ("
+        "   SELECT t AS relid, 0 AS level FROM unnest(%s::regclass[]) t UNION ALL"
+        "   SELECT p.relid, p.level FROM unnest(%s::regclass[]) t, pg_partition_tree(t) p) a"
+        "  GROUP BY relid) parts ON relid = tgrelid"
+        " WHERE NOT tgisinternal ORDER BY level",
+        (tables, tables),
     ).fetchall()
     for table, trigger, _ in triggers:
         target.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
-    for table, key, _ in keys:
+    for table, key, *_ in keys:
         target.execute(f"ALTER TABLE {table} DROP CONSTRAINT {key}")
     yield
-    for table, key, definition in keys:
+    for table, key, definition, comment in keys:
         target.execute(f"ALTER TABLE {table} ADD CONSTRAINT {key} {definition}")
+        if comment is not None:
+            target.execute(f"COMMENT ON CONSTRAINT {key} ON {table} IS {sql.string(comment)}")
     for table, trigger, enable in triggers:
         target.execute(f"ALTER TABLE {table} {enable} TRIGGER {trigger}")

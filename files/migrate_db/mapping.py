@@ -34,6 +34,7 @@ COLUMN_KEYS: dict[str, tuple[str, ...] | None] = {
     "nul": ("strip",),
     "invalid_utf8": ("latin1", "cp1252", "replace"),
     "empty": ("null",),
+    "nulls": ("keep",),
     "epoch": ("s", "ms", "us", "julian", "cocoa", "webkit"),
     "zone": ("utc",),
     "mixed": ("bytes", "text"),
@@ -62,6 +63,7 @@ class ColumnWish:
     nul: str = ""  #: ``strip``: NUL characters are taken out of texts
     invalid_utf8: str = ""  #: read texts that aren't UTF-8 as this; ``replace``: U+FFFD
     empty: str = ""  #: ``null``: '' becomes NULL
+    nulls: str = ""  #: ``keep``: the column may hold NULL, whatever its declaration says
     epoch: str = ""  #: numbers are moments, counted in this unit
     zone: str = ""  #: ``utc``: times without a zone are UTC, others are turned to it
     mixed: str = ""  #: texts among BLOBs become their bytes, or BLOBs among texts become texts
@@ -169,6 +171,21 @@ def chosen(mapping: Mapping, schema: Schema, include: list[str], exclude: list[s
         wanted = not include or any(matches(name, pattern) for pattern in include)
         if not wanted or any(matches(name, pattern) for pattern in exclude):
             tables[name] = TableWish(exclude="true")
+    return replace(mapping, tables=tables)
+
+
+def with_loaded(mapping: Mapping, earlier: Mapping, loaded: set[str]) -> Mapping:
+    """The mapping, where tables that it leaves out are not, if they were loaded before it.
+
+    Args:
+        earlier: with which that was.
+        loaded: names of tables of the target.
+    """
+    tables = dict(mapping.tables)
+    for name, wish in mapping.tables.items():
+        was = replace(earlier.table(name), exclude="")
+        if wish.exclude and (was.rename or names.fitting(name)) in loaded:
+            tables[name] = was
     return replace(mapping, tables=tables)
 
 
@@ -305,6 +322,11 @@ def _column(node: _Node, source: str, path: str) -> ColumnWish:
     if wish.epoch and wish.type and wish.type not in ("timestamp", "timestamptz", "date"):
         raise _usage(
             f"{path}: moments become timestamptz, timestamp or date, not {wish.type}",
+            _at(source, node),
+        )
+    if wish.mixed == "bytes" and (wish.nul or wish.invalid_utf8 or wish.type not in ("", "bytea")):
+        raise _usage(
+            f"{path}: `mixed: bytes` keeps each byte as it is; type, nul and invalid_utf8 have no place beside it",
             _at(source, node),
         )
     return wish

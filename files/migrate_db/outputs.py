@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from migrate_db.errors import Exit, MigrationError
+from migrate_db.source import BESIDE
 
 #: Options that name a file to be written.
 _WRITTEN = (
@@ -34,6 +35,9 @@ def demand(words: argparse.Namespace) -> None:
 
 def _demand_apart(words: argparse.Namespace) -> None:
     places = _places(words, (*_WRITTEN, "source", "mapping"))
+    if "source" in places:  # what SQLite keeps beside it is a part of it
+        file = places["source"].resolve()
+        places |= {f"source{end}": file.with_name(file.name + end) for end in BESIDE}
     for one in _WRITTEN:
         for other in places.keys() - {one}:
             # of these two, `reverse` says more

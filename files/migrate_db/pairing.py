@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from migrate_db import names, sql
 from migrate_db.mapping import Mapping, TableWish
 from migrate_db.schema import Column, Schema, Table
@@ -11,6 +13,20 @@ from migrate_db.target import TargetColumn, TargetTable
 def target_names(schema: Schema, mapping: Mapping) -> set[str]:
     """The tables' names in PostgreSQL."""
     return {mapping.table(t.name).rename or names.fitting(t.name) for t in schema.tables}
+
+
+def as_spelled(schema: Schema, mapping: Mapping, spelled: dict[str, str]) -> Mapping:
+    """The mapping with the target's own spelling of tables that nobody renames.
+
+    Args:
+        spelled: the target's name by ours.
+    """
+    tables = dict(mapping.tables)
+    for table in schema.tables:
+        wish, there = mapping.table(table.name), spelled.get(names.fitting(table.name))
+        if there is not None and not wish.rename and not wish.exclude:
+            tables[table.name] = replace(wish, rename=there)
+    return replace(mapping, tables=tables)
 
 
 def column_names(table: Table, wish: TableWish) -> dict[str, str]:

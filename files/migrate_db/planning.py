@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from migrate_db import bulky, references, remarks, sql
+from migrate_db import bulky, references, remarks, source, sql
 from migrate_db.draft import Draft, draw, misfits, objections
 from migrate_db.finding import Finding, Findings
 from migrate_db.mapping import ColumnWish, Mapping, TableWish
@@ -35,6 +35,7 @@ def make(
         quick: take a large table as declared if a sample fits.
         reversing: the target's rows are what counts; the source's need only be readable.
     """
+    quick = quick and source.HAS_LIMITS  # or nothing stops a line of gigabytes
     notes: list[str] = []
     uncarried = list(schema.uncarried)
     blocking = 0
@@ -127,7 +128,11 @@ def _planned(
         c.column: c.codec for c in draft.profile.columns if cells[c.column] == sql.name(c.column)
     }
     large = {} if draft.profile.assumed else bulky.find(connection, table, relation, plain)
-    keyed = not draft.wish.primary_key and draft.has(key_columns := _key(table))
+    # what rows contradict names none of them
+    contradicted = draft.wish.primary_key if table.primary_key else draft.wish.unique
+    keyed = (
+        not contradicted and draft.has(key_columns := _key(table)) and _is_key(draft, key_columns)
+    )
     return TablePlan(
         table=table,
         target=draft.target,
@@ -139,7 +144,8 @@ def _planned(
                 source=column.column,
                 target=draft.names[column.column],
                 codec=column.codec,
-                not_null=bool((c := table.column(column.column)) and c.not_null),
+                not_null=bool((c := table.column(column.column)) and c.not_null)
+                and not draft.wish.column(column.column).nulls,
                 cell=cells[column.column],
                 computed=_computed(draft.present, draft.names[column.column]),
                 bulky=large.get(column.column, 0),
@@ -153,6 +159,14 @@ def _planned(
         contradicted=frozenset(draft.contradicted),
         assumed=draft.profile.assumed,
     )
+
+
+def _is_key(draft: Draft, columns: tuple[str, ...]) -> bool:
+    """Whether these name a row of the target's table, too; one of the app's own need not have the key."""
+    if any(draft.wish.column(column).nulls for column in columns):
+        return False
+    own = {frozenset(unique) for unique in draft.present.uniques} if draft.present else None
+    return own is None or frozenset(draft.names[column] for column in columns) in own
 
 
 def _computed(present: TargetTable | None, column: str) -> str:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
-from migrate_db import choice, sql
+from migrate_db import choice, epochs, sql
 from migrate_db.draft import MOST_COLUMNS
 from migrate_db.finding import Findings
 from migrate_db.mapping import ColumnWish, Mapping, TableWish
@@ -23,6 +23,8 @@ _MEANS = {
     "mixed": "{n} values are of another kind than the rest; all are kept as bytes, or as texts",
     "misfit": "{n} values don't fit the type; they become NULL",
     "empty": "{n} values are ''; they become NULL",
+    "epoch": "{n} values are numbers, which seem to count moments",
+    "null": "{n} values are NULL, though NOT NULL is declared, which is not carried",
     "zone": "{n} times are taken for UTC",
     "null key": "{n} rows have NULL in the primary key, which becomes a UNIQUE",
     "duplicate key": "{n} rows have a key that another one has; it becomes a plain index",
@@ -44,6 +46,7 @@ _HEAD = """\
 #             nul: strip                            NUL characters are taken out of texts
 #             invalid_utf8: latin1|cp1252|replace   how to read texts that aren't UTF-8
 #             empty: null                           '' becomes NULL
+#             nulls: keep                           NOT NULL is not carried, as NULLs are there
 #             epoch: s|ms|us|julian|cocoa|webkit    numbers are moments, counted so
 #             zone: utc                             times are UTC, whatever they say of a zone
 #             mixed: bytes|text                     texts become bytes, or BLOBs become texts
@@ -108,7 +111,9 @@ def _resolve(
     wish = proposal.mapping.table(table)
     own = wish.column(column)
     key, word = _answer(connection, plan, column, kind, own)
-    meaning = _MEANS.get(word if word in ("replace", "keep") else kind, "")
+    meaning = _MEANS.get(
+        word if word in ("replace", "keep") else key if key == "epoch" else kind, ""
+    )
     if key in ("primary_key", "unique") and getattr(wish, key) in ("", "unique"):
         wish = (
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
@@ -155,6 +160,10 @@ def _answer(
         }[kind]
     if kind == "mixed":
         return "mixed", "text" if _are_texts(connection, plan, column) else "bytes"
+    if kind == "misfit" and plan.exists and _is_moment(plan, column) and not own.epoch:
+        unit = epochs.unit_of(connection, plan.table, column, plan.relation)
+        if unit:
+            return "epoch", unit
     if kind == "misfit":
         return ("misfit", "null") if plan.exists or not own.type else ("", "")
     if kind == "orphan":
@@ -162,10 +171,15 @@ def _answer(
     if plan.exists:
         return "", ""
     return {
+        "null": ("nulls", "keep"),
         "null key": ("primary_key", "unique"),
         "duplicate key": ("primary_key", "index"),
         "duplicate": ("unique", "index"),
     }.get(kind, ("", ""))
+
+
+def _is_moment(plan: TablePlan, column: str) -> bool:
+    return plan.column(column).codec.type in ("timestamp", "timestamptz", "date")
 
 
 def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:

@@ -173,28 +173,45 @@ class Quarantine:
         total = 0
         functions.register(file)
         for table in held.values():
-            columns = sql.names([c.name for c in table.columns if not c.generated])
-            row = identity(table)
-            if not table.without_rowid and not table.rowid_alias:
-                columns = f"{row}, {columns}"
-            fill = (
-                f"INSERT INTO main.{sql.name(table.name)} ({columns})"
-                f" SELECT {columns} FROM snapshot.{sql.name(table.name)}"
-                f" WHERE {row} IN (SELECT row FROM {self._place(table.name)})"
-            )
-            try:
-                done = file.execute(fill)
-            except sqlite3.IntegrityError:  # a rule that came later than the rows
-                file.execute(f"DROP TABLE main.{sql.name(table.name)}")
-                file.execute(schema.bare(table))
-                done = file.execute(fill)
-            total += done.rowcount
+            total += self._copy(file, table)
         file.execute(
             f"INSERT INTO main.{reasons} SELECT table_name, key, column_name, value,"
             " reason FROM quarantine.reasons"
         )
         file.commit()
         return total
+
+    def _copy(self, file: sqlite3.Connection, table: Table) -> int:
+        """The rows of one table; declared as in the source, if it stores each value as it was."""
+        stored = [c.name for c in table.columns if not c.generated]
+        columns, row = sql.names(stored), identity(table)
+        if not table.without_rowid and not table.rowid_alias:
+            columns = f"{row}, {columns}"
+        name = sql.name(table.name)
+        those = f"WHERE {row} IN (SELECT row FROM {self._place(table.name)})"
+        fill = f"INSERT INTO main.{name} ({columns}) SELECT {columns} FROM snapshot.{name} {those}"
+        exact = ", ".join(map(_exactly, stored))
+        altered = (
+            f"SELECT {exact} FROM snapshot.{name} {those} EXCEPT SELECT {exact} FROM main.{name}"
+        )
+        # a rule, or a type, that came later than the rows
+        for otherwise in (schema.bare(table), f"CREATE TABLE main.{name} ({sql.names(stored)})"):
+            try:
+                done = file.execute(fill).rowcount
+                if file.execute(f"{altered} LIMIT 1").fetchone() is None:
+                    return done
+            except sqlite3.IntegrityError:
+                pass
+            file.execute(f"DROP TABLE main.{name}")
+            file.execute(otherwise)
+        return file.execute(fill).rowcount
+
+
+def _exactly(column: str) -> str:
+    """A value with its storage class, in SQL, to be compared by its bytes."""
+    cell = sql.name(column)
+    digits = f"CASE typeof({cell}) WHEN 'real' THEN m_hex({cell}) ELSE hex({cell}) END"
+    return f"typeof({cell}) || {digits}"
 
 
 def _declare(file: sqlite3.Connection, table: Table) -> None:

@@ -148,6 +148,7 @@ def orphans(
                     cells=cells,
                     parent_relation=relation(parent, None if first else quarantine),
                     parent_cells=parent_cells,
+                    indexed=not loose,
                 )
                 rows = inspection.orphans(
                     connection, draft.table, relation(draft, quarantine), reference, reason

@@ -38,7 +38,7 @@ def of_table(draft: Draft) -> list[str]:
             why = "PostgreSQL keeps that name" if found.column in SYSTEM_COLUMNS else "too long"
             why = "renamed" if wish.rename else why if found.column else "empty"
             notes.append(f"{place}: {why}, it becomes {draft.names[found.column]}")
-        if found.codec is not found.declared and not found.misfits and not exists:
+        if found.codec.type != found.declared.type and not found.misfits and not exists:
             notes.append(
                 f"{place}: declared {column.declared or 'without a type' if column else '?'},"
                 f" becomes {found.codec.type}, because that holds every value"

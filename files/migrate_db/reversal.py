@@ -145,6 +145,12 @@ class Way:
                 with _opened(base) as connection:
                     _, found, _ = self._decide(connection, left_out, quick)
             self._demand_carried(told)
+            named = {lack.name for lack in self.report.uncarried}
+            self.report.uncarried += [
+                Uncarried(lack.kind, lack.name, "not migrated: it is as it was at the cut-over")
+                for lack in found.uncarried
+                if lack.kind in ("table", "column") and lack.name not in named
+            ]
             phase.note = f"{len(found.tables)} tables"
             if extra.tables or extra.columns:
                 phase.note += f", new on PostgreSQL: {', '.join([*extra.tables, *extra.columns])}"

@@ -12,6 +12,9 @@ from migrate_db.target import Target
 
 #: Sequences asked at once.
 _BATCH = 50
+#: As a regular expression in SQL: a default that looks its sequence up when it is asked.
+_LATE = r"'^nextval\(\(''(.*)''::text\)::regclass\)$'"
+_STANDS = "SELECT last_value FROM "
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,32 @@ def advance(target: Target, plan: Plan) -> None:
         target.execute(f"ALTER SEQUENCE {numbered.sequence} RESTART WITH {highest + 1}")
 
 
+def unasked(target: Target) -> list[str]:
+    """Sequences of the schema that no column asks: an app, a function or a trigger may, a line for each."""
+    rows = target.connection.execute(
+        r"""
+        SELECT format('%%I.%%I', n.nspname, s.relname) FROM pg_class s
+        JOIN pg_namespace n ON n.oid = s.relnamespace
+        WHERE s.relkind = 'S' AND n.nspname = %s
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = s.oid AND d.deptype = 'i'
+                          AND d.classid = 'pg_class'::regclass)
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refobjid = s.oid
+                          AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_attrdef'::regclass)
+          AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE s.oid = to_regclass(substring(
+                              pg_get_expr(f.adbin, f.adrelid) from """
+        + _LATE
+        + """)))
+        ORDER BY 1
+        """,
+        (target.schema,),
+    ).fetchall()
+    return [
+        f"sequence {name}: no column asks it, so it stays where it is, at {target.value(_STANDS + name)}; if the"
+        f" app numbers its rows by it: SELECT setval('{name}', the highest number in use)"
+        for (name,) in rows
+    ]
+
+
 def read(target: Target, plan: Plan) -> list[Sequence]:
     """Where every sequence stands; changes nothing."""
     return [found for _, found in _read(target, plan)]
@@ -96,7 +125,7 @@ class _Numbered:
         place, column = sql.qualified(schema, self.plan.target), sql.name(self.column)
         return (
             f"SELECT {number}, CASE WHEN is_called THEN last_value::numeric + {self.step}"
-            f" ELSE last_value END, (SELECT coalesce(max({column}), 0) FROM {place})"
+            f" ELSE last_value END, (SELECT coalesce(ceil(max({column})), 0) FROM {place})"
             f" FROM {self.sequence}"
         )
 
@@ -130,17 +159,28 @@ def _numbered(target: Target, plan: Plan) -> list[_Numbered]:
         FROM pg_class c
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
-        JOIN pg_depend d ON (d.deptype = 'i' AND d.classid = 'pg_class'::regclass
+        CROSS JOIN LATERAL (
+            WITH RECURSIVE made AS (
+                SELECT 0 AS depth, a.atttypid AS type
+                UNION ALL
+                SELECT depth + 1, t.typbasetype FROM made JOIN pg_type t ON t.oid = made.type
+                WHERE t.typtype = 'd')
+            SELECT type FROM made ORDER BY depth DESC LIMIT 1
+        ) b
+        LEFT JOIN pg_depend d ON (d.deptype = 'i' AND d.classid = 'pg_class'::regclass
                              AND d.refclassid = 'pg_class'::regclass
                              AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)
                          OR (d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
                              AND d.refclassid = 'pg_class'::regclass)
         JOIN pg_class s ON s.relkind = 'S'
-             AND s.oid = CASE WHEN d.deptype = 'i' THEN d.objid ELSE d.refobjid END
+             AND (s.oid = CASE WHEN d.deptype = 'i' THEN d.objid ELSE d.refobjid END
+                  OR s.oid = to_regclass(substring(pg_get_expr(f.adbin, f.adrelid) from """
+        + _LATE
+        + """)))
         JOIN pg_namespace n ON n.oid = s.relnamespace
         JOIN pg_sequence q ON q.seqrelid = s.oid
         WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)
-          AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+          AND b.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
         ORDER BY c.relname, a.attnum
         """,
         (sql.name(target.schema), [table.target for table in plan.tables]),

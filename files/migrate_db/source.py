@@ -14,19 +14,22 @@ import shutil
 import sqlite3
 import stat
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrate_db import collations, functions, sql
+from migrate_db import collations, foreign, functions, sql
 from migrate_db.errors import MigrationError
 
 _MAGIC = b"SQLite format 3\x00"
 #: Beside the snapshot: the rows that stay behind, see ``quarantine``.
 QUARANTINE = "quarantine.db"
 #: What SQLite keeps beside a file.
-_BESIDE = ("-wal", "-shm", "-journal")
+BESIDE = ("-wal", "-shm", "-journal")
+#: Whether Python has a way to parts of a value, and to SQLite's limits: from 3.11 on.
+HAS_LIMITS = sys.version_info >= (3, 11) and hasattr(sqlite3.Connection, "setlimit")
 #: Seconds to wait for the app's own lock on its file.
 _BUSY_SECONDS = 30.0
 #: The byte of a -shm that everybody who has the database open holds locked.
@@ -165,7 +168,11 @@ def _changed(path: Path) -> MigrationError:
 
 
 def _unreadable(path: Path, error: str) -> MigrationError:
-    newer = re.search(r"malformed database schema \((.+?)\) - (near .*syntax error)", error)
+    newer = re.search(
+        r"malformed database schema \((.+?)\) - (near .*syntax error|unrecognized token: .*"
+        r"|wrong number of arguments to function .*|.* not currently supported)",
+        error,
+    )
     if newer is None:
         return MigrationError(
             f"SQLite can't read the file: {error}",
@@ -177,8 +184,9 @@ def _unreadable(path: Path, error: str) -> MigrationError:
     return MigrationError(
         f"SQLite {version} doesn't understand {newer[1]}, which is in the file: {newer[2]}",
         where=str(path),
-        next=f"if a newer SQLite made it, drop {newer[1]} with that one in a copy, and migrate the"
-        " copy; else the file is damaged: restore it from a good copy",
+        next="if a newer SQLite made it, run this where Python has that one; or, if it is a view, an index or a"
+        f" trigger, drop {newer[1]} with that one in a copy, and migrate the copy; else the file is damaged:"
+        " restore it from a good copy",
     )
 
 
@@ -208,6 +216,7 @@ def _open(path: Path) -> sqlite3.Connection:
     with suppress(sqlite3.DatabaseError):  # soundness says it better
         collations.stand_in(connection)
         functions.register(connection)
+        foreign.register(connection, encoding(connection))
     # sorting for tables without an integer key spills to disk, not to memory
     connection.execute("PRAGMA temp_store = FILE")
     return connection
@@ -264,7 +273,7 @@ def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, 
         yield opened, "copied" if crashed else "read" if live_wal else "none"
     finally:
         opened.close()
-        for end in ("", *_BESIDE):
+        for end in ("", *BESIDE):
             (directory / f"source.db{end}").unlink(missing_ok=True)
     if (quiet or crashed) and _stamp(path) != before:
         raise _changed(path)
@@ -301,7 +310,7 @@ def _needs_rollback(path: Path) -> bool:
 
 def _copy(path: Path, directory: Path) -> sqlite3.Connection:
     copy = directory / "source.db"
-    for end in ("", *_BESIDE):
+    for end in ("", *BESIDE):
         part, beside = path.with_name(path.name + end), directory / f"source.db{end}"
         beside.unlink(missing_ok=True)
         if part.exists():
@@ -323,7 +332,7 @@ def _is_wal(path: Path) -> bool:
 def _stamp(path: Path) -> list[tuple[int, int] | None]:
     """Size and modification time of the file and of what is beside it."""
     stamps: list[tuple[int, int] | None] = []
-    for end in ("", *_BESIDE):
+    for end in ("", *BESIDE):
         try:
             status = path.with_name(path.name + end).stat()
             stamps.append((status.st_size, status.st_mtime_ns))

@@ -8,8 +8,9 @@ every new session of the app's role, so that there are never two writable sides.
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrate_db import activity, leader, sql
 from migrate_db.errors import Exit, MigrationError
@@ -23,14 +24,14 @@ _PATIENCE, _STEP = 10.0, 0.1
 _SECOND_LOOK = 0.5
 #: What later versions wrote down besides; an older record has no place for it.
 _LATER = ("structure text", "mapping text", "lived_since text", "closed_at timestamptz",
-          "baseline text", "proved_on text")  # fmt: skip
+          "baseline text", "proved_on text", "loads text")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class State:
     """The target's own record; times are UTC, ISO 8601."""
 
-    source: str  #: path of the SQLite file that was loaded
+    source: str  #: path of the SQLite file that was loaded into this schema; empty: none was
     snapshot_sha256: str
     loaded_at: str
     held: bool  #: read-only until ``open``
@@ -51,7 +52,26 @@ def read(target: Target) -> State | None:
         " to_jsonb(state) ->> 'proved_on'"
         " FROM migrate_db.state"
     ).fetchone()
-    return None if row is None else State(*row)
+    if row is None:
+        return None
+    loads = _loads(target)
+    known = State(*row)
+    if not loads:
+        return known
+    own = loads.get(target.schema, {})
+    return replace(
+        known,
+        source=own.get("source", ""),
+        snapshot_sha256=own.get("snapshot_sha256", ""),
+        mapping=own.get("mapping", ""),
+    )
+
+
+def _loads(target: Target) -> dict[str, dict[str, str]]:
+    """What was loaded into each schema; empty in a record of before there could be several."""
+    text = target.value("SELECT to_jsonb(state) ->> 'loads' FROM migrate_db.state")
+    loads: dict[str, dict[str, str]] = json.loads(str(text)) if text else {}
+    return loads
 
 
 def record_load(
@@ -78,12 +98,14 @@ def record_load(
     )
     _make_room(target)
     was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
+    load = {"source": source, "snapshot_sha256": sha256, "mapping": mapping}
+    loads = json.dumps(_loads(target) | {target.schema: load})
     target.execute("DELETE FROM migrate_db.state")
     target.connection.execute(
         "INSERT INTO migrate_db.state (source, snapshot_sha256, loaded_at, held, structure,"
-        " mapping, proved_on) VALUES (%s, %s,"
-        " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, %s, %s, %s)",
-        (source, sha256, held, structure, mapping, proved_on),
+        " mapping, proved_on, loads) VALUES (%s, %s,"
+        " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, %s, %s, %s, %s)",
+        (source, sha256, held, structure, mapping, proved_on, loads),
     )
     if held:
         target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
@@ -160,6 +182,22 @@ def is_closed(target: Target) -> bool:
         " AND 'default_transaction_read_only=on' = ANY (s.setconfig)"
     )
     return state is not None and state.held and state.opened_at is None and bool(setting)
+
+
+def demand_own_login(target: Target) -> None:
+    """Refuse to hold a role that others log in as under another name: settings go by the name of the login.
+
+    Raises:
+        MigrationError: the login acts as another role.
+    """
+    row = target.execute("SELECT session_user::text, current_user::text").fetchone()
+    if row is not None and row[0] != row[1]:
+        raise MigrationError(
+            f"the login {row[0]} acts as {row[1]}: nothing would keep it from writing",
+            where=str(target),
+            next=f"connect as {row[1]} itself, which the app does, too; or ALTER ROLE"
+            f" {sql.name(row[0])} RESET role; nothing was changed",
+        )
 
 
 def others(target: Target) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pg_tools.files import publish
 
-from migrate_db import converted, mapping, pairing, planning, quarantine, schema, source
+from migrate_db import converted, foreign, mapping, pairing, planning, quarantine, schema, source
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
 from migrate_db.finding import Findings
@@ -66,9 +66,10 @@ def demand_migrated(target: Target) -> State:
     from migrate_db import state
 
     known = state.read(target)
-    if known is None:
+    if known is None or not known.source:
+        what = "this database" if known is None else f"schema {target.schema}"
         raise MigrationError(
-            "nothing was migrated to this database",
+            f"nothing was migrated to {what}",
             where=str(target),
             next="migrate first: migrate_db run",
         )
@@ -147,8 +148,12 @@ def planned(
             report.notes.append("with the mapping that the target was loaded with")
         existing: dict[str, TargetTable] = {}
         if target is not None:
-            from migrate_db.target import tables
+            from migrate_db.target import demand_free, spelled, tables
 
+            there = spelled(target, pairing.target_names(read, wishes))
+            wishes = pairing.as_spelled(read, wishes, there)
+            carried = tuple(t for t in read.tables if not wishes.table(t.name).exclude)
+            demand_free(target, pairing.target_names(replace(read, tables=carried), wishes))
             existing = tables(target, pairing.target_names(read, wishes))
         aside = quarantine.Quarantine(connection, directory) if wishes.on_finding else None
         quick = quick and aside is None and not any(table.rows for table in existing.values())
@@ -157,9 +162,11 @@ def planned(
 
         def decide(quick: bool) -> Plan:
             report.findings = Findings(options.work_dir)
-            return meaning.decide(
-                planning.make(connection, read, existing, wishes, report.findings, aside, quick)
-            )
+            with foreign.asking(target):
+                made = planning.make(
+                    connection, read, existing, wishes, report.findings, aside, quick
+                )
+            return meaning.decide(made)
 
         found = decide(quick)
         if found.assumed and found.blocking:
@@ -168,7 +175,7 @@ def planned(
         report.converted, report.conversions = [], Findings(options.work_dir)
         _tell_conversions(connection, found, report)
         if options.write_mapping is not None:
-            with events.phase("mapping") as writing:
+            with events.phase("mapping") as writing, foreign.asking(target):
                 writing.note = _write_mapping(options, connection, read, existing, wishes)
         report.tables = [
             TableReport(
@@ -241,10 +248,20 @@ def _write_mapping(
         return planning.make(connection, read, existing, replace(wanted, on_finding=""), findings)
 
     proposed = proposal.propose(connection, make, wishes)
-    publish(
-        options.write_mapping, proposal.render(proposed, source.shown(Path(options.source.name)))
+    text, path = (
+        proposal.render(proposed, source.shown(Path(options.source.name))),
+        options.write_mapping,
     )
-    return str(options.write_mapping)
+    told = str(path)
+    if path.is_file() and path.read_bytes() not in (
+        text.encode(),
+        b"",
+    ):  # somebody may have edited it
+        former = path.with_name(path.name + ".old")
+        path.replace(former)
+        told += f", the former one is {former.name} now"
+    publish(path, text)
+    return told
 
 
 def demand_room(options: Options) -> None:

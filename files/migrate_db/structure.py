@@ -17,6 +17,8 @@ from migrate_db.target import Target
 #: How a column's type begins in a record; those of older loads have none.
 _TYPE = "type of"
 _CHOICE = "a number of the app's own choice in"
+#: How a view begins in a record: each major of PostgreSQL writes the same query in its own way.
+_BY = "as PostgreSQL "
 #: Table in the target: what it has, each in words that are the same in every session.
 Recorded = dict[str, list[str]]
 
@@ -76,7 +78,8 @@ def read(target: Target, tables: list[str], views: list[str]) -> Recorded:
             word = "expression" if generated else "default"
             found[table].append(f"{word} of {column}: {default}")
     for view, text in target.connection.execute(_VIEWS.encode(), (asked[0], views)).fetchall():
-        found[f"view {view}"] = [" ".join(text.split())]
+        major = target.connection.info.server_version // 10_000
+        found[f"view {view}"] = [f"{_BY}{major}: {' '.join(text.split())}"]
     target.connection.execute("SELECT set_config('search_path', %s, false)", (before,))
     return {table: sorted(items) for table, items in found.items()}
 
@@ -115,11 +118,18 @@ def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
     for table in (*tables, *(f"view {view}" for view in views)):
         left = list(now.get(table, []))
         for item in before[table]:
-            if item in left:
-                left.remove(item)
+            same = next((one for one in left if one == item or _by_another(one, item)), None)
+            if same is not None:
+                left.remove(same)
             else:
                 lines.append(f"{table}: gone since the load: {item}")
     return lines
+
+
+def _by_another(one: str, other: str) -> bool:
+    """Whether two texts are of views, written by two majors: that there is a view is all to be known."""
+    majors = {text.partition(":")[0] for text in (one, other) if text.startswith(_BY)}
+    return len(majors) == 2
 
 
 def of_another_source(plan: Plan, before: Recorded) -> list[str]:

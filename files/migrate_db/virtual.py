@@ -92,6 +92,9 @@ def examine(connection: sqlite3.Connection, name: str, text: str) -> Virtual:
             lost = "ITS ROWS ARE NOT CARRIED: open it with a SQLite that has the module"
         reason = f"{advice}. It can't be read here ({error}); {lost}"
         return Virtual(name, module, (), None, reason, kept)
+    if module == "fts5" and _option(arguments, "locale") not in (None, "0"):
+        located = f"{advice}. Its rows are carried, and in table {name}_content with the locale of each text"
+        return Virtual(name, module, columns, key, located, True)
     return Virtual(name, module, columns, key, f"{advice}. Its rows are carried", False)
 
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from migrate_db import codec, copy_text, functions
+from migrate_db import codec, copy_text, functions, intervals
 from migrate_db.codec import Cell, Codec
 
 AWKWARD = (
@@ -120,6 +120,12 @@ def as_text(one: Cell, other: Cell) -> bool:
     return same(one if one is None else str(one), other)
 
 
+def same_truth(one: Cell, other: Cell) -> bool:
+    """Whatever the word; PostgreSQL keeps none."""
+    true = ("1", "t", "true", "y", "yes", "on")
+    return one is other is None or (str(one).lower() in true) == (str(other) == "1")
+
+
 @dataclass(frozen=True)
 class Case:
     codec: Codec
@@ -136,6 +142,8 @@ CASES = {
     "boolean": Case(codec.BOOLEAN, "BOOLEAN"),
     "boolean words": Case(codec.boolean_words("false", "true"), "BOOLEAN"),
     "boolean words nocase": Case(codec.boolean_words("False", "True"), "TEXT COLLATE NOCASE"),
+    "boolean any": Case(codec.BOOLEAN_ANY, "BOOLEAN", same_truth),
+    "boolean any nocase": Case(codec.BOOLEAN_ANY, "TEXT COLLATE NOCASE", same_truth),
     "double": Case(codec.DOUBLE, "FLOAT"),
     "double typeless": Case(codec.DOUBLE, ""),
     "double or integer": Case(codec.DOUBLE_OR_INTEGER, "DATETIME"),
@@ -161,6 +169,8 @@ CASES = {
     "date": Case(codec.DATE, "DATE"),
     "time": Case(codec.TIME_ANY, "TIME", same_moment),
     "time strict": Case(codec.TIME, "TIME", same_moment),
+    "interval, microseconds": Case(intervals.INTERVAL_MICROS, "BIGINT"),
+    "interval since 1970": Case(intervals.INTERVAL_SINCE_1970, "DATETIME", same_moment),
     "uuid": Case(codec.UUID, "UUID"),
     "uuid plain": Case(codec.UUID_PLAIN, "CHAR(32)"),
     "uuid blob": Case(codec.UUID_BLOB, "BLOB"),
@@ -312,4 +322,5 @@ def test_a_misfit_is_one(bench: Bench) -> None:
 
 def test_no_codec_is_forgotten() -> None:
     known = [case.codec for case in CASES.values()]
-    assert all(value in known for value in vars(codec).values() if isinstance(value, Codec))
+    made = [*vars(codec).values(), *vars(intervals).values()]
+    assert all(value in known for value in made if isinstance(value, Codec))

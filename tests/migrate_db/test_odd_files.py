@@ -1,6 +1,7 @@
 """What files of real apps have in them, and no textbook: each was lost, changed or refused once."""
 
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import psycopg
@@ -266,3 +267,93 @@ def test_a_default_that_a_number_never_gets(program: Program, tmp_path: Path) ->
     )
     (lack,) = migrated(program, source).report["uncarried"]
     assert (lack["kind"], lack["name"]) == ("default", "w.id") and "never uses it" in lack["reason"]
+
+
+def test_texts_and_numbers_that_become_bytes_in_utf16(program: Program, tmp_path: Path) -> None:
+    """In UTF-8, as in any other file; half a letter has no such bytes, and is not made one."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (id INTEGER PRIMARY KEY, v);"
+        "INSERT INTO t VALUES (1, x'ff'), (2, 1), (3, 'é'), (4, 2.5), (5, CAST(x'00d8' AS TEXT)),"
+        " (6, CAST(x'01d8' AS TEXT))",
+    )
+    mapping, aside = tmp_path / "m.yml", tmp_path / "rows.db"
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping, "--quarantine-file", aside)
+    assert done.code == 3, done.out
+    assert ask(program.url, "SELECT id, v FROM t ORDER BY id") == [
+        (1, b"\xff"), (2, b"1"), (3, "é".encode()), (4, b"2.5")
+    ]  # fmt: skip
+    assert fetch(aside, "SELECT id, hex(v) FROM t") == [(5, "00D8"), (6, "01D8")]
+
+
+@pytest.mark.parametrize("collation", ["NOCASE", "RTRIM"])
+def test_parents_without_a_rowid_by_another_collation(
+    program: Program, tmp_path: Path, collation: str
+) -> None:
+    """Each row's parent is found by an index, or this takes hours."""
+    source = sqlite(
+        tmp_path / "s.db",
+        f"CREATE TABLE b (k TEXT PRIMARY KEY COLLATE {collation}) WITHOUT ROWID;"
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, p TEXT REFERENCES b (k));",
+        ("INSERT INTO b VALUES (?)", [(f"k{n}",) for n in range(30_000)]),
+        ("INSERT INTO c (p) VALUES (?)", [(f"k{n}",) for n in range(30_000)]),
+    )
+    done = subprocess.run(
+        program.command("check", "--source", source, "--json"),
+        env=program.environment, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0
+
+
+def test_a_quarantine_file_has_each_value_as_it_was(program: Program, tmp_path: Path) -> None:
+    """Although the table's declaration, which came later, would store another one."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, z ZZZZZZZ_TEXT);"
+        "INSERT INTO t VALUES (1, 'a', '007'), (2, CAST(x'ff' AS TEXT), '007')",
+    )
+    rewritten(source, b"ZZZZZZZ_TEXT", b"INTEGER")
+    aside = tmp_path / "rows.db"
+    done = program.run(source, "--on-finding", "quarantine", "--quarantine-file", aside)
+    assert done.code == 3, done.out
+    assert fetch(aside, "SELECT id, hex(n), typeof(z), z FROM t") == [(2, "FF", "text", "007")]
+
+
+def test_nulls_where_none_may_be(program: Program, tmp_path: Path) -> None:
+    """NOT NULL came later; the proposed mapping carries each row, and says what isn't."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT /*NN*/ UNIQUE, m TEXT /*NN*/);"
+        "INSERT INTO t VALUES (1, 'a', 'x'), (2, NULL, NULL), (3, 'b', NULL)",
+    )
+    rewritten(source, b"/*NN*/", b"NOT NULL")
+    assert program.run(source).code == 1
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping)
+    assert done.code == 0, done.out
+    assert ask(program.url, "SELECT * FROM t ORDER BY id") == [
+        (1, "a", "x"), (2, None, None), (3, "b", None)
+    ]  # fmt: skip
+    assert "NOT NULL is not carried" in done.out
+    assert program.verify(source).code == 0
+
+
+def test_a_unique_that_rows_contradict_is_no_key(program: Program, tmp_path: Path) -> None:
+    """Two spellings of one moment are one moment in PostgreSQL; rows are told apart by all they have."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (ts DATETIME NOT NULL UNIQUE, v TEXT);"
+        "INSERT INTO t VALUES ('2024-01-01 10:00:00', 'a'), ('2024-01-01T10:00:00', 'b'), ('2024-01-02 10:00:00', 'c')",
+        ("INSERT INTO t VALUES ('2024-01-03 10:00:00', ?)", [("x" * 1_500_000,)]),
+    )
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    assert program.run(source, "--mapping", mapping).code == 0
+    ask(program.url, "UPDATE t SET v = v")
+    assert program.verify(source).code == 0
+    ask(program.url, "UPDATE t SET v = 'other' WHERE v = 'b'")
+    assert program.verify(source).code == 3
+    assert program.run(source, "--catch-up").code == 0
+    assert ask(program.url, "SELECT v FROM t WHERE v < 'd' ORDER BY v") == [("a",), ("b",), ("c",)]

@@ -1,0 +1,296 @@
+"""Tables that the app's own models made: their types rule, their rules stay, and what they lack is told."""
+
+import subprocess
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from ..postgres import PostgresContainer
+from .program import Program, ask, fetch, sqlite
+
+SOURCE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (7, 'c');"
+
+
+def notes(report: dict[str, list[str]], word: str) -> list[str]:
+    return [note for note in report["notes"] if word in note]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "CREATE DOMAIN pk AS bigint; CREATE TABLE t (id pk PRIMARY KEY DEFAULT nextval('n'), v text)",
+        "CREATE TABLE t (id numeric PRIMARY KEY DEFAULT nextval('n'), v text)",
+        "CREATE TABLE t (id bigint PRIMARY KEY DEFAULT nextval('n'::text), v text)",
+    ],
+)
+def test_the_app_can_insert(program: Program, tmp_path: Path, table: str) -> None:
+    """However a column asks its sequence."""
+    ask(program.url, f"CREATE SEQUENCE n; {table}")
+    assert program.run(sqlite(tmp_path / "s.db", SOURCE)).code == 0
+    assert ask(program.url, "INSERT INTO t (v) VALUES ('new') RETURNING id") == [(8,)]
+
+
+def test_a_sequence_that_no_column_asks_is_told(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE SEQUENCE t_seq; CREATE TABLE t (id bigint PRIMARY KEY, v text)")
+    done = program.run(sqlite(tmp_path / "s.db", SOURCE))
+    assert done.code == 0
+    assert notes(done.report, "public.t_seq: no column asks it")
+
+
+def test_equal_but_without_its_keys_is_told(program: Program, tmp_path: Path) -> None:
+    """Somebody else filled it."""
+    ask(
+        program.url,
+        "CREATE TABLE t (id bigint, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (7, 'c')",
+    )
+    done = program.run(sqlite(tmp_path / "s.db", SOURCE))
+    assert (done.code, done.verdict) == (0, "already migrated")
+    assert notes(done.report, "no PRIMARY KEY") and notes(done.report, "no number for each new row")
+
+
+def test_a_table_in_other_capitals_is_the_same(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TABLE users (id serial PRIMARY KEY, v text)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE Users (id INTEGER PRIMARY KEY, V TEXT); INSERT INTO Users VALUES (3, 'x')",
+    )
+    done = program.run(source)
+    assert done.code == 0
+    assert notes(done.report, "it becomes users")
+    assert ask(program.url, "SELECT id, v FROM users") == [(3, "x")]
+    assert program.verify(source).code == 0
+
+
+def test_what_the_app_would_find_instead_is_told(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE SCHEMA app; CREATE TABLE app.t (id int, v text)")
+    with psycopg.connect(program.url, autocommit=True) as connection:
+        database = sql.Identifier(connection.info.dbname)
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET search_path = app, public").format(database)
+        )
+    done = program.run(sqlite(tmp_path / "s.db", SOURCE))
+    assert done.code == 0
+    assert notes(done.report, "finds the one in app")
+
+
+def test_rows_of_children_are_nobodys_to_delete(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "s.db", SOURCE)
+    assert program.run(source).code == 0
+    ask(program.url, "CREATE TABLE t_old () INHERITS (t); INSERT INTO t_old VALUES (500, 'old')")
+    for way in (["--catch-up"], ["--replace", "--keep-dump", tmp_path]):
+        done = program.run(source, *way)
+        assert done.code == 1
+        assert "t_old inherits from t" in done.out
+    assert ask(program.url, "SELECT count(*) FROM t") == [(4,)]
+
+
+def test_a_view_where_a_table_is_to_be(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE VIEW t AS SELECT 1 AS id")
+    source = sqlite(tmp_path / "s.db", SOURCE)
+    assert "view t" in program.run(source).error
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {rename: t2}}")
+    assert program.run(source, "--mapping", mapping).code == 0
+
+
+def test_comments_and_triggers_stay_as_they_were(program: Program, tmp_path: Path) -> None:
+    ask(
+        program.url,
+        """
+        CREATE TABLE p (id serial PRIMARY KEY);
+        CREATE TABLE t (id int PRIMARY KEY, v text, p int CONSTRAINT why REFERENCES p) PARTITION BY RANGE (id);
+        COMMENT ON CONSTRAINT why ON t IS 'because';
+        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (3);
+        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (3) TO (100);
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v := 'changed'; RETURN NEW; END $$;
+        CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
+        CREATE TRIGGER own BEFORE INSERT ON t2 FOR EACH ROW EXECUTE FUNCTION f();
+        ALTER TABLE t1 DISABLE TRIGGER x;
+        """,
+    )
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT,"
+        " p INTEGER REFERENCES p); INSERT INTO p VALUES (1); INSERT INTO t VALUES (1, 'a', 1), (7, 'c', NULL)",
+    )
+    states = (
+        "SELECT tgrelid::regclass::text, tgname, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal"
+        " ORDER BY 1, 2"
+    )
+    before = ask(program.url, states)
+    assert program.run(source).code == 0
+    assert ask(program.url, states) == before
+    assert ask(
+        program.url, "SELECT count(*) FROM pg_description WHERE description = 'because'"
+    ) == [(1,)]
+    assert ask(program.url, "SELECT v FROM t ORDER BY id") == [("a",), ("c",)]
+
+
+@pytest.mark.parametrize(
+    ("held", "declared", "values", "expected"),
+    [
+        ("interval", "bigint", [86_400_000_001, -1, None], ["1 day 00:00:00.000001", "-00:00:00.000001", None]),
+        ("interval", "DATETIME", ["1970-01-02 03:04:05.000600", "1969-12-31 23:59:59"],
+         ["1 day 03:04:05.0006", "-00:00:01"]),
+        ("interval", "TEXT", ["1 day 02:00:00"], ["1 day 02:00:00"]),
+        ("inet", "TEXT", ["192.168.0.1", "10.0.0.0/8", "2001:db8::1"], ["192.168.0.1/32", "10.0.0.0/8",
+                                                                        "2001:db8::1/128"]),
+        ("varchar(5)[]", "TEXT", ["{aaa,bbb}"], ["{aaa,bbb}"]),
+        ("boolean", "BOOLEAN", ["t", 0, "FALSE", "yes", 1], ["true", "false", "false", "true", "true"]),
+        ("timestamptz", "DATETIME", ["2024-01-01 10:00:00.120 +02:00", "2024-01-01 10:00:00.000 +00:00"],
+         ["2024-01-01 08:00:00.12+00", "2024-01-01 10:00:00+00"]),
+    ],
+)  # fmt: skip
+def test_types_of_models(
+    program: Program,
+    tmp_path: Path,
+    held: str,
+    declared: str,
+    values: list[object],
+    expected: list[str | None],
+) -> None:
+    """As Django, SQLAlchemy, Rails and Sequelize write them to SQLite and declare them in PostgreSQL."""
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held})")
+    source = sqlite(
+        tmp_path / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    done = program.run(source)
+    assert done.code == 0, done.out
+    with psycopg.connect(program.url) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        rows = connection.execute("SELECT v::text FROM t ORDER BY id").fetchall()
+    assert [row[0] for row in rows] == expected
+    other = next(
+        (id for id, text in enumerate(expected, 1) if text not in (None, expected[0])), None
+    )
+    if other is not None:
+        ask(program.url, f"UPDATE t SET v = (SELECT v FROM t WHERE id = {other}) WHERE id = 1")
+        assert program.verify(source).code == 3
+
+
+@pytest.mark.parametrize(
+    ("held", "value"),
+    [("inet", "192.168.0.1/32"), ("text[]", '["a"]'), ("int4range", "[1,5]"), ("money", "12.5"), ("interval", "soon"),
+     ("name", "x" * 70), ("time with time zone", "10:00:00.000000")],
+)  # fmt: skip
+def test_only_the_server_knows_what_fits(
+    program: Program, tmp_path: Path, held: str, value: str
+) -> None:
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held})")
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, NULL)",
+        ("INSERT INTO t VALUES (2, ?)", [(value,)]),
+    )  # fmt: skip
+    done = program.run(source)
+    assert done.code == 1
+    assert done.findings == [("t", "id=2", "v")]
+    aside = tmp_path / "rows.db"
+    assert program.run(source, "--on-finding", "quarantine", "--quarantine-file", aside).code == 3
+    assert fetch(aside, "SELECT id, v FROM t") == [(2, value)]
+
+
+def test_texts_that_are_the_same_in_capitals(program: Program, tmp_path: Path) -> None:
+    ask(
+        program.url,
+        "CREATE EXTENSION citext; CREATE TABLE t (id serial PRIMARY KEY, v citext UNIQUE)",
+    )
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE);"
+        "INSERT INTO t VALUES (1, 'é'), (2, 'É'), (3, 'b'), (4, NULL), (5, NULL), (6, 'B')",
+    )
+    done = program.run(source)
+    assert done.code == 1
+    assert sorted(done.findings) == [("t", "id=2", "v"), ("t", "id=6", "v")]
+
+
+def test_counts_of_moments_are_proposed_as_moments(program: Program, tmp_path: Path) -> None:
+    """As Prisma and Knex write them, and other tools beside them; NULL would lose them."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, at timestamp(3) NOT NULL)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME NOT NULL);"
+        "INSERT INTO t VALUES (1, 1704067200123), (2, '2024-01-01 00:00:00')",
+    )
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping)
+    assert done.code == 0, done.out
+    assert ask(program.url, "SELECT at::text FROM t ORDER BY id") == [
+        ("2024-01-01 00:00:00.123",),
+        ("2024-01-01 00:00:00",),
+    ]
+
+
+def test_a_duplicate_row_of_a_table_without_its_key(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TABLE t (id int, v text)")
+    source = sqlite(tmp_path / "s.db", SOURCE)
+    assert program.run(source).code == 0
+    ask(program.url, "INSERT INTO t VALUES (1, 'a')")
+    assert program.verify(source).code == 3
+    assert program.run(source, "--catch-up").code == 0
+    assert ask(program.url, "SELECT count(*) FROM t") == [(3,)]
+
+
+def test_nobody_writes_what_the_dump_has_not(
+    program: Program, tmp_path: Path, postgres_container: PostgresContainer
+) -> None:
+    """What an app commits while the target is replaced is in the dump, or in the target."""
+    source = sqlite(tmp_path / "s.db", SOURCE)
+    assert program.run(source).code == 0
+    tools = "docker exec -i -e PGUSER -e PGPASSWORD -e PGDATABASE " + postgres_container.name
+    committed: list[int] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(program.url, autocommit=True) as connection:
+            while not stop.is_set():
+                number = 1000 + len(committed)
+                connection.execute("INSERT INTO t VALUES (%s, 'app')", (number,))
+                committed.append(number)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        done = program.run(source, "--replace", "--keep-dump", tmp_path, "--server-tools", tools)
+    finally:
+        stop.set()
+        writer.join()
+    assert done.code in (0, 5), (
+        done.out
+    )  # the last one may have waited for the lock, and come after it
+    kept = {row[0] for row in ask(program.url, "SELECT id FROM t WHERE id >= 1000")}
+    with Path(done.report["kept_dump"]).open("rb") as dump:
+        text = subprocess.run(
+            ["docker", "exec", "-i", postgres_container.name, "pg_restore", "--data-only", "--file=-"],
+            stdin=dump, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+    dumped = {int(line.split("\t")[0]) for line in text.splitlines() if line.endswith("\tapp")}
+    assert dumped
+    assert set(committed) <= kept | dumped
+
+
+def test_a_login_that_acts_as_another_role_is_not_held(
+    program: Program, tmp_path: Path, admin_url: str
+) -> None:
+    """Settings go by the name of the login: it could go on writing."""
+    source = sqlite(tmp_path / "s.db", SOURCE)
+    with psycopg.connect(admin_url, autocommit=True) as admin, psycopg.connect(program.url) as own:
+        login, role = f"login_{own.info.backend_pid}", own.info.user
+        name, owner = sql.Identifier(login), sql.Identifier(role)
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x' IN ROLE {}").format(name, owner))
+        admin.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(name, owner))
+        url = f"postgresql://{login}:x@{own.info.host}:{own.info.port}/{own.info.dbname}"
+        try:
+            done = program.run(source, "--hold", url=url)
+            assert done.code == 1
+            assert f"acts as {role}" in done.error
+            assert program.run(source, url=url).code == 0
+            assert "acts as" in program("close", None, url=url).error
+        finally:
+            own.rollback()
+            admin.execute(sql.SQL("DROP ROLE {}").format(name))

@@ -1,0 +1,79 @@
+"""One target that was loaded in parts, or from several files: each part is remembered."""
+
+from pathlib import Path
+
+from .program import Program, ask, fetch, sqlite
+
+TWO = """
+    CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE b (id INTEGER PRIMARY KEY, v TEXT UNIQUE);
+    INSERT INTO a VALUES (1, 'x'); INSERT INTO b VALUES (1, 'y'), (2, 'z');
+"""
+
+
+def test_one_table_after_the_other(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "s.db", TWO)
+    assert program.run(source, "--include", "b").code == 0
+    assert program.run(source, "--include", "a").code == 0
+    sqlite(source, "INSERT INTO b VALUES (3, 'new'); INSERT INTO a VALUES (3, 'new')")
+    assert program.run(source, "--catch-up").code == 0
+    assert ask(program.url, "SELECT count(*) FROM b") == [(3,)]
+    ask(program.url, "DELETE FROM b WHERE id = 2")
+    assert program.verify(source).code == 3
+
+
+def test_the_way_back_names_what_never_came(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "s.db", TWO)
+    kept, mapping, back = tmp_path / "kept.db", tmp_path / "m.yml", tmp_path / "back.db"
+    mapping.write_text("tables: {a: {columns: {v: {exclude: true}}}, b: {exclude: true}}")
+    assert program.run(source, "--mapping", mapping, "--keep-snapshot", kept).code == 0
+    program("open", None)
+    ask(program.url, "INSERT INTO a VALUES (9)")
+    program("close", None)
+    done = program("reverse", None, "--source", kept, "--into", back, "--work-dir", tmp_path)
+    assert done.code == 0, done.out
+    lost = {(lack["kind"], lack["name"]) for lack in done.report["uncarried"]}
+    assert lost == {("table", "b"), ("column", "a.v")}
+    assert fetch(back, "SELECT * FROM a") == [(1, "x"), (9, None)]
+
+
+def test_two_files_in_two_schemas(program: Program, tmp_path: Path) -> None:
+    """Neither takes over what was wished for the other one."""
+    one = sqlite(
+        tmp_path / "one.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE log (x TEXT);"
+        "INSERT INTO t VALUES (1, CAST(x'610062' AS TEXT)); INSERT INTO log VALUES ('l1'), ('l2')",
+    )
+    other = sqlite(
+        tmp_path / "other.db",
+        "CREATE TABLE u (id INTEGER PRIMARY KEY); CREATE TABLE log (y TEXT); INSERT INTO u VALUES (1)",
+    )
+    strip, leave, kept = tmp_path / "strip.yml", tmp_path / "leave.yml", tmp_path / "kept.db"
+    strip.write_text("tables: {t: {columns: {v: {nul: strip}}}}")
+    leave.write_text("tables: {log: {exclude: true}}")
+    assert program.run(one, "--mapping", strip, "--keep-snapshot", kept).code == 0
+    assert program.run(other, "--schema", "s2", "--mapping", leave).code == 0
+    assert program.verify(one).code == 0
+    assert program.verify(other, "--schema", "s2").code == 0
+    ask(program.url, "DELETE FROM log WHERE x = 'l2'")
+    assert program.verify(one).code == 3
+    program("open", None)
+    program("close", None)
+    back = tmp_path / "back.db"
+    done = program("reverse", None, "--source", kept, "--into", back, "--work-dir", tmp_path)
+    assert done.code == 0, done.out
+    assert fetch(back, "SELECT x FROM log") == [("l1",)]
+
+
+def test_a_snapshot_that_is_kept_later_leads_back(program: Program, tmp_path: Path) -> None:
+    """It has other bytes than the first one, and the same rows."""
+    source = sqlite(tmp_path / "s.db", TWO)
+    assert program.run(source).code == 0
+    sqlite(source, "VACUUM")
+    kept, back = tmp_path / "kept.db", tmp_path / "back.db"
+    assert program.run(source, "--catch-up", "--keep-snapshot", kept).verdict == "equal"
+    program("open", None)
+    ask(program.url, "INSERT INTO a VALUES (9, 'app')")
+    program("close", None)
+    done = program("reverse", None, "--source", kept, "--into", back, "--work-dir", tmp_path)
+    assert done.code == 0, done.out
+    assert fetch(back, "SELECT v FROM a WHERE id = 9") == [("app",)]
