@@ -122,7 +122,8 @@ def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
             if same is not None:
                 left.remove(same)
             else:
-                lines.append(f"{table}: gone since the load: {item}")
+                said = item.partition(": ")[2] if item.startswith(_BY) else item
+                lines.append(f"{table}: gone since the load: {said}")
     return lines
 
 

@@ -170,6 +170,19 @@ def test_a_record_of_an_older_version(program: Program, source: Path) -> None:
     assert program.verify(source).code == 3
 
 
+def test_a_view_that_another_major_wrote(program: Program, source: Path) -> None:
+    """After an upgrade the server prints the same query in another way; that it is there counts."""
+    assert program.run(source).code == 0
+    ask(
+        program.url,
+        "UPDATE migrate_db.state SET structure = regexp_replace(structure, 'as PostgreSQL [0-9]+: SELECT',"
+        " 'as PostgreSQL 9: SELECT seen_by.', 'g')",
+    )
+    assert program.verify(source).verdict == "equal"
+    ask(program.url, "DROP VIEW seen")
+    assert program.verify(source).code == 3
+
+
 def test_a_unique_that_names_a_column_twice(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "t.db",
