@@ -1,5 +1,6 @@
 """``python3 -m migrate_db``."""
 
+import signal
 import sys
 
 try:
@@ -7,4 +8,7 @@ try:
 except KeyboardInterrupt:
     sys.exit("interrupted before anything was done")
 
-sys.exit(main())
+code = main()
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)  # it is done, and the exit code is to say how
+sys.exit(code)

@@ -201,12 +201,15 @@ def _rounded(found: Codec, digits: int) -> Codec:
     return replace(found, misfit=f"({found.misfit}) OR {rest} <> ''")
 
 
-def for_existing(type_name: str, labels: tuple[str, ...] = ()) -> tuple[Codec, ...]:
+def for_existing(
+    type_name: str, labels: tuple[str, ...] = (), declared: str = ""
+) -> tuple[Codec, ...]:
     """Codecs that fill a column whose type the target has already decided.
 
     Args:
         type_name: as ``format_type`` prints it, e.g. ``character varying(20)``.
         labels: if it is an ENUM.
+        declared: what the source says of the column, which decides where no value does.
     """
     if labels:
         return (enum(type_name, labels),)
@@ -237,7 +240,10 @@ def for_existing(type_name: str, labels: tuple[str, ...] = ()) -> tuple[Codec, .
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
         "time without time zone": (TIME, TIME_ANY),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB),
-        "interval": (INTERVAL_MICROS, INTERVAL_SINCE_1970, foreign.codec_of("interval")),
+        "interval": (
+            *((INTERVAL_MICROS, INTERVAL_SINCE_1970)[:: -1 if "TIME" in declared.upper() else 1]),
+            foreign.codec_of("interval"),
+        ),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
     }
     precision = re.search(r"(?<=time|tamp) ?\((\d)\)", type_name)

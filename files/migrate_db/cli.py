@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shlex
 import signal
@@ -104,7 +105,11 @@ def _write(words: argparse.Namespace, told: Report) -> None:
 
 def _print(pieces: Iterable[str], end: str) -> None:
     """Show the report. What was done is done: the exit code says so, whether anybody reads it or not."""
+    if sys.stdout is None:  # which somebody closed
+        return
     try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         for piece in pieces:
             print(piece, end=end)
         sys.stdout.flush()
@@ -243,6 +248,10 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     way.add_argument(
         "--catch-up", action="store_true",
         help="bring a target that was migrated before up to the source",
+    )  # fmt: skip
+    command.add_argument(
+        "--given-up", action="store_true",
+        help="with --catch-up, after `close`: what the app wrote to the target is given up, or in the source already",
     )  # fmt: skip
     command.add_argument(
         "--rehearse", action="store_true", help="do it all, prove it, and take it back"

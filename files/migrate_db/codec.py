@@ -276,9 +276,11 @@ def boolean_words(false: str, true: str) -> Codec:
     )
 
 
+#: What PostgreSQL reads as a boolean, in small letters.
+TRUE, FALSE = ("1", "t", "true", "y", "yes", "on"), ("0", "f", "false", "n", "no", "off")
 _TRUE, _FALSE = (
     f"lower(CAST({{c}} AS TEXT)) IN ({', '.join(map(sql.string, words))})"
-    for words in (("1", "t", "true", "y", "yes", "on"), ("0", "f", "false", "n", "no", "off"))
+    for words in (TRUE, FALSE)
 )
 #: In any words that PostgreSQL reads, one row so and the next one otherwise.
 BOOLEAN_ANY = Codec(

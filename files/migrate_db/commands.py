@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from migrate_db import stations
 from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
+from migrate_db.failures import or_unknown
 from migrate_db.journey import Journey
 from migrate_db.options import Options
 from migrate_db.plan import Plan
@@ -125,17 +126,19 @@ def run(options: Options, events: Events, report: Report) -> None:
                     next="if it is, pass --allow-empty, or a mapping that says `allow_empty: true`",
                 )
             demand_no_children(target, [t.target for t in found.tables if t.exists])
+            ours = known is not None and bool(known.source)
             full = [table for table in found.tables if table.target_rows]
             journey = Journey(options, events, report, copy, target, found)
             if (full or known) and not report.blocking and journey.is_equal():
                 verdict = "equal" if options.catch_up else "already migrated"
                 stations.conclude(report, verdict)
-                if known is None:  # somebody else made and filled it
+                if not ours:  # somebody else made and filled it
                     lacks = lacking.find(target, found, loading=True)
                     report.notes += [lacking.told(lack) for _, lack in lacks]
-                kept = options.hold or options.keep_snapshot is not None
+                kept = not options.rehearse and (options.hold or options.keep_snapshot is not None)
                 if kept and (known is None or known.opened_at is None):
-                    journey.record(held=known is not None and known.held)
+                    with or_unknown(str(target)):
+                        journey.record(held=known is not None and known.held)
                 stations.keep_snapshot(options, report, directory)
                 return
             if known is not None and not found.tables:
@@ -157,18 +160,27 @@ def run(options: Options, events: Events, report: Report) -> None:
                     next="nothing is to be migrated; if the app is back on SQLite for good, run again with"
                     " --replace --keep-dump DIR, which keeps a dump of what is there",
                 )
+            given_up = options.given_up or options.replace or (known and known.returned_at)
+            if known is not None and known.lived_since and not given_up:
+                raise MigrationError(
+                    f"the app lived on this database since {known.lived_since}; what it wrote there would be lost",
+                    where=str(target),
+                    details=_counts(found),
+                    next="lead it back first: migrate_db reverse; or, if it is in the source already, or given up:"
+                    " --given-up; or --replace --keep-dump DIR, which keeps a dump of what is there",
+                )
             absent = [table.target for table in found.tables if not table.exists]
-            if full and options.catch_up and known is not None and not absent:
+            if full and options.catch_up and ours and not absent:
                 stations.demand_no_findings(report)
                 journey.catch_up(unequal)
             elif full and not options.replace:
                 # catching up fills tables, it doesn't make any
-                can_catch_up = known is not None and not absent
+                can_catch_up = ours and not absent
                 again = "--catch-up to bring it up to the source, or " if can_catch_up else ""
                 raise MigrationError(
-                    "the target is not empty" + ("" if known else ", and not made by us"),
+                    "the target is not empty" + ("" if ours else ", and not made by us"),
                     where=str(target),
-                    details=_counts(found) + [f"{name}: not there" for name in absent if known],
+                    details=_counts(found) + [f"{name}: not there" for name in absent if ours],
                     next=f"run again with {again}--replace --keep-dump DIR, which replaces these"
                     " tables after keeping a dump",
                 )
@@ -192,7 +204,8 @@ def open_(options: Options, events: Events, report: Report) -> None:
         assert target is not None
         lock(target)  # nobody copies what is being written
         stations.demand_migrated(target)
-        report.changed = state.open_(target)
+        with or_unknown(str(target)):
+            report.changed = state.open_(target)
     # a leader that dies now may have told it to nobody else
     with stations.target(options, report) as target:
         assert target is not None
@@ -203,6 +216,11 @@ def open_(options: Options, events: Events, report: Report) -> None:
                 where=str(target),
                 next="run it again: migrate_db open",
                 code=Exit.CHANGED,
+            )
+        if state.is_read_only(target):
+            report.notes.append(
+                "new sessions take no writes, by a setting that is not ours: ALTER DATABASE … RESET"
+                " default_transaction_read_only (or of the role, or in postgresql.conf)"
             )
     report.verdict, report.exit_code = "opened", Exit.DONE
 
@@ -217,16 +235,22 @@ def close(options: Options, events: Events, report: Report) -> None:
         lock(target)
         stations.demand_migrated(target)
         state.demand_own_login(target)
-        report.changed = state.close(target)
+        with or_unknown(str(target)):
+            report.changed = state.close(target)
         report.notes += [
             f"a role that is not held, as it didn't load, is connected; {sessions} sessions"
             for sessions in state.others(target)
+        ] + [
+            f"role {role} may write to the tables, and is not held, as it didn't load"
+            for role in state.writers(target)
         ]
     report.verdict, report.exit_code = "closed", Exit.DONE
 
 
 def reverse(options: Options, events: Events, report: Report) -> None:
     """The way back: the kept SQLite file with what PostgreSQL holds now, proved."""
+    import psycopg
+
     from migrate_db import state
     from migrate_db.reversal import Way
     from migrate_db.target import lock
@@ -249,6 +273,13 @@ def reverse(options: Options, events: Events, report: Report) -> None:
                 next="stop the app, then: migrate_db close; to look only: --check-only",
             )
         Way(options, events, report, target, known, directory, beside).go()
+        if not options.check_only:
+            try:
+                state.note_return(target)
+            except psycopg.Error:
+                report.notes.append(
+                    "the target could not note that it was led back; a later run --catch-up wants --given-up"
+                )
 
 
 def status(options: Options, events: Events, report: Report) -> None:

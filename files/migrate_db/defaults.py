@@ -117,9 +117,11 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
         if kind == "int":
             return "floor(extract(epoch FROM now()) * 1000)::bigint"
         raise Untranslated(f"milliseconds since 1970 where {codec_type} is held")
-    random = _random(lowered, codec_type)
-    if random is not None:
-        return random
+    # other affinities make a number of some of these texts
+    if not cast and (codec_type == "uuid" or column.affinity in ("TEXT", "BLOB")):
+        random = _random(lowered, codec_type)
+        if random is not None:
+            return random
     form = _PRESENT.get(lowered)
     if form is None:
         match = re.fullmatch(r"strftime\('([^']*)'(?:,'now'|,current_timestamp)?\)", lowered)

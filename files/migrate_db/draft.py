@@ -152,7 +152,7 @@ def _candidates(
             )
         else:
             _demand_type(table, column, wish, match)
-            candidates[column.name] = choice.for_existing(match.type, match.labels)
+            candidates[column.name] = choice.for_existing(match.type, match.labels, column.declared)
             mapping[column.name] = match.name
     findings += [
         Finding(
@@ -246,7 +246,8 @@ def _compared(column: ColumnProfile) -> str:
     stored = column.codec.stored_of(column.cell)
     if column.codec.type != _ANY_CASE:
         return stored
-    return f"CASE WHEN {stored} = 'NULL' THEN 'NULL' ELSE m_lower({stored}) END"
+    # A to Z are certain in every language of a server; what else it finds alike it says itself
+    return f"CASE WHEN {stored} = 'NULL' THEN 'NULL' ELSE lower({stored}) END"
 
 
 def _required(draft: Draft) -> dict[str, str]:

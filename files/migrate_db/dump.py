@@ -14,6 +14,9 @@ from pg_tools.files import private, sync
 from migrate_db.errors import MigrationError
 from migrate_db.target import Target
 
+#: That pg_dump waits for a lock: we hold one ourselves, and whoever waits for that one may stand before it.
+_PATIENCE = "10s"
+
 
 def keep(target: Target, url: str, directory: Path, tools: list[str]) -> Path:
     """Dump the whole database, aside, read it fully, then rename it into place.
@@ -33,7 +36,11 @@ def keep(target: Target, url: str, directory: Path, tools: list[str]) -> Path:
     environment = os.environ | libpq.environment(url)
     try:
         with open(aside, "xb", opener=private) as file:
-            _run([*tools, "pg_dump", "--format=custom"], environment, stdout=file)
+            _run(
+                [*tools, "pg_dump", "--format=custom", f"--lock-wait-timeout={_PATIENCE}"],
+                environment,
+                stdout=file,
+            )
             os.fsync(file.fileno())
         with aside.open("rb") as file:
             _run([*tools, "pg_restore", "--file=/dev/null"], environment, stdin=file)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from migrate_db.errors import Exit, MigrationError
 
@@ -57,6 +59,25 @@ def explained(error: Exception, place: str) -> MigrationError | None:
     if psycopg is not None and isinstance(error, psycopg.Error):
         return server_said(error, place, committing=False)
     return None
+
+
+@contextmanager
+def or_unknown(place: str) -> Iterator[None]:
+    """A step that changes the target at once: who loses the connection can't know whether it counted."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        if error.sqlstate and not error.sqlstate.startswith("57P"):
+            raise
+        raise MigrationError(
+            "the connection was lost while it was being done: it may have happened, or not",
+            where=place,
+            details=[line.strip() for line in str(error).splitlines() if line.strip()],
+            next="run the same command again, or see: migrate_db status",
+            code=Exit.CHANGED,
+        ) from None
 
 
 def unknown(place: str, details: list[str]) -> MigrationError:

@@ -60,7 +60,11 @@ class Findings:
             return
         self._spool.seek(0)
         for line in self._spool:
-            yield Finding(**json.loads(line))
+            try:
+                found = json.loads(line)
+            except ValueError:  # the disk was full: what follows is torn, too
+                return
+            yield Finding(**found)
 
     def add(self, finding: Finding) -> None:
         """Keep one more; not while somebody iterates."""
@@ -75,8 +79,7 @@ class Findings:
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if self.counts[kind] <= SHOWN:
             self._shown.append(finding)
-        json.dump(asdict(finding), self._spool, ensure_ascii=True)
-        self._spool.write("\n")
+        self._spool.write(json.dumps(vars(finding)) + "\n")
 
     def write(self, path: Path) -> None:
         """Write one JSON object a line, aside, then rename it into place, mode 0600."""

@@ -24,7 +24,7 @@ _SHOWN = {
 }
 _AS_TEXT = "{c}::text"
 #: Texts that are remembered, so that one that comes often is asked about once.
-_MANY = 10_000
+_MANY = 100_000
 
 
 def codec_of(type_name: str) -> Codec:
@@ -63,9 +63,8 @@ class _Answers:
         if not self.ask(type_name, said):
             self.refused.add(asked)
             return False
-        if len(self.taken) >= _MANY:
-            self.taken.clear()
-        self.taken.add(asked)
+        if len(self.taken) < _MANY:
+            self.taken.add(asked)
         return True
 
 
@@ -99,10 +98,8 @@ def asking(target: Target | None) -> Iterator[None]:
         try:
             with target.connection.transaction():
                 row = target.connection.execute(asked.encode(), (said,)).fetchone()
-        except psycopg.OperationalError:
-            return True  # whoever asks next says that it is gone
         except psycopg.Error:
-            return False
+            return target.connection.closed  # gone: whoever asks next says so
         return row is not None and row[0] == said
 
     _answers.ask = ask

@@ -53,7 +53,6 @@ def register(connection: sqlite3.Connection) -> None:
     in_utf8 = m_bytes(encoding)
     connection.create_function("m_bytes", 1, in_utf8, deterministic=True)
     connection.create_function("m_sha256", 1, m_sha256, deterministic=True)
-    connection.create_function("m_lower", 1, m_lower, deterministic=True)
     connection.create_function("m_of_blob", 1, m_of_blob, deterministic=True)
     connection.create_function("m_epoch", 3, m_epoch, deterministic=True)
     for of_text_by in (m_text, m_zone):
@@ -106,12 +105,6 @@ def m_bytes(encoding: str) -> Callable[[bytes | None], bytes | None]:
 def m_utf8(value: bytes | None) -> bytes | None:
     """The text's bytes in UTF-8, to sort by."""
     return value
-
-
-def m_lower(value: bytes | str | None) -> str | None:
-    """A text in small letters, as PostgreSQL's languages have them."""
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return None if text is None else text.lower()
 
 
 def m_sha256(value: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrate_db import batches, functions, source, sql
 from migrate_db.codec import Codec
@@ -26,6 +26,8 @@ _FIXED = {
     "numeric": 3, "date": 4, "time": 8, "timestamp": 8, "timestamptz": 8, "uuid": 16,
 }  # fmt: skip
 _POINTER = 18
+#: Said of tables that are yet to be made; the others have their types.
+_ANOTHER = " (or another `type`)"
 
 
 def misfits(
@@ -46,7 +48,8 @@ def misfits(
             reason = f"{storage} that does not fit {column.codec.type}"
             if named == "nul":
                 reason = "NUL (character 0) in text, which PostgreSQL can't hold"
-            yield _finding(table, column.column, row, key, value, named, reason)
+            found = _finding(table, column.column, row, key, value, named, reason)
+            yield replace(found, resolve=found.resolve.replace(_ANOTHER, "")) if exists else found
 
 
 def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) -> str:
@@ -134,7 +137,7 @@ def nulls(
             f"SELECT {identity(table)}, {_key(table)} FROM {reading.relation} WHERE {tests[column]}"
         )
         for row, key in rows:
-            kind = "null key" if column in table.primary_key else "null"
+            kind = "null key" if reason == "NULL in a primary key" else "null"
             yield _finding(table, column, row, key, "NULL", kind, reason)
 
 
@@ -320,7 +323,7 @@ _RESOLVE = {
     "utf8": "correct it in the app, or `invalid_utf8: latin1` (or `replace`) for {place}"
     " in --mapping, or --on-finding quarantine",
     "mixed": "`mixed: bytes` (or `text`) for {place} in --mapping, or --on-finding quarantine",
-    "misfit": "correct it in the app, or `misfit: null` (or another `type`) for {place}"
+    "misfit": "correct it in the app, or `misfit: null`" + _ANOTHER + " for {place}"
     " in --mapping, or --on-finding quarantine",
     "empty": "`empty: null` for {place} in --mapping, or --on-finding quarantine",
     "zone": "`zone: utc` for {place} in --mapping, if these times are UTC,"

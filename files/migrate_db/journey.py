@@ -417,6 +417,10 @@ class Journey:
 
     def _arrived(self, verdict: str) -> None:
         """Look once more, from another connection, at what everybody sees now."""
+        from migrate_db import state
+
+        if verdict != "rehearsed" and self.options.hold:
+            state.end_older_sessions(self.target)
         if verdict != "rehearsed":
             with self.events.phase("publish") as phase:
                 self._count_again()

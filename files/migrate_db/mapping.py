@@ -324,7 +324,12 @@ def _column(node: _Node, source: str, path: str) -> ColumnWish:
             f"{path}: moments become timestamptz, timestamp or date, not {wish.type}",
             _at(source, node),
         )
-    if wish.mixed == "bytes" and (wish.nul or wish.invalid_utf8 or wish.type not in ("", "bytea")):
+    # a target may remember what an earlier version took
+    if (
+        node.line
+        and wish.mixed == "bytes"
+        and (wish.nul or wish.invalid_utf8 or wish.type not in ("", "bytea"))
+    ):
         raise _usage(
             f"{path}: `mixed: bytes` keeps each byte as it is; type, nul and invalid_utf8 have no place beside it",
             _at(source, node),

@@ -19,6 +19,7 @@ class Options:
     rehearse: bool = False
     catch_up: bool = False
     hold: bool = False
+    given_up: bool = False
     replace: bool = False
     keep_dump: Path = Path(".")
     server_tools: tuple[str, ...] = field(default=())

@@ -59,6 +59,9 @@ def _demand_places(words: argparse.Namespace) -> None:
         directory = path.resolve().parent
         if path.is_dir():
             why = "it is a directory"
+        elif option == "quarantine_file" and path.exists() and not words.rehearse:
+            # rows that were put aside before are in it
+            why = "it is there already"
         elif not directory.is_dir():
             why = f"there is no directory {directory}"
         elif not (os.access(directory, os.W_OK) or os.access(path, os.W_OK)):

@@ -62,6 +62,10 @@ def make(
         for problem in problems:
             if filled or problem.kind == "too wide":  # the others are about rows to come
                 found(problem)
+            elif problem.kind == "no column":
+                notes.append(
+                    f"{table.name}.{problem.column}: {problem.reason}; no row is there yet"
+                )
         uncarried += [
             Uncarried("column", f"{table.name}.{column}", _why_not(table.column(column)))
             for column, wanted in wish.columns.items()

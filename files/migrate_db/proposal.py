@@ -111,9 +111,10 @@ def _resolve(
     wish = proposal.mapping.table(table)
     own = wish.column(column)
     key, word = _answer(connection, plan, column, kind, own)
-    meaning = _MEANS.get(
-        word if word in ("replace", "keep") else key if key == "epoch" else kind, ""
-    )
+    if word == "replace" or (kind, word) == ("orphan", "keep"):
+        meaning = _MEANS[word]
+    else:
+        meaning = _MEANS.get(key if key == "epoch" else kind, "")
     if key in ("primary_key", "unique") and getattr(wish, key) in ("", "unique"):
         wish = (
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)

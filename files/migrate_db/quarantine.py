@@ -102,11 +102,15 @@ class Quarantine:
         row, name = identity(table), sql.name(table.name)
         for key in keys:
             alike = f"({sql.names(key)}) IN (SELECT {sql.names(key)} FROM {arriving})"
-            rows = connection.execute(
-                f"SELECT {row} FROM main.{name} WHERE {row} IN (SELECT row FROM {place}) AND {alike}"
-            ).fetchall()
-            connection.executemany(f"DELETE FROM main.{name} WHERE {row} = ?", rows)
-            connection.executemany(f"DELETE FROM {place} WHERE row = ?", rows)
+            connection.execute(
+                f"CREATE TEMP TABLE m_way AS SELECT {row} AS row FROM main.{name}"
+                f" WHERE {row} IN (SELECT row FROM {place}) AND {alike}"
+            )
+            for relation, named in ((f"main.{name}", row), (place, "row")):
+                connection.execute(
+                    f"DELETE FROM {relation} WHERE {named} IN (SELECT row FROM temp.m_way)"
+                )
+            connection.execute("DROP TABLE temp.m_way")
 
     def _place(self, table: str) -> str | None:
         number = self._numbers.get(table)

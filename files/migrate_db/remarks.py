@@ -51,7 +51,8 @@ def of_table(draft: Draft) -> list[str]:
         means_json = column is not None and codec.JSON in choice.for_declared(column)
         if means_json and not exists and found.declared is not codec.JSON and not wish.type:
             notes.append(f"{place}: declared JSON, becomes text; json can't be indexed")
-        if found.codec.says and scanned.rows:
+        untrue = found.codec is codec.TIMESTAMPTZ and (found.misfits or wish.zone)
+        if found.codec.says and scanned.rows and not untrue:
             notes.append(f"{place}: {found.codec.says}")
         notes += [f"{place}: {said}" for said in conversion.says(wish)]
     if not exists and not draft.wish.primary_key:

@@ -19,6 +19,7 @@ from pathlib import Path
 from migrate_db import (
     additions,
     bulky,
+    foreign,
     kept,
     landing,
     mapping,
@@ -169,10 +170,11 @@ class Way:
         if wishes.on_finding:  # the same rows stay behind again
             aside = quarantine.Quarantine(connection, self._fresh("rows"))
         told = Findings(self.options.work_dir)
-        found = planning.make(
-            connection, read, existing, wishes, told, aside,
-            quick=quick and aside is None, reversing=aside is None,
-        )  # fmt: skip
+        with foreign.asking(self.target):
+            found = planning.make(
+                connection, read, existing, wishes, told, aside,
+                quick=quick and aside is None, reversing=aside is None,
+            )  # fmt: skip
         for finding in told:
             if found.blocking and finding.kind not in ("structure", "no column"):
                 self.report.findings.add(_retyped(finding))

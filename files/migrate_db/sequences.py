@@ -12,8 +12,11 @@ from migrate_db.target import Target
 
 #: Sequences asked at once.
 _BATCH = 50
-#: As a regular expression in SQL: a default that looks its sequence up when it is asked.
-_LATE = r"'^nextval\(\(''(.*)''::text\)::regclass\)$'"
+#: In SQL, of a default that looks its sequence up when it is asked: how that may be called. Such a text may be any.
+_LATE = (
+    r"SELECT trim(both '\"' from (regexp_match(pg_get_expr(f.adbin, f.adrelid),"
+    r" '^nextval\(\(''(?:[^'']*\.)?([^''.]*)''::text\)::regclass\)$'))[1])"
+)
 _STANDS = "SELECT last_value FROM "
 
 
@@ -82,17 +85,16 @@ def unasked(target: Target) -> list[str]:
     """Sequences of the schema that no column asks: an app, a function or a trigger may, a line for each."""
     rows = target.connection.execute(
         r"""
-        SELECT format('%%I.%%I', n.nspname, s.relname) FROM pg_class s
-        JOIN pg_namespace n ON n.oid = s.relnamespace
-        WHERE s.relkind = 'S' AND n.nspname = %s
+        SELECT format('%%I.%%I', n.nspname, s.relname) FROM pg_sequence q
+        JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace n ON n.oid = s.relnamespace
+        WHERE n.nspname = %s AND has_sequence_privilege(q.seqrelid, 'SELECT')
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = s.oid AND d.deptype = 'i'
                           AND d.classid = 'pg_class'::regclass)
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refobjid = s.oid
                           AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_attrdef'::regclass)
-          AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE s.oid = to_regclass(substring(
-                              pg_get_expr(f.adbin, f.adrelid) from """
+          AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE s.relname IN ("""
         + _LATE
-        + """)))
+        + """))
         ORDER BY 1
         """,
         (target.schema,),
@@ -174,9 +176,9 @@ def _numbered(target: Target, plan: Plan) -> list[_Numbered]:
                              AND d.refclassid = 'pg_class'::regclass)
         JOIN pg_class s ON s.relkind = 'S'
              AND (s.oid = CASE WHEN d.deptype = 'i' THEN d.objid ELSE d.refobjid END
-                  OR s.oid = to_regclass(substring(pg_get_expr(f.adbin, f.adrelid) from """
+                  OR s.relnamespace = c.relnamespace AND s.relname IN ("""
         + _LATE
-        + """)))
+        + """))
         JOIN pg_namespace n ON n.oid = s.relnamespace
         JOIN pg_sequence q ON q.seqrelid = s.oid
         WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)

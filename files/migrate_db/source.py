@@ -34,6 +34,8 @@ HAS_LIMITS = sys.version_info >= (3, 11) and hasattr(sqlite3.Connection, "setlim
 _BUSY_SECONDS = 30.0
 #: The byte of a -shm that everybody who has the database open holds locked.
 _SHM_LOCK = 128
+#: The first of the 510 bytes of the file itself that its readers hold locked.
+_SHARED_LOCK = 0x40000002
 #: Catalogue calls (`PRAGMA table_list`) need 3.37, which Ubuntu 22.04 has.
 _OLDEST = (3, 37, 0)
 
@@ -130,6 +132,8 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _no_room(str(error.strerror), directory) from None
+        if isinstance(error, PermissionError):
+            raise _unreadable(path, str(error.strerror)) from None
         raise MigrationError(
             f"the snapshot can't be taken: {error.strerror}",
             where=str(error.filename or directory),
@@ -168,6 +172,14 @@ def _changed(path: Path) -> MigrationError:
 
 
 def _unreadable(path: Path, error: str) -> MigrationError:
+    files = [path, *(path.with_name(path.name + end) for end in BESIDE)]
+    hidden = [file for file in files if file.exists() and not os.access(file, os.R_OK)]
+    if hidden:
+        return MigrationError(
+            "what SQLite keeps beside the file can't be read: Permission denied",
+            where=str(hidden[0]),
+            next="run as a user that may read it (sudo), or fix its mode",
+        )
     newer = re.search(
         r"malformed database schema \((.+?)\) - (near .*syntax error|unrecognized token: .*"
         r"|wrong number of arguments to function .*|.* not currently supported)",
@@ -263,6 +275,13 @@ def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, 
     crashed = (live_wal and not _is_open(shm)) or _needs_rollback(path)
     # nobody has it open: reading it with locks would make a -wal and a -shm
     quiet = not crashed and not live_wal and not _is_open(shm) and _is_wal(path)
+    if quiet and not path.with_name(path.name + "-wal").exists() and _is_locked(path):
+        raise MigrationError(
+            "somebody has the file open under another name (a hard link, or the file alone mounted"
+            " into a container), and what is not in it yet lies beside that one",
+            where=str(path),
+            next="stop the app, or pass the name that the app uses, with its -wal beside it",
+        )
     before = _stamp(path)
     if crashed:
         opened = _copy(path, directory)
@@ -279,14 +298,19 @@ def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, 
         raise _changed(path)
 
 
-def _is_open(shm: Path) -> bool:
+def _is_locked(path: Path) -> bool:
+    """Whether somebody has a database in WAL mode open: all the time, its bytes for readers are locked."""
+    return _is_open(path, _SHARED_LOCK, 510)
+
+
+def _is_open(shm: Path, start: int = _SHM_LOCK, length: int = 1) -> bool:
     """Whether somebody has the database of this -shm open; a dead one, the next reader rewrites."""
     try:
         with shm.open("rb") as file:
-            asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _SHM_LOCK, 1, 0)
+            asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
             told = fcntl.fcntl(file, fcntl.F_GETLK, asked)
     except OSError:
-        return shm.exists()
+        return start == _SHM_LOCK and shm.exists()
     (kind, *_) = struct.unpack("hhqqi", told)
     return bool(kind != fcntl.F_UNLCK)
 

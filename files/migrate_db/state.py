@@ -16,6 +16,7 @@ from migrate_db import activity, leader, sql
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.target import Target
 
+_NOW = "to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 #: Seconds that the sessions of the app get to finish what they are at.
 _GRACE = 5.0
 #: Seconds until a session that was told to end must be gone, and between two looks.
@@ -24,7 +25,7 @@ _PATIENCE, _STEP = 10.0, 0.1
 _SECOND_LOOK = 0.5
 #: What later versions wrote down besides; an older record has no place for it.
 _LATER = ("structure text", "mapping text", "lived_since text", "closed_at timestamptz",
-          "baseline text", "proved_on text", "loads text")  # fmt: skip
+          "baseline text", "proved_on text", "loads text", "returned_at text")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class State:
     mapping: str = ""  #: what the operator wanted, as ``Mapping.as_json`` writes it
     lived_since: str | None = None  #: since when the app lived here, if that is over
     proved_on: str | None = None  #: the server that answered then, see ``leader``
+    returned_at: str | None = None  #: when what the app wrote here was led back, if it was
 
 
 def read(target: Target) -> State | None:
@@ -49,7 +51,7 @@ def read(target: Target) -> State | None:
         # as JSON: a record that an older version made has fewer columns
         "SELECT source, snapshot_sha256, loaded_at, held, opened_at,"
         " coalesce(to_jsonb(state) ->> 'mapping', ''), to_jsonb(state) ->> 'lived_since',"
-        " to_jsonb(state) ->> 'proved_on'"
+        " to_jsonb(state) ->> 'proved_on', to_jsonb(state) ->> 'returned_at'"
         " FROM migrate_db.state"
     ).fetchone()
     if row is None:
@@ -90,7 +92,10 @@ def record_load(
         mapping: see ``Mapping.as_json``.
         proved_on: see ``leader.of``.
     """
-    target.execute("CREATE SCHEMA IF NOT EXISTS migrate_db")
+    if (
+        target.value("SELECT to_regnamespace('migrate_db')") is None
+    ):  # who may not make one may have it
+        target.execute("CREATE SCHEMA migrate_db")
     target.execute(
         "CREATE TABLE IF NOT EXISTS migrate_db.state (source text NOT NULL,"
         " snapshot_sha256 text NOT NULL, loaded_at text NOT NULL, held boolean NOT NULL,"
@@ -98,8 +103,15 @@ def record_load(
     )
     _make_room(target)
     was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
+    before = _loads(target)
     load = {"source": source, "snapshot_sha256": sha256, "mapping": mapping}
-    loads = json.dumps(_loads(target) | {target.schema: load})
+    loads = json.dumps(before | {target.schema: load})
+    if before.keys() - {target.schema}:
+        # the app may live in another schema: whether it may write is not for this load to say
+        target.connection.execute(
+            "UPDATE migrate_db.state SET structure = %s, loads = %s", (structure, loads)
+        )
+        return
     target.execute("DELETE FROM migrate_db.state")
     target.connection.execute(
         "INSERT INTO migrate_db.state (source, snapshot_sha256, loaded_at, held, structure,"
@@ -135,9 +147,8 @@ def open_(target: Target) -> bool:
         # undoing a `close`: what was written before it counts, too
         baseline = None if state.lived_since else activity.baseline(target)
         target.connection.execute(
-            "UPDATE migrate_db.state SET held = false, closed_at = NULL, lived_since = NULL,"
-            " baseline = coalesce(%s, baseline), opened_at = coalesce(lived_since,"
-            " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))",
+            "UPDATE migrate_db.state SET held = false, closed_at = NULL, lived_since = NULL, returned_at = NULL,"
+            f" baseline = coalesce(%s, baseline), opened_at = coalesce(lived_since, {_NOW})",
             (baseline,),
         )
         target.execute(f"{_alter(target)} RESET default_transaction_read_only")
@@ -160,13 +171,26 @@ def close(target: Target) -> bool:
         with target.connection.transaction():
             _make_room(target)
             target.execute(
-                "UPDATE migrate_db.state SET held = true, closed_at = clock_timestamp(),"
+                "UPDATE migrate_db.state SET held = true, closed_at = clock_timestamp(), returned_at = NULL,"
                 " lived_since = coalesce(opened_at, lived_since), opened_at = NULL"
             )
             target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
-    ended = _end_writing_sessions(target)
+    ended = _end_writing_sessions(target, "(SELECT closed_at FROM migrate_db.state)")
     _demand_no_prepared(target)
     return changed or ended
+
+
+def note_return(target: Target) -> None:
+    """What the app wrote here is in its SQLite file again."""
+    with target.connection.transaction():
+        _make_room(target)
+        target.execute(f"UPDATE migrate_db.state SET returned_at = {_NOW}")
+
+
+def end_older_sessions(target: Target) -> None:
+    """After a load that is held: sessions that began before it could still write."""
+    moment = target.value("SELECT clock_timestamp()::text")
+    _end_writing_sessions(target, f"{sql.string(str(moment))}::timestamptz")
 
 
 def is_closed(target: Target) -> bool:
@@ -200,6 +224,12 @@ def demand_own_login(target: Target) -> None:
         )
 
 
+def is_read_only(target: Target) -> bool:
+    """Whether a session of this login begins read-only; ours, which began just now, has set it otherwise."""
+    setting = "SELECT reset_val FROM pg_settings WHERE name = 'default_transaction_read_only'"
+    return target.value(setting) == "on"
+
+
 def others(target: Target) -> list[str]:
     """Roles besides the app's that are connected, each with its number of sessions."""
     rows = target.execute(
@@ -210,7 +240,22 @@ def others(target: Target) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
+def writers(target: Target) -> list[str]:
+    """Roles besides the app's that may log in and write to a table of the schema; no superusers."""
+    rows = target.execute(
+        "SELECT rolname FROM pg_roles r WHERE rolcanlogin AND NOT rolsuper"
+        f" AND rolname <> {sql.string(_role(target))}"
+        " AND has_database_privilege(r.oid, current_database(), 'CONNECT')"
+        " AND EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE n.nspname = {sql.string(target.schema)} AND c.relkind IN ('r', 'p')"
+        " AND has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE')) ORDER BY rolname"
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
 def _make_room(target: Target) -> None:
+    # it has no key, and a publication FOR ALL TABLES would let nobody change it
+    target.execute("ALTER TABLE migrate_db.state REPLICA IDENTITY FULL")
     for column in _LATER:
         target.execute(f"ALTER TABLE migrate_db.state ADD COLUMN IF NOT EXISTS {column}")
 
@@ -236,7 +281,8 @@ def _sessions(target: Target, before: str) -> str:
     return (
         " FROM pg_stat_activity WHERE datname = current_database()"
         f" AND usename = {sql.string(_role(target))} AND pid <> pg_backend_pid()"
-        f" AND backend_start <= ({before})"
+        # one that began later than now began before somebody set the clock back
+        f" AND (backend_start <= ({before}) OR backend_start > clock_timestamp())"
     )
 
 
@@ -250,18 +296,17 @@ def _end_read_only_sessions(target: Target) -> None:
             target.execute(f"SELECT pg_sleep({_GRACE / 10})")
 
 
-def _end_writing_sessions(target: Target) -> bool:
+def _end_writing_sessions(target: Target, closed: str) -> bool:
     """End what began before the role was read-only; what is at work gets a moment to finish.
+
+    Args:
+        closed: since when it is, in SQL.
 
     Returns:
         whether there was any.
     """
     # a record that was held from the load on has no such moment; nobody was let in since
-    sessions = _sessions(
-        target,
-        "SELECT coalesce((to_jsonb(state) ->> 'closed_at')::timestamptz, clock_timestamp())"
-        " FROM migrate_db.state",
-    )
+    sessions = _sessions(target, f"SELECT coalesce({closed}, clock_timestamp())")
     begun, looked, some = time.monotonic(), 0, False
     while True:
         left = target.execute(f"SELECT pid, application_name, state{sessions}").fetchall()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pg_tools.files import publish
+from pg_tools.files import private, publish, sync
 
 from migrate_db import converted, foreign, mapping, pairing, planning, quarantine, schema, source
 from migrate_db.errors import Exit, MigrationError
@@ -144,6 +145,11 @@ def planned(
                 code=Exit.USAGE,
             )
         report.notes = []
+        if options.source.is_file() and options.source.stat().st_nlink > 1:
+            report.notes.append(
+                "the file has another name, too (a hard link): what an app that uses that one has beside it (-wal,"
+                " -journal) is not read"
+            )
         if remembered and options.mapping is None and wishes != Mapping():
             report.notes.append("with the mapping that the target was loaded with")
         existing: dict[str, TargetTable] = {}
@@ -248,16 +254,12 @@ def _write_mapping(
         return planning.make(connection, read, existing, replace(wanted, on_finding=""), findings)
 
     proposed = proposal.propose(connection, make, wishes)
-    text, path = (
-        proposal.render(proposed, source.shown(Path(options.source.name))),
-        options.write_mapping,
-    )
-    told = str(path)
-    if path.is_file() and path.read_bytes() not in (
-        text.encode(),
-        b"",
-    ):  # somebody may have edited it
-        former = path.with_name(path.name + ".old")
+    path, told = options.write_mapping, str(options.write_mapping)
+    text = proposal.render(proposed, source.shown(Path(options.source.name)))
+    there = path.read_bytes() if path.is_file() else b""
+    if there and there != text.encode():  # somebody may have edited it
+        names = (path.with_name(f"{path.name}.old{number or ''}") for number in itertools.count())
+        former = next(name for name in names if not name.exists())
         path.replace(former)
         told += f", the former one is {former.name} now"
     publish(path, text)
@@ -290,10 +292,21 @@ def keep_snapshot(options: Options, report: Report, directory: Path) -> None:
     if options.keep_snapshot is None or options.rehearse:
         return
     taken = directory / "snapshot.db"
-    taken.chmod(0o400)
+    kept = options.keep_snapshot
+    aside = kept.with_name(f"{kept.name}.partial")
     try:
-        shutil.move(taken, options.keep_snapshot)
+        aside.unlink(missing_ok=True)
+        if taken.stat().st_dev == kept.absolute().parent.stat().st_dev:
+            taken.replace(aside)
+        else:
+            with taken.open("rb") as file, open(aside, "xb", opener=private) as made:
+                shutil.copyfileobj(file, made, 1 << 20)
+        aside.chmod(0o400)
+        sync(aside)
+        aside.replace(kept)
+        sync(kept.parent)
     except OSError as error:
+        aside.unlink(missing_ok=True)
         raise MigrationError(
             f"the snapshot can't be kept: {error.strerror}",
             where=str(options.keep_snapshot),

@@ -129,8 +129,7 @@ def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
 
 def _by_another(one: str, other: str) -> bool:
     """Whether two texts are of views, written by two majors: that there is a view is all to be known."""
-    majors = {text.partition(":")[0] for text in (one, other) if text.startswith(_BY)}
-    return len(majors) == 2
+    return one.startswith(_BY) and one.partition(":")[0] != other.partition(":")[0]
 
 
 def of_another_source(plan: Plan, before: Recorded) -> list[str]:

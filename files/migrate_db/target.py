@@ -30,7 +30,9 @@ SET bytea_output = 'hex'; SET standard_conforming_strings = on;
 SET default_transaction_read_only = off; SET row_security = off; SET quote_all_identifiers = off;
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
 SET lock_timeout = '10s'; SET client_connection_check_interval = '1s';
-SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0
+SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6;
+SET tcp_user_timeout = '120s';
+SET transform_null_equals = off; SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0
 """
 
 # Not every version has them. And what PostgreSQL itself has goes before what an app calls the same.
@@ -194,6 +196,13 @@ def _examine(connection: psycopg.Connection, place: str) -> None:
     if connection.info.server_version < _OLDEST:
         version = connection.info.parameter_status("server_version")
         raise MigrationError(f"PostgreSQL {version} is too old; 14 or newer is needed", where=place)
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row is not None and int(row[0]) != connection.info.backend_pid:
+        raise MigrationError(
+            "a pooler stands before the server: sessions that may write would outlive close and --hold",
+            where=place,
+            next="connect to the server itself, past pgbouncer or the like",
+        )
     row = connection.execute("SHOW server_encoding").fetchone()
     if row is None or row[0] != "UTF8":
         raise MigrationError(
@@ -244,6 +253,12 @@ def lock(target: Target) -> None:
     Raises:
         MigrationError: another run holds it (exit code 4).
     """
+    if target.value("SELECT pg_is_in_recovery()"):
+        raise MigrationError(
+            "this server is a standby: it takes no writes, and may not know yet what the leader knows",
+            where=str(target),
+            next="connect to the leader; nothing was changed",
+        )
     deadline = time.monotonic() + _LOCK_WAIT
     while not target.value(f"SELECT pg_try_advisory_lock({_LOCK})"):
         if time.monotonic() > deadline:
@@ -320,12 +335,14 @@ def hidden(target: Target, names: list[str]) -> list[str]:
     """Tables that the role's own ``search_path`` doesn't find by their name alone, a line for each."""
     path = target.value("SELECT reset_val FROM pg_settings WHERE name = 'search_path'")
     ours = str(target.value("SHOW search_path"))
-    set_path = "SELECT set_config('search_path', %s, false)"
+    set_path = "SELECT pg_catalog.set_config('search_path', %s, false)"
     target.connection.execute(set_path, (path,))
     rows = target.connection.execute(
-        "SELECT t.name, f.relnamespace::regnamespace::text FROM unnest(%s::text[]) t(name)"
-        " LEFT JOIN pg_class f ON f.oid = to_regclass(quote_ident(t.name))"
-        " WHERE f.oid IS DISTINCT FROM to_regclass(quote_ident(%s) || '.' || quote_ident(t.name))",
+        # in full: the path may have anything before what PostgreSQL itself has
+        "SELECT t.name, n.nspname FROM pg_catalog.unnest(%s::pg_catalog.text[]) t(name)"
+        " LEFT JOIN pg_catalog.pg_class f ON f.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(t.name))"
+        " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = f.relnamespace"
+        " WHERE f.oid IS DISTINCT FROM pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s::text, t.name))",
         (names, target.schema),
     ).fetchall()
     target.connection.execute(set_path, (ours,))

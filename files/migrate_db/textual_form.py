@@ -96,6 +96,8 @@ def _form(
             zoned = chosen.type == "timestamptz" and not wish.zone
             return Moment.like(sample, "+00:00" if zoned else "").write
         return chosen.decode
+    if chosen is codec.BOOLEAN_ANY:
+        return _words_of(Sample.of(connection, plan, column))
     if wish.mixed == "bytes" and Sample.of(connection, plan, column).kind == "text":
         return lambda text: functions.m_of_blob(_bytes(chosen.decode(text)))
     if wish.mixed == "text" and Sample.of(connection, plan, column).kind == "blob":
@@ -105,6 +107,18 @@ def _form(
         if kind in ("integer", "real"):
             return lambda text: _number(chosen.decode(text), kind)
     return chosen.decode
+
+
+def _words_of(sample: Sample) -> Form:
+    """Truth in the words that the column uses most, or as a number where it uses none."""
+    said = Counter(sample.texts)
+    true = next((word for word, _ in said.most_common() if word.lower() in codec.TRUE), None)
+    false = next((word for word, _ in said.most_common() if word.lower() in codec.FALSE), None)
+    if sample.kind != "text":
+        true = false = None
+    return lambda text: (
+        (1 if true is None else true) if text == "1" else 0 if false is None else false
+    )
 
 
 def _bytes(value: Cell) -> bytes | None:

@@ -98,17 +98,26 @@ def _name_rows(base: sqlite3.Connection, staged: Staged) -> None:
     named = ", ".join(f"{key} AS m_k{i}" for i, key in enumerate(keys))
     same = " AND ".join(f"e.k{i} = r.m_k{i}" for i in range(len(keys)))
     if staged.row:
-        base.execute(f"CREATE TABLE staged.f{number} (row INTEGER PRIMARY KEY, n)")
+        alias = plan.table.rowid_alias
+        # a table of the app's own may lack the key that names a row here
+        numbers = [i for i, c in enumerate(plan.columns) if c.source == alias]
+        base.execute(f"CREATE TABLE staged.f{number} (row INTEGER, n)")
+        base.execute(f"CREATE INDEX staged.fr{number} ON f{number} (row)")
         rows = f"SELECT {staged.row} AS m_row, {named} FROM {plan.relation}"
         found = _paired(rows, number) if not plan.key else (
             f"SELECT r.m_row AS row, e.n AS n FROM ({rows}) r CROSS JOIN staged.e{number} e ON {same}"
             f" WHERE e.kind <> {ADDED}"
         )  # fmt: skip
         base.execute(f"INSERT INTO staged.f{number} {found}")
+        new = (
+            f"CAST(t{numbers[0]} AS INTEGER)"
+            if numbers
+            else (
+                f"(SELECT ifnull(max({staged.row}), 0) FROM main.{staged.name}) + row_number() OVER (ORDER BY n)"
+            )
+        )
         base.execute(
-            f"INSERT INTO staged.f{number} SELECT (SELECT ifnull(max({staged.row}), 0)"
-            f" FROM main.{staged.name}) + row_number() OVER (ORDER BY n), n"
-            f" FROM staged.e{number} WHERE kind = {ADDED}"
+            f"INSERT INTO staged.f{number} SELECT {new}, n FROM staged.e{number} WHERE kind = {ADDED}"
         )
     else:
         own = ", ".join(f"{sql.name(c)} AS m_p{i}" for i, c in enumerate(staged.keys))

@@ -27,13 +27,13 @@ def publish(path: Path, text: str | Iterable[str], mode: int = 0o600) -> None:
     A device or a pipe is written to: it is not a name to be given to something else.
     """
     if path.exists() and (not path.is_file() or path.absolute().is_relative_to("/dev")):
-        with path.open("w", encoding="utf-8") as there:
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as there:
             there.writelines([text] if isinstance(text, str) else text)
         return
     aside = path.with_name(f"{path.name}.partial")
     aside.unlink(missing_ok=True)
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with open(handle, "w", encoding="utf-8") as file:
+    with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         os.fchmod(file.fileno(), mode)
         file.writelines([text] if isinstance(text, str) else text)
         file.flush()

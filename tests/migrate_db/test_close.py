@@ -9,8 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 from migrate_db.target import connect
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from .program import Program, ask
+from .program import Program, ask, sqlite
 
 
 def home(program: Program, brainer: Path) -> None:
@@ -55,6 +57,72 @@ def test_closed_and_opened_again(program: Program, brainer: Path) -> None:
     assert program("status", None).report["state"]["opened_at"] == lived
 
 
+def test_what_the_app_wrote_is_not_caught_up_away(program: Program, brainer: Path) -> None:
+    """Closed, but not led back yet: nowhere else is what it wrote."""
+    kept = brainer.with_name("kept.db")
+    assert program.run(brainer, "--hold", "--keep-snapshot", kept).code == 0
+    program("open", None)
+    writes(program.url)
+    program("close", None)
+    for words in ((), ("--catch-up",)):
+        refused = program.run(brainer, *words)
+        assert refused.code == 1 and "migrate_db reverse" in refused.error
+    assert ask(program.url, "SELECT count(*) FROM courses WHERE slug = 'x'") == [(1,)]
+    assert program("reverse", kept, "--into", brainer).code == 0
+    sqlite(brainer, "UPDATE courses SET title = 'back' WHERE slug = 'x'")
+    assert program.run(brainer, "--catch-up", "--hold").verdict == "caught up"
+    program("open", None)
+    program("close", None)
+    sqlite(brainer, "DELETE FROM courses WHERE slug = 'x'")
+    assert program.run(brainer, "--catch-up").code == 1
+    assert program.run(brainer, "--catch-up", "--given-up").verdict == "caught up"
+
+
+def test_sessions_from_before_a_held_load_end(program: Program, brainer: Path) -> None:
+    """They were not told that the database is read-only."""
+    with psycopg.connect(program.url, autocommit=True) as older:
+        older.execute("SELECT 1")
+        assert program.run(brainer, "--hold").code == 0
+        with pytest.raises(psycopg.OperationalError):
+            older.execute("DELETE FROM exercises")
+
+
+def test_a_database_that_is_read_only_by_itself(program: Program, brainer: Path) -> None:
+    assert program.run(brainer, "--hold").code == 0
+    with psycopg.connect(program.url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name)
+        )
+    opened = program("open", None)
+    assert any("take no writes" in note for note in opened.report["notes"])
+
+
+def test_who_else_may_write_is_told(program: Program, brainer: Path, admin_url: str) -> None:
+    home(program, brainer)
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE other_app LOGIN")
+        try:
+            ask(program.url, "GRANT INSERT ON courses TO other_app")
+            closed = program("close", None)
+            assert any("other_app may write" in note for note in closed.report["notes"])
+            ask(program.url, "REVOKE ALL ON courses FROM other_app")
+        finally:
+            admin.execute("DROP ROLE other_app")
+
+
+def test_a_publication_of_all_tables(program: Program, brainer: Path, admin_url: str) -> None:
+    """Whose tables need an identity to be changed, ours too."""
+    words = conninfo_to_dict(program.url)
+    with psycopg.connect(
+        make_conninfo(admin_url, dbname=words["dbname"]), autocommit=True
+    ) as admin:
+        admin.execute("CREATE PUBLICATION everything FOR ALL TABLES")
+    home(program, brainer)
+    assert program("close", None).verdict == "closed"
+
+
 def test_what_is_at_work_may_finish(program: Program, brainer: Path) -> None:
     home(program, brainer)
     seen: list[str] = []
@@ -85,7 +153,7 @@ def test_killed_between_the_hold_and_the_end(
     home(program, brainer)
     with psycopg.connect(program.url) as writing:
         writing.execute("SELECT 1")
-        monkeypatch.setattr(state, "_end_writing_sessions", lambda target: 1 / 0)
+        monkeypatch.setattr(state, "_end_writing_sessions", lambda target, closed: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             program("close", None)
         monkeypatch.undo()

@@ -88,7 +88,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(
     aside.write_bytes(b"mine")
     words = ("--on-finding", "quarantine", "--quarantine-file", aside)
     result = program.run(source, *words)
-    assert result.code == 1 and "File exists" in result.error and aside.read_bytes() == b"mine"
+    assert result.code == 2 and "is there already" in result.error and aside.read_bytes() == b"mine"
     assert program.run(source, *words, "--rehearse").verdict == "rehearsed, 9 rows quarantined"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["aside.db", "source", "work"]
     assert image(program.url) == before

@@ -410,3 +410,20 @@ def test_checked_and_planned(program: Program, tmp_path: Path) -> None:
     plan = program("plan", source)
     assert plan.verdict == "ready" and "CREATE TABLE" in plan.report["ddl"][0]
     assert image(program.url) == before
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_screen_that_takes_no_letters(program: Program, tmp_path: Path, closed: bool) -> None:
+    """What was done is done: the exit code says so, whatever can be shown of it."""
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE größe (n INTEGER); INSERT INTO größe VALUES (1)"
+    )
+    report = tmp_path / os.fsdecode(b"report\xff.json")
+    done = subprocess.run(
+        program.command("run", "--source", source, "--report", report),
+        env=program.environment | {"PYTHONIOENCODING": "ascii"}, capture_output=True,
+        preexec_fn=(lambda: os.close(1)) if closed else None, check=False,
+    )  # fmt: skip
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert json.loads(report.read_text())["verdict"] == "migrated"
+    assert closed or rb"gr\xf6\xdfe" in done.stdout

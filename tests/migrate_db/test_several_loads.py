@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .program import Program, ask, fetch, sqlite
+from .program import Program, ask, fetch, image, sqlite
 
 TWO = """
     CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE b (id INTEGER PRIMARY KEY, v TEXT UNIQUE);
@@ -77,3 +77,37 @@ def test_a_snapshot_that_is_kept_later_leads_back(program: Program, tmp_path: Pa
     done = program("reverse", None, "--source", kept, "--into", back, "--work-dir", tmp_path)
     assert done.code == 0, done.out
     assert fetch(back, "SELECT v FROM a WHERE id = 9") == [("app",)]
+
+
+def test_a_load_beside_an_app_that_lives_there(program: Program, tmp_path: Path) -> None:
+    """It says nothing of whether that app may write, and nobody's rows are caught up away."""
+    one = sqlite(
+        tmp_path / "one.db", "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)"
+    )
+    other = sqlite(
+        tmp_path / "other.db", "CREATE TABLE u (id INTEGER PRIMARY KEY); INSERT INTO u VALUES (1)"
+    )
+    assert program.run(one, "--hold").code == 0
+    ask(
+        program.url,
+        "CREATE SCHEMA b; CREATE TABLE b.u (id int PRIMARY KEY); INSERT INTO b.u VALUES (7)",
+    )
+    assert program.run(other, "--schema", "b", "--catch-up").code == 1
+    assert ask(program.url, "SELECT id FROM b.u") == [(7,)]
+    ask(program.url, "DELETE FROM b.u")
+    assert program.run(other, "--schema", "b").code == 0
+    assert program("status", None).report["state"]["held"]
+    program("open", None)
+    ask(program.url, "INSERT INTO t VALUES (2)")
+    assert program.run(other, "--schema", "b").verdict == "already migrated"
+    assert program("status", None).verdict == "live"
+    assert program.run(one, "--catch-up").code == 1
+    assert ask(program.url, "SELECT count(*) FROM t") == [(2,)]
+
+
+def test_a_rehearsal_of_what_is_equal_writes_nothing(program: Program, tmp_path: Path) -> None:
+    source, kept = sqlite(tmp_path / "s.db", TWO), tmp_path / "kept.db"
+    assert program.run(source).code == 0
+    before = image(program.url)
+    assert program.run(source, "--rehearse", "--hold", "--keep-snapshot", kept).code == 0
+    assert image(program.url) == before

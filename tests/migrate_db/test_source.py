@@ -189,3 +189,23 @@ def test_removed_rows_are_not_read_from_free_pages(program: Program, database: P
     connection.close()
     assert program.run(database).code == 0
     assert ask(program.url, "SELECT count(*) FROM t") == [(4,)]
+
+
+def test_the_file_of_a_living_app_under_another_name(program: Program, tmp_path: Path) -> None:
+    """What it committed last lies in the -wal beside the name that it uses."""
+    source, other = tmp_path / "app.db", tmp_path / "other" / "app.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", PRELUDE + STATES["live WAL"], str(source)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as app:
+        assert app.stdout is not None and app.stdout.readline() == "ready\n"
+        other.parent.mkdir()
+        os.link(source, other)
+        refused = program.run(other)
+        assert refused.code == 1 and "under another name" in refused.error, refused.out
+        done = program.run(source)
+        assert done.code == 0
+        assert any("hard link" in note for note in done.report["notes"])
+        app.kill()
+    assert ask(program.url, "SELECT count(*) FROM t") == [(1,)]
