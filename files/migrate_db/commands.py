@@ -203,13 +203,13 @@ def open_(options: Options, events: Events, report: Report) -> None:
     with stations.target(options, report) as target:
         assert target is not None
         lock(target)  # nobody copies what is being written
-        stations.demand_migrated(target)
+        stations.demand_migrated(target, anywhere=True)
         with or_unknown(str(target)):
             report.changed = state.open_(target)
     # a leader that dies now may have told it to nobody else
     with stations.target(options, report) as target:
         assert target is not None
-        known = stations.demand_migrated(target)
+        known = stations.demand_migrated(target, anywhere=True)
         if known.opened_at is None:
             raise MigrationError(
                 "another server answers now, which does not know that the app may write: a failover?",
@@ -233,7 +233,7 @@ def close(options: Options, events: Events, report: Report) -> None:
     with stations.target(options, report) as target:
         assert target is not None
         lock(target)
-        stations.demand_migrated(target)
+        stations.demand_migrated(target, anywhere=True)
         state.demand_own_login(target)
         with or_unknown(str(target)):
             report.changed = state.close(target)

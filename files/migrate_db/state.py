@@ -92,9 +92,8 @@ def record_load(
         mapping: see ``Mapping.as_json``.
         proved_on: see ``leader.of``.
     """
-    if (
-        target.value("SELECT to_regnamespace('migrate_db')") is None
-    ):  # who may not make one may have it
+    # who may not make one may have it
+    if target.value("SELECT to_regnamespace('migrate_db')") is None:
         target.execute("CREATE SCHEMA migrate_db")
     target.execute(
         "CREATE TABLE IF NOT EXISTS migrate_db.state (source text NOT NULL,"
@@ -107,10 +106,13 @@ def record_load(
     load = {"source": source, "snapshot_sha256": sha256, "mapping": mapping}
     loads = json.dumps(before | {target.schema: load})
     if before.keys() - {target.schema}:
-        # the app may live in another schema: whether it may write is not for this load to say
+        # the app may live in another schema: that it may write is not for this load to say
         target.connection.execute(
-            "UPDATE migrate_db.state SET structure = %s, loads = %s", (structure, loads)
-        )
+            "UPDATE migrate_db.state SET structure = %s, loads = %s,"
+            " held = held OR (%s AND opened_at IS NULL)", (structure, loads, held),
+        )  # fmt: skip
+        if held and target.value("SELECT opened_at IS NULL FROM migrate_db.state"):
+            target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
         return
     target.execute("DELETE FROM migrate_db.state")
     target.connection.execute(
@@ -175,7 +177,9 @@ def close(target: Target) -> bool:
                 " lived_since = coalesce(opened_at, lived_since), opened_at = NULL"
             )
             target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
-    ended = _end_writing_sessions(target, "(SELECT closed_at FROM migrate_db.state)")
+    # as JSON: an older record has no place for it
+    closed = "(SELECT (to_jsonb(state) ->> 'closed_at')::timestamptz FROM migrate_db.state)"
+    ended = _end_writing_sessions(target, closed)
     _demand_no_prepared(target)
     return changed or ended
 

@@ -62,12 +62,16 @@ def target(options: Options, report: Report) -> Iterator[Target | None]:
         target.connection.close()
 
 
-def demand_migrated(target: Target) -> State:
-    """What the target knows of its migration, which must have been one of ours."""
+def demand_migrated(target: Target, anywhere: bool = False) -> State:
+    """What the target knows of its migration, which must have been one of ours.
+
+    Args:
+        anywhere: into whichever schema of the database.
+    """
     from migrate_db import state
 
     known = state.read(target)
-    if known is None or not known.source:
+    if known is None or not (known.source or anywhere):
         what = "this database" if known is None else f"schema {target.schema}"
         raise MigrationError(
             f"nothing was migrated to {what}",

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import psycopg
+import pytest
+
 from .program import Program, ask, fetch, image, sqlite
 
 TWO = """
@@ -97,7 +100,9 @@ def test_a_load_beside_an_app_that_lives_there(program: Program, tmp_path: Path)
     ask(program.url, "DELETE FROM b.u")
     assert program.run(other, "--schema", "b").code == 0
     assert program("status", None).report["state"]["held"]
-    program("open", None)
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), psycopg.connect(program.url) as app:
+        app.execute("INSERT INTO t VALUES (2)")
+    assert program("open", None, "--schema", "elsewhere").verdict == "opened"
     ask(program.url, "INSERT INTO t VALUES (2)")
     assert program.run(other, "--schema", "b").verdict == "already migrated"
     assert program("status", None).verdict == "live"
