@@ -102,7 +102,8 @@ def verify(options: Options, events: Events, report: Report) -> None:
 def run(options: Options, events: Events, report: Report) -> None:
     """The whole road, in one transaction of the target: all of it, or nothing."""
     from migrate_db import lacking, state
-    from migrate_db.target import demand_no_children, lock
+    from migrate_db.surroundings import demand_no_children
+    from migrate_db.target import lock
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         assert target is not None

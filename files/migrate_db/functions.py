@@ -50,8 +50,7 @@ def register(connection: sqlite3.Connection) -> None:
         connection.create_function(
             of_text.__name__, 1, _from(encoding, of_text), deterministic=True
         )
-    in_utf8 = m_bytes(encoding)
-    connection.create_function("m_bytes", 1, in_utf8, deterministic=True)
+    connection.create_function("m_bytes", 1, _strictly(encoding), deterministic=True)
     connection.create_function("m_sha256", 1, m_sha256, deterministic=True)
     connection.create_function("m_of_blob", 1, m_of_blob, deterministic=True)
     connection.create_function("m_epoch", 3, m_epoch, deterministic=True)
@@ -88,7 +87,7 @@ def _from_by(
     return lambda value, word: _from(encoding, lambda text: function(text, word))(value)
 
 
-def m_bytes(encoding: str) -> Callable[[bytes | None], bytes | None]:
+def _strictly(encoding: str) -> Callable[[bytes | None], bytes | None]:
     """What gives a text's bytes in UTF-8, of its bytes in the file; NULL if these are no text."""
     if encoding == "UTF-8":
         return m_utf8

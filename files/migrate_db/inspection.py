@@ -262,11 +262,14 @@ def identity(table: Table) -> str:
     """An SQL expression that names a row for the program: its rowid, or its key as text."""
     if not table.without_rowid:
         return rowid(table) or "NULL"
-    parts = [
-        f"typeof({c}) || CASE typeof({c}) WHEN 'real' THEN m_hex({c}) ELSE hex({c}) END"
-        for c in map(sql.name, table.primary_key)
-    ]
-    return " || ' ' || ".join(parts)
+    return " || ' ' || ".join(map(exactly, table.primary_key))
+
+
+def exactly(column: str) -> str:
+    """An SQL expression of a value's storage class and bytes, to be compared by."""
+    cell = sql.name(column)
+    digits = f"CASE typeof({cell}) WHEN 'real' THEN m_hex({cell}) ELSE hex({cell}) END"
+    return f"typeof({cell}) || {digits}"
 
 
 def rowid(table: Table) -> str | None:

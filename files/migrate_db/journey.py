@@ -139,7 +139,8 @@ class Journey:
         from migrate_db import ddl, lacking, load, sequences, sql
         from migrate_db.blocks import SourceBlocks
         from migrate_db.proof import prove
-        from migrate_db.target import hidden, relation_names
+        from migrate_db.surroundings import hidden
+        from migrate_db.target import relation_names
 
         quoted = sql.name(self.target.schema)
         statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))

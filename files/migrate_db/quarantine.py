@@ -14,7 +14,7 @@ from pathlib import Path
 from migrate_db import collations, functions, schema, source, sql
 from migrate_db.errors import MigrationError
 from migrate_db.finding import Finding
-from migrate_db.inspection import identity
+from migrate_db.inspection import exactly, identity
 from migrate_db.schema import Table
 
 
@@ -194,7 +194,7 @@ class Quarantine:
         name = sql.name(table.name)
         those = f"WHERE {row} IN (SELECT row FROM {self._place(table.name)})"
         fill = f"INSERT INTO main.{name} ({columns}) SELECT {columns} FROM snapshot.{name} {those}"
-        exact = ", ".join(map(_exactly, stored))
+        exact = ", ".join(map(exactly, stored))
         altered = (
             f"SELECT {exact} FROM snapshot.{name} {those} EXCEPT SELECT {exact} FROM main.{name}"
         )
@@ -209,13 +209,6 @@ class Quarantine:
             file.execute(f"DROP TABLE main.{name}")
             file.execute(otherwise)
         return file.execute(fill).rowcount
-
-
-def _exactly(column: str) -> str:
-    """A value with its storage class, in SQL, to be compared by its bytes."""
-    cell = sql.name(column)
-    digits = f"CASE typeof({cell}) WHEN 'real' THEN m_hex({cell}) ELSE hex({cell}) END"
-    return f"typeof({cell}) || {digits}"
 
 
 def _declare(file: sqlite3.Connection, table: Table) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from migrate_db import sql
 from migrate_db.errors import MigrationError
 from migrate_db.plan import Plan, TablePlan
-from migrate_db.target import Target
+from migrate_db.target import WITHOUT_DOMAIN, Target
 
 #: Sequences asked at once.
 _BATCH = 50
@@ -161,14 +161,9 @@ def _numbered(target: Target, plan: Plan) -> list[_Numbered]:
         FROM pg_class c
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
-        CROSS JOIN LATERAL (
-            WITH RECURSIVE made AS (
-                SELECT 0 AS depth, a.atttypid AS type
-                UNION ALL
-                SELECT depth + 1, t.typbasetype FROM made JOIN pg_type t ON t.oid = made.type
-                WHERE t.typtype = 'd')
-            SELECT type FROM made ORDER BY depth DESC LIMIT 1
-        ) b
+        CROSS JOIN """
+        + WITHOUT_DOMAIN
+        + """ b
         LEFT JOIN pg_depend d ON (d.deptype = 'i' AND d.classid = 'pg_class'::regclass
                              AND d.refclassid = 'pg_class'::regclass
                              AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)

@@ -98,7 +98,7 @@ class Soundness:
 
 
 def _advice(wrong: list[str], path: Path) -> str:
-    advice = f"restore the file from a good copy, or save what is readable with `sqlite3 {path} .recover`"
+    advice = source.recovery(path)
     if all(_INDEX.search(line) for line in wrong):
         # one over what a function computes is so, too, where another SQLite writes a number with other digits
         return f"as only indexes are wrong: `sqlite3 COPY REINDEX` in a copy, and migrate the copy; or {advice}"

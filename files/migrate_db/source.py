@@ -14,7 +14,6 @@ import shutil
 import sqlite3
 import stat
 import struct
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -28,8 +27,9 @@ _MAGIC = b"SQLite format 3\x00"
 QUARANTINE = "quarantine.db"
 #: What SQLite keeps beside a file.
 BESIDE = ("-wal", "-shm", "-journal")
-#: Whether Python has a way to parts of a value, and to SQLite's limits: from 3.11 on.
-HAS_LIMITS = sys.version_info >= (3, 11) and hasattr(sqlite3.Connection, "setlimit")
+#: Whether Python has a way to parts of a value, and to SQLite's limits: from 3.11 on. Where the version is asked
+#: besides, that is for mypy.
+HAS_LIMITS = hasattr(sqlite3.Connection, "setlimit")
 #: Seconds to wait for the app's own lock on its file.
 _BUSY_SECONDS = 30.0
 #: The byte of a -shm that everybody who has the database open holds locked.
@@ -171,6 +171,11 @@ def _changed(path: Path) -> MigrationError:
     )
 
 
+def recovery(path: Path) -> str:
+    """What to do about a file that is damaged."""
+    return f"restore the file from a good copy, or save what is readable with `sqlite3 {path} .recover`"
+
+
 def _unreadable(path: Path, error: str) -> MigrationError:
     files = [path, *(path.with_name(path.name + end) for end in BESIDE)]
     hidden = [file for file in files if file.exists() and not os.access(file, os.R_OK)]
@@ -189,8 +194,7 @@ def _unreadable(path: Path, error: str) -> MigrationError:
         return MigrationError(
             f"SQLite can't read the file: {error}",
             where=str(path),
-            next="restore the file from a good copy, or save what is readable with"
-            f" `sqlite3 {path} .recover`",
+            next=recovery(path),
         )
     version = sqlite3.sqlite_version
     return MigrationError(
@@ -211,8 +215,7 @@ def _demand_whole(path: Path, connection: sqlite3.Connection) -> None:
         raise MigrationError(
             f"the SQLite file is cut off: {there:,} bytes of {wanted:,} are there",
             where=str(path),
-            next="restore the file from a good copy, or save what is readable with"
-            f" `sqlite3 {path} .recover`",
+            next=recovery(path),
         )
 
 

@@ -158,7 +158,8 @@ def planned(
             report.notes.append("with the mapping that the target was loaded with")
         existing: dict[str, TargetTable] = {}
         if target is not None:
-            from migrate_db.target import demand_free, spelled, tables
+            from migrate_db.surroundings import demand_free, spelled
+            from migrate_db.target import tables
 
             there = spelled(target, pairing.target_names(read, wishes))
             wishes = pairing.as_spelled(read, wishes, there)

@@ -51,6 +51,18 @@ WHERE current_setting('synchronous_commit') IN ('off', 'local')
 """
 
 
+#: What a column ``a`` of ``pg_attribute`` is made of, where its type is a domain: type, size, and whether it takes
+#: no NULL.
+WITHOUT_DOMAIN = """
+    LATERAL (WITH RECURSIVE made AS (
+            SELECT 0 AS depth, a.atttypid AS type, a.atttypmod AS size, false AS not_null
+            UNION ALL
+            SELECT depth + 1, t.typbasetype, t.typtypmod, not_null OR t.typnotnull
+            FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype = 'd')
+        SELECT type, size, not_null FROM made ORDER BY depth DESC LIMIT 1)
+"""
+
+
 @dataclass(frozen=True)
 class TargetColumn:
     """A column that the target already has."""
@@ -272,95 +284,6 @@ def lock(target: Target) -> None:
         time.sleep(0.2)
 
 
-def spelled(target: Target, wanted: set[str]) -> dict[str, str]:
-    """Wanted tables that the target has with other capitals, as an app's models may write them."""
-    rows = target.connection.execute(
-        "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relkind IN ('r', 'p')",
-        (target.schema,),
-    ).fetchall()
-    there = {row[0] for row in rows}
-    alike: dict[str, list[str]] = {}
-    for name in there - wanted:
-        alike.setdefault(sql.folded(name), []).append(name)
-    found = {name: alike.get(sql.folded(name), []) for name in wanted - there}
-    return {name: others[0] for name, others in found.items() if len(others) == 1}
-
-
-def demand_free(target: Target, names: set[str]) -> None:
-    """Refuse names of tables that something else has: a view, a sequence, an index.
-
-    Raises:
-        MigrationError: it names them.
-    """
-    rows = target.connection.execute(
-        "SELECT relname, pg_describe_object('pg_class'::regclass, c.oid, 0) FROM pg_class c"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND relname = ANY(%s) AND relkind NOT IN ('r', 'p') ORDER BY 1",
-        (target.schema, list(names)),
-    ).fetchall()
-    if rows:
-        raise MigrationError(
-            "the target has something else where a table of the source is to be",
-            where=str(target),
-            details=[described for _, described in rows[:20]],
-            next=f"drop it, or `rename` the table in --mapping ({rows[0][0]}: {{rename: …}}), or leave it out"
-            " (--exclude); nothing was changed",
-        )
-
-
-def demand_no_children(target: Target, names: list[str]) -> None:
-    """Refuse tables whose rows are partly another table's, by inheritance.
-
-    Raises:
-        MigrationError: it names them.
-    """
-    rows = target.connection.execute(
-        "SELECT p.relname, c.oid::regclass::text FROM pg_inherits i"
-        " JOIN pg_class p ON p.oid = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid"
-        " JOIN pg_namespace n ON n.oid = p.relnamespace"
-        " WHERE n.nspname = %s AND p.relname = ANY(%s) AND p.relkind = 'r'",
-        (target.schema, names),
-    ).fetchall()
-    if rows:
-        raise MigrationError(
-            "tables of the target have children by inheritance, whose rows are theirs, too",
-            where=str(target),
-            details=[f"{child} inherits from {parent}" for parent, child in rows[:20]],
-            next="ALTER TABLE … NO INHERIT …, or leave the table out (--exclude); nothing was changed",
-        )
-
-
-def hidden(target: Target, names: list[str]) -> list[str]:
-    """Tables that the role's own ``search_path`` doesn't find by their name alone, a line for each."""
-    path = target.value("SELECT reset_val FROM pg_settings WHERE name = 'search_path'")
-    ours = str(target.value("SHOW search_path"))
-    set_path = "SELECT pg_catalog.set_config('search_path', %s, false)"
-    target.connection.execute(set_path, (path,))
-    rows = target.connection.execute(
-        # in full: the path may have anything before what PostgreSQL itself has
-        "SELECT t.name, n.nspname FROM pg_catalog.unnest(%s::pg_catalog.text[]) t(name)"
-        " LEFT JOIN pg_catalog.pg_class f ON f.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(t.name))"
-        " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = f.relnamespace"
-        " WHERE f.oid IS DISTINCT FROM pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s::text, t.name))",
-        (names, target.schema),
-    ).fetchall()
-    target.connection.execute(set_path, (ours,))
-    nothing = [name for name, other in rows if other is None]
-    lines = [
-        f"table {name}: whoever names it without a schema finds the one in {other}, not the one"
-        f" in {target.schema} (search_path is {path})"
-        for name, other in rows
-        if other is not None
-    ]
-    if nothing:
-        lines.append(
-            f"schema {target.schema} is not on the role's search_path ({path}): an app that names"
-            f" tables without a schema doesn't find them; ALTER ROLE … SET search_path = {target.schema}"
-        )
-    return lines
-
-
 def tables(target: Target, wanted: set[str]) -> dict[str, TargetTable]:
     """Those of the wanted tables that the target already has, with their row counts."""
     found: dict[str, list[TargetColumn]] = {}
@@ -373,14 +296,9 @@ def tables(target: Target, wanted: set[str]) -> dict[str, TargetTable]:
         FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        LEFT JOIN LATERAL (
-            WITH RECURSIVE made AS (
-                SELECT 0 AS depth, a.atttypid AS type, a.atttypmod AS size, false AS not_null
-                UNION ALL
-                SELECT depth + 1, t.typbasetype, t.typtypmod, not_null OR t.typnotnull
-                FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype = 'd')
-            SELECT type, size, not_null FROM made ORDER BY depth DESC LIMIT 1
-        ) b ON true
+        LEFT JOIN """
+        + WITHOUT_DOMAIN
+        + """ b ON true
         WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p')
         ORDER BY c.relname, a.attnum
         """,
