@@ -6,16 +6,13 @@ import argparse
 import io
 import os
 import shlex
-import signal
-import sqlite3
 import sys
-import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from migrate_db import __version__, commands, names, outputs, report
+from migrate_db import __version__, commands, interruption, names, outputs, report
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Bar, Events, Plain, Screen, Silent
 from migrate_db.failures import explained
@@ -52,8 +49,6 @@ exit codes: 0 done or already so, 1 refused or failed with nothing changed, 2 us
 """
 
 
-#: Seconds in which several signals are one.
-_BURST = 1.0
 #: Commands that ask the target alone.
 _WITHOUT_SOURCE = ("open", "close", "status")
 
@@ -64,29 +59,25 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         the exit code, see ``errors.Exit``.
     """
+    interruption.listen()
     words = _parser().parse_args(arguments)
-    interrupted = _Interrupted()
     told = Report(words.command)
     try:
         with ExitStack() as stack:
             options = _options(words)
-            events = Events(
-                _screen(words), _journal(words, stack), stopped=lambda: interrupted.seen
-            )
+            events = Events(_screen(words), _journal(words, stack))
             told.phases = events.phases
             _perform(words.command)(options, events, told)
     except KeyboardInterrupt:
         _failed(told, _stopped(told))
     except Exception as error:
-        if interrupted.seen and isinstance(error, sqlite3.Error):
+        if interruption.broke_off(error):
             error = _stopped(told)
         known = explained(error, str(told.target.get("database", "")))
         if known is None:
             raise
         _failed(told, known)
-    interrupted.heeded = False  # what was done is written down
     _write(words, told)
-    interrupted.heeded = True  # but nobody need read it
     _print(told.json_pieces() if words.json else report.lines(told), "" if words.json else "\n")
     return int(told.exit_code)
 
@@ -110,9 +101,11 @@ def _print(pieces: Iterable[str], end: str) -> None:
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
-        for piece in pieces:
-            print(piece, end=end)
-        sys.stdout.flush()
+        interruption.forget()
+        with interruption.Welcome():  # nobody need read it
+            for piece in pieces:
+                print(piece, end=end)
+            sys.stdout.flush()
     except (OSError, KeyboardInterrupt) as error:
         if not isinstance(error, (BrokenPipeError, KeyboardInterrupt)) and sys.stderr is not None:
             print(f"the report can't be printed: {error}", file=sys.stderr)
@@ -363,24 +356,3 @@ def _journal(words: argparse.Namespace, stack: ExitStack) -> IO[str] | None:
 def _stopped(told: Report) -> MigrationError:
     done = "everything had arrived" if told.changed else "nothing was changed"
     return MigrationError(f"interrupted; {done}", next="run it again")
-
-
-class _Interrupted:
-    """Ctrl-C, SIGTERM and a lost terminal alike; SQLite takes one that falls into a function of ours for an error."""
-
-    def __init__(self) -> None:
-        self.seen = False
-        self.heeded = True
-        self._last = -_BURST
-        signal.signal(signal.SIGTERM, self._note)
-        # what was started in the background, or by nohup, is not to hear of these
-        for number in (signal.SIGINT, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._note)
-
-    def _note(self, number: int, frame: object) -> None:
-        self.seen = True
-        again = time.monotonic() - self._last < _BURST  # while the first one is being told
-        self._last = time.monotonic()
-        if self.heeded and not again:
-            raise KeyboardInterrupt

@@ -11,6 +11,7 @@ from typing import IO
 from pg_tools import libpq
 from pg_tools.files import private, sync
 
+from migrate_db import interruption
 from migrate_db.errors import MigrationError
 from migrate_db.target import Target
 
@@ -66,14 +67,15 @@ def _run(
     stdout: IO[bytes] | None = None,
 ) -> None:
     try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        with interruption.Welcome():
+            done = subprocess.run(
+                command,
+                env=environment,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
     except FileNotFoundError:
         raise MigrationError(
             f"{command[0]} was not found, so what is there can't be kept",

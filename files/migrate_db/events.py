@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import IO, Protocol
+
+from migrate_db import interruption
 
 #: Seconds between two progress lines where no terminal draws a bar.
 _EVERY = 2.0
@@ -49,21 +51,20 @@ class Events:
     screen: Screen
     journal: IO[str] | None = None
     phases: list[Phase] = field(default_factory=list)
-    #: whether somebody wants to stop who may not have been heard: see ``cli``
-    stopped: Callable[[], bool] = lambda: False
     _current: str = ""
     _last: float = 0.0
 
     @contextmanager
     def phase(self, name: str) -> Iterator[Phase]:
         """Announce a phase before it starts and after it ended."""
+        interruption.check()
         phase = Phase(name, _now())
         self._current = name
         self._write({"event": "start", "phase": name})
         self.screen.start(name)
         begun = time.monotonic()
         yield phase
-        self._go_on()
+        interruption.check()
         phase.seconds = round(time.monotonic() - begun, 3)
         self.phases.append(phase)
         self._write({"event": "end", "phase": name, "seconds": phase.seconds, "note": phase.note})
@@ -76,7 +77,7 @@ class Events:
             item: the table.
             done: rows so far; ``total`` rows in all; ``size`` bytes so far.
         """
-        self._go_on()
+        interruption.check()
         self.screen.progress(self._current, item, done, total, size)
         now = time.monotonic()
         if now - self._last >= _EVERY / 2 or done == total:
@@ -85,10 +86,6 @@ class Events:
                 {"event": "progress", "phase": self._current, "item": item}
                 | {"done": done, "total": total, "bytes": size}
             )
-
-    def _go_on(self) -> None:
-        if self.stopped():
-            raise KeyboardInterrupt
 
     def _write(self, event: dict[str, object]) -> None:
         if self.journal is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pg_tools.files import private, sync
 
-from migrate_db import source
+from migrate_db import interruption, source
 from migrate_db.errors import Exit, MigrationError
 
 _BLOCK = 1 << 20
@@ -53,6 +53,7 @@ def copy(path: Path, into: Path) -> str:
     found = hashlib.sha256()
     with path.open("rb") as file, open(into, "xb", opener=private) as made:
         while block := file.read(_BLOCK):
+            interruption.check()
             found.update(block)
             made.write(block)
     return found.hexdigest()

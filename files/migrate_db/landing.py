@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from migrate_db import collations, declaration, functions, source, sql, virtual
+from migrate_db import collations, declaration, functions, interruption, source, sql, virtual
 from migrate_db.errors import MigrationError
 from migrate_db.plan import TablePlan
 from migrate_db.quarantine import Quarantine
@@ -45,6 +45,7 @@ def land(
         what a reader of the report should know.
     """
     connection = sqlite3.connect(path, isolation_level=None)
+    interruption.attend(connection)
     try:
         collations.stand_in(connection)
         functions.register(connection)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from migrate_db import sql
+from migrate_db import interruption, sql
 from migrate_db.target import Target
 from migrate_db.views import Translated
 
@@ -53,16 +53,17 @@ def _in_sqlite(snapshot: sqlite3.Connection, view: Translated) -> tuple[int, int
         found = output.codec
         cells.append(found.stored_of(sql.name(output.name)) if found else sql.name(output.name))
     deadline = time.monotonic() + PATIENCE
-    snapshot.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+    interruption.attend(snapshot, lambda: time.monotonic() > deadline)
     try:
         rows = snapshot.execute(f"SELECT {', '.join(cells)} FROM main.{sql.name(view.source)}")
         return _sum(view, rows)
     except sqlite3.OperationalError as error:
+        interruption.check()
         if "interrupted" in str(error):
             raise TooSlow from None
         raise
     finally:
-        snapshot.set_progress_handler(None, 0)
+        interruption.attend(snapshot)
 
 
 def _in_postgresql(target: Target, view: Translated) -> tuple[int, int]:

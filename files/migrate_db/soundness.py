@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 
-from migrate_db import brought, collations, functions, source
+from migrate_db import brought, collations, functions, interruption, source
 from migrate_db.errors import MigrationError
 from migrate_db.source import Snapshot
 
@@ -69,7 +69,8 @@ class Soundness:
         Raises:
             MigrationError: with SQLite's own findings.
         """
-        self._thread.join()
+        with interruption.Welcome():
+            self._thread.join()
         if self._failure is not None:
             raise self._failure
         if self._wrong:

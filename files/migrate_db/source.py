@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrate_db import collations, foreign, functions, sql
+from migrate_db import collations, foreign, functions, interruption, sql
 from migrate_db.errors import MigrationError
 
 _MAGIC = b"SQLite format 3\x00"
@@ -119,7 +119,8 @@ def take_snapshot(path: Path, directory: Path) -> Snapshot:
             if plain:
                 _demand_whole(path, connection)
                 # nobody may change the file until the copy is closed, and with it the lock is gone
-                shutil.copyfile(path, target)
+                with interruption.Welcome():
+                    shutil.copyfile(path, target)
             with closing(sqlite3.connect(target)) as copy:
                 # a copy that a crash tears is thrown away with its directory
                 copy.execute("PRAGMA synchronous = OFF")
@@ -228,6 +229,7 @@ def _open(path: Path) -> sqlite3.Connection:
     uri = f"file:{_escape(path)}?mode=ro&immutable=1"
     connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
     connection.text_factory = bytes
+    interruption.attend(connection)
     with suppress(sqlite3.DatabaseError):  # soundness says it better
         collations.stand_in(connection)
         functions.register(connection)
@@ -341,7 +343,8 @@ def _copy(path: Path, directory: Path) -> sqlite3.Connection:
         part, beside = path.with_name(path.name + end), directory / f"source.db{end}"
         beside.unlink(missing_ok=True)
         if part.exists():
-            shutil.copyfile(part, beside)
+            with interruption.Welcome():
+                shutil.copyfile(part, beside)
     return sqlite3.connect(copy)
 
 

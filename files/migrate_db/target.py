@@ -140,6 +140,8 @@ def connect(url: str, schema: str) -> Target:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+    from migrate_db.connection import connect as open_
+
     try:
         words = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
@@ -162,7 +164,7 @@ def connect(url: str, schema: str) -> Target:
         # it turns away from a leader where the role is held read-only, too
         missing["target_session_attrs"] = "primary"
     try:
-        connection = psycopg.connect(make_conninfo(url, **missing), autocommit=True)
+        connection = open_(make_conninfo(url, **missing))
     except psycopg.Error as error:
         raise _refused(str(error), place) from None
     try:

@@ -1,11 +1,9 @@
 """Bad input: one screen that says what, where and what to do; the target stays as it was."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +11,6 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from sample_data import fill
 
 from ..postgres import PostgresContainer
 from .program import Program, Result, ask, beside, image, sqlite
@@ -443,24 +440,6 @@ def test_tables_in_use(program: Program, brainer: Path, monkeypatch: pytest.Monk
         app.execute("SELECT * FROM courses")
         result = program.run(brainer)
         assert result.code == 1 and "somebody is using the tables" in result.error
-
-
-@pytest.mark.parametrize(("number", "phase"), [(signal.SIGINT, "load"), (signal.SIGTERM, "prove")])
-def test_interrupted_by_hand(
-    program: Program, tmp_path: Path, number: signal.Signals, phase: str
-) -> None:
-    source, events = tmp_path / "brainer.db", tmp_path / "events"
-    fill(source, exercises=8000, seed=1)
-    process = program.spawn("run", "--source", source, "--events", events)
-    while not events.exists() or f'"{phase}"' not in events.read_text():
-        assert process.poll() is None
-        time.sleep(0.002)
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=20)
-    assert process.returncode == 1, out
-    assert "interrupted; nothing was changed" in out and "Traceback" not in out
-    assert image(program.url)["objects"] == []
-    assert list(program.work.iterdir()) == []
 
 
 def test_unwritable_events_and_report(refused: Callable[..., Result], brainer: Path) -> None:

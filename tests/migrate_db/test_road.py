@@ -1,9 +1,7 @@
 """The straight road: Brainer's own data, from the first run to the day the app moves in."""
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any
 import psycopg
 import pytest
 from api.database import Base, postgres_engine
-from migrate_db import copy_text
 
 from ..postgres import PostgresContainer
 from .program import FILES, Program, ask, beside, fetch, image, sqlite
@@ -258,23 +255,6 @@ for n in itertools.count():
     if n == 3:
         print("writing", flush=True)
 """
-
-
-def test_an_interrupt_that_was_taken_for_an_error(
-    program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As SQLite does when one falls into a function of ours; nothing may be published then."""
-    finished = copy_text.finished
-
-    def deaf(rows: bytes) -> bytes:
-        with contextlib.suppress(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-        return finished(rows)
-
-    monkeypatch.setattr(copy_text, "finished", deaf)
-    result = program.run(brainer)
-    assert result.code == 1 and "interrupted; nothing was changed" in result.error, result.out
-    assert image(program.url)["objects"] == []
 
 
 @pytest.mark.parametrize(
