@@ -71,13 +71,20 @@ def or_unknown(place: str) -> Iterator[None]:
     except psycopg.Error as error:
         if error.sqlstate and not error.sqlstate.startswith("57P"):
             raise
-        raise MigrationError(
-            "the connection was lost while it was being done: it may have happened, or not",
-            where=place,
-            details=[line.strip() for line in str(error).splitlines() if line.strip()],
-            next="run the same command again, or see: migrate_db status",
-            code=Exit.CHANGED,
-        ) from None
+        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise _perhaps_done("the connection was lost", place, said) from None
+    except KeyboardInterrupt:
+        raise _perhaps_done("interrupted", place, []) from None
+
+
+def _perhaps_done(why: str, place: str, said: list[str]) -> MigrationError:
+    return MigrationError(
+        f"{why} while it was being done: it may have happened, or not",
+        where=place,
+        details=said,
+        next="run the same command again, or see: migrate_db status",
+        code=Exit.CHANGED,
+    )
 
 
 def unknown(place: str, details: list[str]) -> MigrationError:

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from migrate_db import cli, functions
+from migrate_db import cli, functions, state
 from sample_data import fill
 
 from .program import Program, Result, image
@@ -135,6 +135,19 @@ def test_during_the_commit(program: Program, brainer: Path) -> None:
     result = interrupted(it_commits, lambda: program.run(brainer))
     assert result.code == 5 and "interrupted" in result.error, result.out
     assert program.run(brainer).code == 0
+
+
+def test_while_the_app_is_kept_from_writing(program: Program, brainer: Path) -> None:
+    """The role is read-only already."""
+    assert program.run(brainer).code == 0
+
+    def sessions_are_ended(frame: FrameType, event: str, argument: Any) -> bool:
+        return frame.f_code is state._end_writing_sessions.__code__
+
+    result = interrupted(sessions_are_ended, lambda: program("close", None))
+    assert result.code == 5 and "it may have happened, or not" in result.error, result.out
+    again = program("close", None)
+    assert (again.code, again.verdict) == (0, "closed")
 
 
 @pytest.mark.parametrize(("number", "phase"), [(signal.SIGINT, "load"), (signal.SIGTERM, "prove")])
