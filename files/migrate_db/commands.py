@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrate_db import stations
@@ -12,12 +13,13 @@ from migrate_db.events import Events
 from migrate_db.failures import or_unknown
 from migrate_db.journey import Journey
 from migrate_db.options import Options
-from migrate_db.plan import Plan
 from migrate_db.report import Report
 from migrate_db.workspace import workspace
 
 if TYPE_CHECKING:
     from migrate_db.ddl import Ddl
+    from migrate_db.proof import Proof
+    from migrate_db.state import State
 
 
 def check(options: Options, events: Events, report: Report) -> None:
@@ -101,7 +103,7 @@ def verify(options: Options, events: Events, report: Report) -> None:
 
 def run(options: Options, events: Events, report: Report) -> None:
     """The whole road, in one transaction of the target: all of it, or nothing."""
-    from migrate_db import lacking, state
+    from migrate_db import admission, state
     from migrate_db.surroundings import demand_no_children
     from migrate_db.target import lock
 
@@ -118,82 +120,62 @@ def run(options: Options, events: Events, report: Report) -> None:
                 remembered=known.mapping if known is not None and not options.replace else "",
                 quick=known is None and not options.catch_up,
             )  # fmt: skip
-            allowed = options.allow_empty or found.mapping.allow_empty
-            if stations.is_empty(found, report) and not allowed:
-                what = "rows" if found.tables else "tables"
-                raise MigrationError(
-                    f"the source has no {what} at all; is it the right file?",
-                    where=str(options.source),
-                    next="if it is, pass --allow-empty, or a mapping that says `allow_empty: true`",
-                )
+            admission.demand_content(options, found, report)
             demand_no_children(target, [t.target for t in found.tables if t.exists])
-            ours = known is not None and bool(known.source)
-            full = [table for table in found.tables if table.target_rows]
             journey = Journey(options, events, report, copy, target, found)
-            if (full or known) and not report.blocking and journey.is_equal():
-                verdict = "equal" if options.catch_up else "already migrated"
-                stations.conclude(report, verdict)
-                if not ours:  # somebody else made and filled it
-                    lacks = lacking.find(target, found, loading=True)
-                    report.notes += [lacking.told(lack) for _, lack in lacks]
-                kept = not options.rehearse and (options.hold or options.keep_snapshot is not None)
-                if kept and (known is None or known.opened_at is None):
-                    with or_unknown(str(target)):
-                        journey.record(held=known is not None and known.held)
-                stations.keep_snapshot(options, report, directory)
-                return
-            if known is not None and not found.tables:
-                raise MigrationError(
-                    "the source has no tables, and the target was loaded with some",
-                    where=str(options.source),
-                    next="pass the file the app uses with --source",
-                )
-            unequal = (
-                {t.table for t in report.proof.tables if not t.holds} if report.proof else None
-            )
-            report.proof = None
-            if known is not None and known.opened_at is not None and not options.replace:
-                raise MigrationError(
-                    f"the app lives on this database since {known.opened_at};"
-                    " loading the source again would destroy what it wrote",
-                    where=str(target),
-                    details=_counts(found),
-                    next="nothing is to be migrated; if the app is back on SQLite for good, run again with"
-                    " --replace --keep-dump DIR, which keeps a dump of what is there",
-                )
-            given_up = options.given_up or options.replace or (known and known.returned_at)
-            if known is not None and known.lived_since and not given_up:
-                raise MigrationError(
-                    f"the app lived on this database since {known.lived_since}; what it wrote there would be lost",
-                    where=str(target),
-                    details=_counts(found),
-                    next="lead it back first: migrate_db reverse; or, if it is in the source already, or given up:"
-                    " --given-up; or --replace --keep-dump DIR, which keeps a dump of what is there",
-                )
-            absent = [table.target for table in found.tables if not table.exists]
-            if full and options.catch_up and ours and not absent:
-                stations.demand_no_findings(report)
-                journey.catch_up(unequal)
-            elif full and not options.replace:
-                # catching up fills tables, it doesn't make any
-                can_catch_up = ours and not absent
-                again = "--catch-up to bring it up to the source, or " if can_catch_up else ""
-                raise MigrationError(
-                    "the target is not empty" + ("" if ours else ", and not made by us"),
-                    where=str(target),
-                    details=_counts(found) + [f"{name}: not there" for name in absent if ours],
-                    next=f"run again with {again}--replace --keep-dump DIR, which replaces these"
-                    " tables after keeping a dump",
-                )
+            is_full = any(table.target_rows for table in found.tables)
+            if (is_full or known) and not report.blocking and journey.is_equal():
+                _note_equal(journey, known)
             else:
-                stations.demand_no_findings(report)
-                try:
-                    journey.load(replace=bool(full))
-                except Misassumed:
-                    found = stations.planned(options, copy, target, events, report, directory)
-                    stations.demand_no_findings(report)
-                    Journey(options, events, report, copy, target, found).load(replace=False)
+                compared, report.proof = report.proof, None
+                admission.demand_nothing_lost(options, target, known, found)
+                if is_full and admission.may_catch_up(options, target, known, found):
+                    _catch_up(journey, compared)
+                else:
+                    _load(journey, directory, replace=is_full)
             stations.keep_snapshot(options, report, directory)
+
+
+def _note_equal(journey: Journey, known: State | None) -> None:
+    """Both sides are the same already; what the app is to rely on is recorded all the same."""
+    from migrate_db import lacking
+
+    options, report, target = journey.options, journey.report, journey.target
+    stations.conclude(report, "equal" if options.catch_up else "already migrated")
+    if known is None or not known.source:  # somebody else made and filled it
+        lacks = lacking.find(target, journey.plan, loading=True)
+        report.notes += [lacking.told(lack) for _, lack in lacks]
+    kept = not options.rehearse and (options.hold or options.keep_snapshot is not None)
+    if kept and (known is None or known.opened_at is None):
+        with or_unknown(str(target)):
+            journey.record(held=known is not None and known.held)
+
+
+def _catch_up(journey: Journey, compared: Proof | None) -> None:
+    """Bring up to the source what an earlier run has loaded.
+
+    Args:
+        compared: the comparison just before, if there was one.
+    """
+    stations.demand_no_findings(journey.report)
+    journey.catch_up({t.table for t in compared.tables if not t.holds} if compared else None)
+
+
+def _load(journey: Journey, directory: Path, replace: bool) -> None:
+    """Load everything; once more with every value read before, if something was not as declared.
+
+    Args:
+        directory: where the snapshot lies.
+        replace: what is there goes.
+    """
+    options, events, report = journey.options, journey.events, journey.report
+    stations.demand_no_findings(report)
+    try:
+        journey.load(replace)
+    except Misassumed:
+        again = stations.planned(options, journey.copy, journey.target, events, report, directory)
+        stations.demand_no_findings(report)
+        Journey(options, events, report, journey.copy, journey.target, again).load(replace=False)
 
 
 def open_(options: Options, events: Events, report: Report) -> None:
@@ -295,7 +277,3 @@ def status(options: Options, events: Events, report: Report) -> None:
     report.state = None if known is None else asdict(known)
     report.verdict = "unknown" if known is None else "live" if known.opened_at else "loaded"
     report.exit_code = Exit.DONE
-
-
-def _counts(found: Plan) -> list[str]:
-    return [f"{t.target}: {t.target_rows:,} rows" for t in found.tables if t.target_rows]

@@ -27,10 +27,9 @@ from migrate_db.report import Report, TableReport
 from migrate_db.stations import Copy, conclude, demand_soundness, keep_quarantined, proved
 
 if TYPE_CHECKING:
-    from migrate_db import ddl
+    from migrate_db.blocks import SourceBlocks
     from migrate_db.proof import Proof
     from migrate_db.target import Target
-    from migrate_db.views import Translated
 
 
 class _Miscomputed(Exception):
@@ -47,7 +46,6 @@ class Journey:
     copy: Copy
     target: Target
     plan: Plan
-    spent_on_views: float = 0.0  #: seconds
     proved_on: str = ""  #: the server that answered, see ``leader``
 
     @property
@@ -136,72 +134,87 @@ class Journey:
             self.report.kept_dump = phase.note = str(kept)
 
     def _fill(self, replace: bool) -> None:
-        from migrate_db import ddl, lacking, load, sequences, sql
+        from migrate_db import ddl, load, sql
         from migrate_db.blocks import SourceBlocks
-        from migrate_db.proof import prove
+        from migrate_db.building import Builder
         from migrate_db.surroundings import hidden
         from migrate_db.target import relation_names
 
-        quoted = sql.name(self.target.schema)
         statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))
         self.report.uncarried += statements.uncarried
         self.report.notes += statements.notes
+        builder = Builder(self.snapshot, self.target, self.plan, self.report)
+        old = [sql.qualified(self.target.schema, t.target) for t in self.plan.tables if t.exists]
         with self._all_or_nothing(), ExitStack() as stack:
-            old = [
-                sql.qualified(self.target.schema, t.target) for t in self.plan.tables if t.exists
-            ]
-            if replace:
-                # writers wait; pg_dump only reads
-                self.target.execute(f"LOCK TABLE {', '.join(old)} IN EXCLUSIVE MODE")
-                self._keep()
-            if old:
-                self.target.execute(f"LOCK TABLE {', '.join(old)} IN ACCESS EXCLUSIVE MODE")
-            if not replace:
-                self._demand_still_empty()
-            if self.target.value(f"SELECT to_regnamespace({sql.string(quoted)})") is None:
-                self.target.execute(f"CREATE SCHEMA {quoted}")
-                self.report.notes.append(
-                    f"schema {self.target.schema}: it was not there, it is made"
-                )
-            for statement in statements.tables:
-                self.target.perform(statement.sql)
+            self._take_hold(old, replace)
+            builder.make_tables(statements.tables)
             with load.undisturbed(self.target, self.plan):
                 if replace:
                     self.target.execute(f"TRUNCATE {', '.join(old)}")
-                with self.events.phase("load") as phase:
-                    for table, told in zip(self.plan.tables, self.report.tables, strict=True):
-                        self._load_table(table, told)
-                    rows = sum(table.loaded_rows for table in self.report.tables)
-                    phase.note = f"{rows:,} rows in {len(self.report.tables)} tables"
+                self._load_rows()
                 # the proof's reading of the source goes on while PostgreSQL makes the indexes
                 ahead = stack.enter_context(SourceBlocks(self.snapshot, self.plan.tables))
                 with self.events.phase("index") as phase:
-                    made = [
-                        s for s in (*statements.keys, *statements.foreign_keys) if self._make(s)
-                    ]
-                    phase.note = _kinds([statement.kind for statement in made])
+                    wanted = [*statements.keys, *statements.foreign_keys]
+                    phase.note = _kinds([s.kind for s in wanted if builder.make(s)])
             self.report.notes += hidden(self.target, [table.target for table in self.plan.tables])
-            with self.events.phase("sequences") as phase:
-                sequences.advance(self.target, self.plan)
-                if old:
-                    self.report.notes += sequences.unasked(self.target)
-                for table in self.plan.tables:
-                    self.target.execute(
-                        f"ANALYZE {sql.qualified(self.target.schema, table.target)}"
-                    )
-                phase.note = "numbering goes on, statistics are fresh"
+            self._set_numbering(bool(old))
             if statements.views:
                 with self.events.phase("views") as phase:
-                    views = [view for view in statements.views if self._make_view(view)]
-                    phase.note = f"{len(views)} of {len(self.plan.schema.views)}"
-            with self.events.phase("prove") as phase:
-                self.report.proof = prove(
-                    self.snapshot, self.target, self.plan, self.events.progress, ahead=ahead
-                )
-                self._compare_structure(lacking.find(self.target, self.plan, loading=True))
-                phase.note = proved(self.report)
-            self._demand_proof()
+                    made = [view for view in statements.views if builder.make_view(view)]
+                    phase.note = f"{len(made)} of {len(self.plan.schema.views)}"
+            self._prove(ahead)
         self._arrived("rehearsed" if self.options.rehearse else "migrated")
+
+    def _take_hold(self, old: list[str], replace: bool) -> None:
+        """Keep everybody else out of the tables that are there already.
+
+        Args:
+            old: their names, as SQL.
+        """
+        if replace:
+            # writers wait; pg_dump only reads
+            self.target.execute(f"LOCK TABLE {', '.join(old)} IN EXCLUSIVE MODE")
+            self._keep()
+        if old:
+            self.target.execute(f"LOCK TABLE {', '.join(old)} IN ACCESS EXCLUSIVE MODE")
+        if not replace:
+            self._demand_still_empty()
+
+    def _load_rows(self) -> None:
+        with self.events.phase("load") as phase:
+            for table, told in zip(self.plan.tables, self.report.tables, strict=True):
+                self._load_table(table, told)
+            rows = sum(table.loaded_rows for table in self.report.tables)
+            phase.note = f"{rows:,} rows in {len(self.report.tables)} tables"
+
+    def _set_numbering(self, of_the_app: bool) -> None:
+        """Let new rows go on where the source's end.
+
+        Args:
+            of_the_app: some tables were there already, and may number what nobody asked for.
+        """
+        from migrate_db import sequences, sql
+
+        with self.events.phase("sequences") as phase:
+            sequences.advance(self.target, self.plan)
+            if of_the_app:
+                self.report.notes += sequences.unasked(self.target)
+            for table in self.plan.tables:
+                self.target.execute(f"ANALYZE {sql.qualified(self.target.schema, table.target)}")
+            phase.note = "numbering goes on, statistics are fresh"
+
+    def _prove(self, ahead: SourceBlocks) -> None:
+        from migrate_db import lacking
+        from migrate_db.proof import prove
+
+        with self.events.phase("prove") as phase:
+            self.report.proof = prove(
+                self.snapshot, self.target, self.plan, self.events.progress, ahead=ahead
+            )
+            self._compare_structure(lacking.find(self.target, self.plan, loading=True))
+            phase.note = proved(self.report)
+        self._demand_proof()
 
     def _demand_still_empty(self) -> None:
         """Nobody wrote to the tables between the plan and the lock."""
@@ -302,80 +315,6 @@ class Journey:
                 lambda rows, size: self.events.progress(table.table.name, rows, table.rows, size),
             )
         told.seconds = round(time.monotonic() - begun, 3)
-
-    def _make(self, statement: ddl.Statement) -> bool:
-        """Run one DDL statement; an optional one that fails is reported as not carried."""
-        import psycopg
-
-        if not statement.optional:
-            self.target.perform(statement.sql)
-            return True
-        try:
-            with self.target.connection.transaction():
-                self.target.perform(statement.sql)
-        except psycopg.Error as error:
-            # rows that a primary key refuses are not left to chance; a key that is too long is named
-            left_to_chance = statement.kind == "primary key" and not is_about_the_size(error)
-            if (
-                not is_about_the_statement(error)
-                or left_to_chance
-                or (self.plan.assumed and is_about_the_data(error))
-            ):
-                raise
-            told = (error.diag.message_primary or str(error), error.diag.message_detail)
-            reason = "PostgreSQL says: " + ": ".join(part.strip() for part in told if part)
-            if error.sqlstate == "42601" and " IS JSON)" in statement.sql:
-                reason = "PostgreSQL has no json_valid() before 16"
-            if statement.kind == "check":  # which need not have a name
-                reason = f"{statement.sql.partition(' ADD ')[2]}: {reason}"
-            self.report.uncarried.append(schema.Uncarried(statement.kind, statement.name, reason))
-            return False
-        return True
-
-    def _make_view(self, view: Translated) -> bool:
-        """Make a view and demand the same rows as in SQLite; else it is taken back."""
-        import psycopg
-
-        from migrate_db import ddl, same_rows, sql
-
-        gone = {lack.name for lack in self.report.uncarried if lack.kind == "view"} & view.through
-        if gone:
-            why = f"it reads {', '.join(sorted(gone))}, which is not carried"
-            self.report.uncarried.append(schema.Uncarried("view", view.source, why))
-            return False
-        place = sql.qualified(self.target.schema, view.name)
-        statement = view.create(self.target.schema)
-        if not self._make(ddl.Statement("view", view.source, statement, optional=True)):
-            return False
-        changed = {t.table.name for t in self.plan.tables if not t.is_whole}
-        if view.reads & changed:
-            self.report.notes.append(
-                f"view {view.source}: its rows were not compared, because values or rows of"
-                f" {', '.join(sorted(view.reads & changed))} are not carried as they are"
-            )
-            return True
-        begun = time.monotonic()
-        try:
-            if self.spent_on_views > same_rows.PATIENCE_IN_ALL:
-                raise same_rows.TooSlow
-            why = same_rows.compare(self.snapshot, self.target, view)
-        except same_rows.TooSlow:
-            self.report.notes.append(
-                f"view {view.source}: its rows were not compared, because that takes longer"
-                f" than {same_rows.PATIENCE:.0f} s, or {same_rows.PATIENCE_IN_ALL:.0f} s for all"
-            )
-            return True
-        # a sum that is too large, for instance, or a column that is another thing than was thought
-        except (psycopg.Error, sqlite3.Error, ValueError) as error:
-            if isinstance(error, psycopg.Error) and not is_about_the_statement(error):
-                raise
-            why = f"it can't be read: {error}"
-        finally:
-            self.spent_on_views += time.monotonic() - begun
-        if why:
-            self.target.execute(f"DROP VIEW {place}")
-            self.report.uncarried.append(schema.Uncarried("view", view.source, why))
-        return not why
 
     def _compare_structure(self, lacks: list[tuple[TablePlan, schema.Uncarried]]) -> None:
         """What a table of ours lacks must have been told; one of the app's may differ."""

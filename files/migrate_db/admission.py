@@ -1,0 +1,90 @@
+"""Whether a run may load into a target, by what the two of them hold and what is known of the target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migrate_db import stations
+from migrate_db.errors import MigrationError
+from migrate_db.options import Options
+from migrate_db.plan import Plan
+from migrate_db.report import Report
+
+if TYPE_CHECKING:
+    from migrate_db.state import State
+    from migrate_db.target import Target
+
+
+def demand_content(options: Options, found: Plan, report: Report) -> None:
+    """Refuse a source with nothing in it, which is the wrong file more often than not.
+
+    Raises:
+        MigrationError: and nobody has said that it may be so.
+    """
+    if stations.is_empty(found, report) and not (options.allow_empty or found.mapping.allow_empty):
+        what = "rows" if found.tables else "tables"
+        raise MigrationError(
+            f"the source has no {what} at all; is it the right file?",
+            where=str(options.source),
+            next="if it is, pass --allow-empty, or a mapping that says `allow_empty: true`",
+        )
+
+
+def demand_nothing_lost(options: Options, target: Target, known: State | None, found: Plan) -> None:
+    """Refuse to load over what the app wrote to the target, which nobody else has.
+
+    Raises:
+        MigrationError: it lives there, or did, or the source is another one.
+    """
+    if known is None:
+        return
+    if not found.tables:
+        raise MigrationError(
+            "the source has no tables, and the target was loaded with some",
+            where=str(options.source),
+            next="pass the file the app uses with --source",
+        )
+    if known.opened_at is not None and not options.replace:
+        raise MigrationError(
+            f"the app lives on this database since {known.opened_at};"
+            " loading the source again would destroy what it wrote",
+            where=str(target),
+            details=_counts(found),
+            next="nothing is to be migrated; if the app is back on SQLite for good, run again with"
+            " --replace --keep-dump DIR, which keeps a dump of what is there",
+        )
+    if known.lived_since and not (options.given_up or options.replace or known.returned_at):
+        raise MigrationError(
+            f"the app lived on this database since {known.lived_since}; what it wrote there would be lost",
+            where=str(target),
+            details=_counts(found),
+            next="lead it back first: migrate_db reverse; or, if it is in the source already, or given up:"
+            " --given-up; or --replace --keep-dump DIR, which keeps a dump of what is there",
+        )
+
+
+def may_catch_up(options: Options, target: Target, known: State | None, found: Plan) -> bool:
+    """How rows that the target has already are treated: brought up to the source, or replaced.
+
+    Raises:
+        MigrationError: nobody has said that either may be done.
+    """
+    ours = known is not None and bool(known.source)
+    absent = [table.target for table in found.tables if not table.exists]
+    can = ours and not absent  # catching up fills tables, it doesn't make any
+    if can and options.catch_up:
+        return True
+    if not options.replace:
+        again = "--catch-up to bring it up to the source, or " if can else ""
+        raise MigrationError(
+            "the target is not empty" + ("" if ours else ", and not made by us"),
+            where=str(target),
+            details=_counts(found) + [f"{name}: not there" for name in absent if ours],
+            next=f"run again with {again}--replace --keep-dump DIR, which replaces these"
+            " tables after keeping a dump",
+        )
+    return False
+
+
+def _counts(found: Plan) -> list[str]:
+    return [f"{t.target}: {t.target_rows:,} rows" for t in found.tables if t.target_rows]
