@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from ..postgres import PostgresContainer
+from ..postgres import PostgresContainer, docker
 from .program import Program, Result, ask, beside, image, sqlite
 
 KEPT = "CREATE TABLE bystander (x int); INSERT INTO bystander VALUES (1)"
@@ -477,3 +477,21 @@ def test_more_tables_than_locks(program: Program, tmp_path: Path) -> None:
     finally:
         server.remove()
     assert refused.code == 1 and "max_locks_per_transaction" in refused.error, refused.out
+
+
+def test_a_standby(program: Program, brainer: Path) -> None:
+    """It takes no writes, and may not know yet what the leader knows; looking is allowed."""
+    server = PostgresContainer()
+    try:
+        server.run()
+        assert program.run(brainer, url=server.url).code == 0
+        docker("exec", server.name, "sh", "-c", 'touch "$PGDATA/standby.signal"')
+        server.stop()
+        server.start()
+        for command, source in (("run", brainer), ("close", None), ("open", None)):
+            refused = program(command, source, url=server.url)
+            assert refused.code == 1 and "is a standby" in refused.error, refused.out
+        assert program("verify", brainer, url=server.url).verdict == "equal"
+        assert program("status", None, url=server.url).report["state"]["held"] is False
+    finally:
+        server.remove()
