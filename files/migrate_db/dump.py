@@ -45,17 +45,15 @@ def keep(target: Target, url: str, directory: Path, tools: list[str]) -> Path:
             os.fsync(file.fileno())
         with aside.open("rb") as file:
             _run([*tools, "pg_restore", "--file=/dev/null"], environment, stdin=file)
+        aside.rename(final)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise MigrationError(
             f"the dump can't be written: {error.strerror}",
             where=str(directory),
             next="pass a directory with room for it: --keep-dump DIR",
         ) from None
-    except MigrationError:
+    finally:
         aside.unlink(missing_ok=True)
-        raise
-    aside.rename(final)
     sync(directory)
     return final
 

@@ -2,6 +2,7 @@
 
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from migrate_db import cli, functions, state
 from sample_data import fill
 
-from .program import Program, Result, image
+from .program import Program, Result, ask, image
 
 #: Seconds after which a run that was interrupted hangs.
 PATIENCE = 20
@@ -135,6 +136,25 @@ def test_during_the_commit(program: Program, brainer: Path) -> None:
     result = interrupted(it_commits, lambda: program.run(brainer))
     assert result.code == 5 and "interrupted" in result.error, result.out
     assert program.run(brainer).code == 0
+
+
+def test_while_a_dump_is_made(program: Program, brainer: Path, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TABLE courses (id int PRIMARY KEY, title text NOT NULL)")
+    ask(program.url, "INSERT INTO courses VALUES (1, 'the only copy')")
+    before, kept = image(program.url), tmp_path / "kept"
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\necho half of a dump\nexec sleep 60\n")
+    slow.chmod(0o755)
+
+    def it_is_waited_for(frame: FrameType, event: str, argument: Any) -> bool:
+        return frame.f_code is subprocess.Popen.communicate.__code__
+
+    mapping = tmp_path / "mapping.yml"
+    words = ["--replace", "--keep-dump", kept, "--server-tools", slow, "--mapping", mapping]
+    program("plan", brainer, "--write-mapping", mapping)
+    result = interrupted(it_is_waited_for, lambda: program.run(brainer, *words))
+    assert result.code == 1 and "interrupted; nothing was changed" in result.error, result.out
+    assert image(program.url) == before and list(kept.iterdir()) == []
 
 
 def test_while_the_app_is_kept_from_writing(program: Program, brainer: Path) -> None:
