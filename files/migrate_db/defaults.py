@@ -35,7 +35,7 @@ _UUID4 = re.compile(
     r"substr\(lower\(hex\(randomblob\(2\)\)\),2\)\|\|'-'\|\|lower\(hex\(randomblob\(6\)\)\)"
 )
 _SECONDS = {"unixepoch()", "unixepoch('now')"}
-#: Milliseconds since 1970, inside a cast to an integer: Drizzle's, Better Auth's.
+#: Milliseconds since 1970: Drizzle's, Better Auth's. Days have a fraction of one, nearly always.
 _MILLISECONDS = re.compile(
     r"unixepoch\((?:'now',)?'subsec(?:ond)?'\)\*1000(?:\.0)?"
     r"|\(julianday\('now'\)-2440587\.5\)\*86400000(?:\.0)?"
@@ -113,7 +113,8 @@ def _present(planned: ColumnPlan, column: Column, text: str) -> str | None:
             if not factor or factor == "1000":
                 return f"({text} * 1000)" if factor else text
         raise Untranslated(f"seconds since 1970 where {codec_type} is held")
-    if cast and _MILLISECONDS.fullmatch(lowered):
+    whole = lowered.startswith("unixepoch") and column.affinity in ("INTEGER", "NUMERIC")
+    if (cast or whole) and _MILLISECONDS.fullmatch(lowered):
         if kind == "int":
             return "floor(extract(epoch FROM now()) * 1000)::bigint"
         raise Untranslated(f"milliseconds since 1970 where {codec_type} is held")

@@ -247,6 +247,7 @@ UUID4 = (
         ("BLOB", "randomblob(16)", r"\\x[0-9a-f]{32}"),
         ("INTEGER", "cast((julianday('now') - 2440587.5)*86400000 as integer)", "1[0-9]{12}"),
         ("INTEGER", "cast(unixepoch('subsec') * 1000 as integer)", "1[0-9]{12}"),
+        ("INTEGER", "unixepoch('subsec') * 1000", "1[0-9]{12}"),
     ],
 )
 def test_defaults_that_are_another_one_each_time(
