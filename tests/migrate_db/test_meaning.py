@@ -1,6 +1,8 @@
 """What a schema means: the same rows are refused, found and computed on both sides."""
 
 import sqlite3
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -212,7 +214,7 @@ def test_defaults_of_every_kind(program: Program, tmp_path: Path) -> None:
             unix2 INTEGER DEFAULT (unixepoch()), ms BIGINT DEFAULT (strftime('%s', 'now') * 1000),
             j JSON DEFAULT '{}', tday TEXT DEFAULT CURRENT_DATE,
             past DATETIME DEFAULT '2024-01-01 00:00:00', past_day DATE DEFAULT '1970-01-01',
-            uid TEXT DEFAULT (random()), loc TEXT DEFAULT (datetime('now', 'localtime')),
+            uid TEXT DEFAULT (strftime('%J', 'now')), loc TEXT DEFAULT (datetime('now', 'localtime')),
             wrong INTEGER DEFAULT 'none');
         INSERT INTO t (id, day, clock, wrong) VALUES (1, '2024-01-01', '10:00:00', 1);
         """,
@@ -244,6 +246,13 @@ UUID4 = (
         ("CHAR(36)", UUID4, r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
         ("TEXT", "'r' || lower(hex(randomblob(7)))", "r[0-9a-f]{14}"),
         ("TEXT", "hex(randomblob(32))", "[0-9A-F]{64}"),
+        ("UUID", UUID4.replace("substr('89ab',abs(random()) % 4 + 1, 1)", "'a'"), r"[0-9a-f-]{36}"),
+        (
+            "TEXT",
+            "'k''_' || hex(randomblob(3)) || '-' || substr(lower(hex(randomblob(2))), 2)",
+            "k'_[0-9A-F]{6}-[0-9a-f]{3}",
+        ),
+        ("BIGINT", "abs(random())", "[0-9]{10,19}"),
         ("BLOB", "randomblob(16)", r"\\x[0-9a-f]{32}"),
         ("INTEGER", "cast((julianday('now') - 2440587.5)*86400000 as integer)", "1[0-9]{12}"),
         ("INTEGER", "cast(unixepoch('subsec') * 1000 as integer)", "1[0-9]{12}"),
@@ -263,12 +272,50 @@ def test_defaults_that_are_another_one_each_time(
     result = program.run(source)
     assert (result.code, uncarried(result)) == (0, [])
     ask(program.url, "INSERT INTO t (id) SELECT generate_series(1, 20)")
+    quoted = shape.replace("'", "''")
     matching, distinct = ask(
         program.url,
-        f"SELECT count(*) FILTER (WHERE v::text ~ '^{shape}$'), count(DISTINCT v) FROM t",
+        f"SELECT count(*) FILTER (WHERE v::text ~ '^{quoted}$'), count(DISTINCT v) FROM t",
     )[0]
     assert matching == 20
     assert distinct == (1 if declared == "INTEGER" else 20)
+
+
+@pytest.mark.parametrize(
+    ("declared", "default"),
+    [
+        ("REAL", "strftime('%s', 'now')"),
+        ("REAL", "julianday('now')"),
+        ("NUMERIC", "unixepoch('now')"),
+        ("TEXT", "strftime('%s', CURRENT_TIMESTAMP)"),
+        ("INTEGER", "CAST(strftime('%s', 'now') AS INTEGER) * 1000"),
+        ("INTEGER", "strftime('%Y%m', 'now')"),
+        ("TEXT", "datetime('now', '+7 days', '-1 hour')"),
+        ("DATE", "date('now', '+30 day')"),
+        ("TEXT", "printf('%05d', 42) || json_array() || upper('x') || hex('a')"),
+        ("INTEGER", "NOT 0"),
+        ("DATETIME", "datetime('2024-02-29')"),
+    ],
+)
+def test_defaults_are_what_sqlite_makes_of_them(
+    program: Program, tmp_path: Path, declared: str, default: str
+) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared} DEFAULT ({default}));"
+        "INSERT INTO t (id) VALUES (1)",
+    )
+    result = program.run(source)
+    assert (result.code, uncarried(result)) == (0, [])
+    ours = ask(program.url, "SELECT v FROM t")[0][0]
+    theirs = ask(program.url, "INSERT INTO t (id) VALUES (2) RETURNING v")[0][0]
+    if isinstance(ours, str) and "-" in ours:  # some seconds passed
+        passed = datetime.fromisoformat(theirs) - datetime.fromisoformat(ours)
+        assert timedelta() <= passed < timedelta(minutes=1)
+    elif isinstance(ours, (int, float, Decimal)):
+        assert 0 <= theirs / ours - 1 < 1e-7
+    else:
+        assert ours == theirs or int(theirs) - int(ours) < 60
 
 
 def test_conflict_clauses_are_named(program: Program, tmp_path: Path) -> None:

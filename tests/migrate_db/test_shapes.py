@@ -233,7 +233,7 @@ def test_constraints_defaults_and_indexes(program: Program, tmp_path: Path) -> N
             quoted INTEGER DEFAULT '7', half INTEGER DEFAULT 1.5, neg INTEGER DEFAULT -3,
             s TEXT NOT NULL DEFAULT 'it''s', dq TEXT DEFAULT "word", e TEXT DEFAULT '',
             b BOOLEAN DEFAULT 1 CHECK (b IN (0, 1)), f FLOAT DEFAULT 0.5, bl BLOB DEFAULT X'00',
-            now DATETIME DEFAULT CURRENT_TIMESTAMP, r INTEGER DEFAULT (abs(random())),
+            now DATETIME DEFAULT CURRENT_TIMESTAMP, r INTEGER DEFAULT (strftime('%s', 'now', 'localtime')),
             kind VARCHAR(9) CHECK (kind IN ('a', 'b')), up TEXT CHECK (upper(up) = up),
             gen INTEGER GENERATED ALWAYS AS (n * 2) STORED, UNIQUE (s, n)
         );
