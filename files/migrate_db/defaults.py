@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 
 from migrate_db import chance, declaration, functions, present, sql
 from migrate_db.codec import DOUBLE, DOUBLE_OR_INTEGER
@@ -15,10 +16,13 @@ from migrate_db.errors import Untranslated
 from migrate_db.parsing import NOT_UTF8
 from migrate_db.plan import ColumnPlan
 from migrate_db.schema import Column
+from migrate_db.source import HAS_LIMITS
 from migrate_db.typed import kind_of
 
 #: Words that a constant may have, without SQLite being asked.
 _CONSTANT = {"TRUE", "FALSE", "NULL"}
+#: Bytes of a value that SQLite is to compute.
+_LONGEST = 1 << 20
 
 
 def default(planned: ColumnPlan, column: Column) -> str:
@@ -58,7 +62,10 @@ def _is_always_the_same(text: str) -> bool:
     """Whether SQLite would take it in a generated column: neither chance nor the present time."""
     if re.search(r"(?i)\b(?:sqlite_|localtime\b)", text):  # which is another one elsewhere
         return False
+    if sys.version_info < (3, 11) or not HAS_LIMITS:
+        return False  # nobody would keep it from making a text of gigabytes
     scratch = sqlite3.connect(":memory:")
+    scratch.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
     try:
         scratch.execute(f"CREATE TABLE t (m_other, m_value AS ({text}))")
         scratch.execute("INSERT INTO t (m_other) VALUES (1)")

@@ -318,6 +318,16 @@ def test_defaults_are_what_sqlite_makes_of_them(
         assert ours == theirs or int(theirs) - int(ours) < 60
 
 
+def test_a_default_of_a_gigabyte_is_not_worked_out(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB DEFAULT (zeroblob(900000000)));"
+        "INSERT INTO t VALUES (1, x'00')",
+    )
+    result = program.run(source)
+    assert (result.code, uncarried(result)) == (0, [("default", "t.v")])
+
+
 def test_conflict_clauses_are_named(program: Program, tmp_path: Path) -> None:
     result: Result = arrives(
         program, tmp_path,
