@@ -16,6 +16,7 @@ from migrate_db.codec import (
     JSON,
     JSONB,
     REAL4,
+    REAL4_OR_INTEGER,
     TEXT_OR_NUMBER,
     TIME,
     TIME_ANY,
@@ -225,7 +226,7 @@ def for_existing(
         "bigint": _INTEGERS[2:],
         "boolean": (*_BOOLEANS, BOOLEAN_ANY),
         "double precision": (DOUBLE, DOUBLE_OR_INTEGER),
-        "real": (REAL4,),
+        "real": (REAL4, REAL4_OR_INTEGER),
         "text": (text(), TEXT_OR_NUMBER),
         "citext": (text("citext"),),
         "character varying": (text("varchar", limit), TEXT_OR_NUMBER)

@@ -334,6 +334,15 @@ REAL4 = Codec(
     decode=_double,
 )
 
+_NO_REAL = f"CASE WHEN {_NO_DOUBLE} THEN 1 ELSE NOT m_single({{c}}) END"
+#: As ``DOUBLE_OR_INTEGER``.
+REAL4_OR_INTEGER = replace(
+    REAL4,
+    misfit=_NO_REAL,
+    encode=DOUBLE_OR_INTEGER.encode,
+    stored=f"CASE WHEN {_NO_REAL} THEN NULL ELSE m_hex(CAST({{c}} AS REAL)) END",
+)
+
 
 def numeric(precision: int | None = None, scale: int = 0) -> Codec:
     """``numeric``, or ``numeric(p, s)`` where a value that would be rounded is a misfit."""

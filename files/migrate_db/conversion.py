@@ -35,6 +35,10 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
         moment = f"m_zone(CAST({stored} AS BLOB), {naive})"
         # first, and only if it is a moment: any other text goes on to the other wishes
         branches.insert(0, f"typeof({stored}) = 'text' AND {moment} IS NOT NULL THEN {moment}")
+    rounded = type_name or wish.type
+    if wish.round and rounds(rounded):
+        nearest = f"m_round({stored}, {sql.string(rounded)})"
+        branches.append(f"typeof({stored}) IN ('integer', 'real') THEN {nearest}")
     if wish.mixed == "bytes":
         digits = f"CASE typeof({stored}) WHEN 'real' THEN m_repr({stored}) ELSE {stored} END"
         as_bytes = f"m_bytes(CAST({stored} AS BLOB))"
@@ -47,6 +51,11 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
     if not branches:
         return None
     return "CASE " + " ".join(f"WHEN {branch}" for branch in branches) + f" ELSE {stored} END"
+
+
+def rounds(type_name: str) -> bool:
+    """Whether a type keeps less of a number than SQLite does."""
+    return type_name == "real" or type_name.startswith("numeric(")
 
 
 def moment_type(wish: ColumnWish, type_name: str) -> str:
@@ -72,6 +81,7 @@ def says(wish: ColumnWish) -> list[str]:
         and "the column may hold NULL; its NOT NULL is not carried",
         f"epoch: {wish.epoch}": wish.epoch and "numbers become moments",
         "zone: utc": wish.zone and "times are UTC",
+        "round: type": wish.round and "numbers are rounded to what the type keeps of them",
         f"mixed: {wish.mixed}": wish.mixed
         and {"bytes": "texts and numbers become their bytes", "text": "BLOBs become texts"}[
             wish.mixed

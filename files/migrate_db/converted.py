@@ -21,10 +21,11 @@ def columns(
         stored = sql.name(column.source)
         if column.cell == stored:
             continue
-        # SQLite takes '1' and 1 for equal where a column asks for numbers
+        # SQLite takes '1' and 1 for equal where a column asks for numbers, and 0.0 and -0.0
+        sign = f"CASE {stored} WHEN 0.0 THEN m_hex({column.cell}) IS NOT m_hex({stored}) ELSE 0 END"
         changed = (
             f"({column.cell} COLLATE BINARY IS NOT {stored}"
-            f" OR typeof({column.cell}) <> typeof({stored}))"
+            f" OR typeof({column.cell}) <> typeof({stored}) OR {sign})"
         )
         (count,) = connection.execute(
             f"SELECT count(*) FROM {plan.relation} WHERE {changed}"

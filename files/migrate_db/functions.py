@@ -16,7 +16,7 @@ import sqlite3
 import struct
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 _TIMESTAMP = re.compile(
@@ -38,6 +38,8 @@ _EPOCHS = {
     "webkit": (datetime(1601, 1, 1), 1),
 }
 _JULIAN_2000 = 2_451_545
+#: More than a float and a numeric have.
+_ALL_DIGITS = Context(prec=2000)
 
 
 def register(connection: sqlite3.Connection) -> None:
@@ -54,6 +56,7 @@ def register(connection: sqlite3.Connection) -> None:
     connection.create_function("m_sha256", 1, m_sha256, deterministic=True)
     connection.create_function("m_of_blob", 1, m_of_blob, deterministic=True)
     connection.create_function("m_epoch", 3, m_epoch, deterministic=True)
+    connection.create_function("m_round", 2, m_round, deterministic=True)
     for of_text_by in (m_text, m_zone):
         connection.create_function(
             of_text_by.__name__, 2, _from_by(encoding, of_text_by), deterministic=True
@@ -129,6 +132,27 @@ def m_single(value: object) -> int | None:
         return int(struct.unpack(">f", struct.pack(">f", value))[0] == value)
     except OverflowError:
         return 0
+
+
+def m_round(value: object, type_name: str) -> int | float | None:
+    """The number that a column of this type keeps of another one; the number itself if there is none.
+
+    Args:
+        type_name: ``real``, or ``numeric(p,s)``, where a half is rounded away from zero, as PostgreSQL does.
+    """
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        if type_name == "real":
+            near: float = struct.unpack(">f", struct.pack(">f", value))[0]
+            return near if near and near != value else value  # PostgreSQL refuses what is too small
+        if isinstance(value, int):
+            return value
+        last = Decimal(1).scaleb(-int(type_name.rpartition(",")[2].rstrip(")")))
+        exact = Decimal(repr(value)).quantize(last, ROUND_HALF_UP, _ALL_DIGITS)
+        return float(exact) or 0.0  # there is no negative zero
+    except (OverflowError, InvalidOperation):
+        return value
 
 
 def m_plain(value: object) -> str | None:

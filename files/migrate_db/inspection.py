@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from migrate_db import batches, functions, source, sql
+from migrate_db import batches, conversion, functions, source, sql
 from migrate_db.codec import Codec
 from migrate_db.finding import Finding
 from migrate_db.profile import ColumnProfile, TableProfile
@@ -39,17 +39,28 @@ def misfits(
             continue
         rows = connection.execute(
             f"SELECT {identity(table)}, {_key(table)}, typeof({column.cell}),"
-            f" {_rendering(column.cell)}, instr({column.cell}, char(0))"
+            f" {_rendering(column.cell)}, instr({column.cell}, char(0)), {_is_fine(column)}"
             f" FROM {profile.relation} WHERE {column.codec.misfit_of(column.cell)}"
         )
-        for row, key, kind, value, nul in rows:
+        for row, key, kind, value, nul, fine in rows:
             storage = _printable(kind)
             named = _kind(column.codec, storage, value, bool(nul), exists)
             reason = f"{storage} that does not fit {column.codec.type}"
             if named == "nul":
                 reason = "NUL (character 0) in text, which PostgreSQL can't hold"
+            elif fine:
+                named, reason = "round", f"a number with more digits than {column.codec.type} keeps"
             found = _finding(table, column.column, row, key, value, named, reason)
             yield replace(found, resolve=found.resolve.replace(_ANOTHER, "")) if exists else found
+
+
+def _is_fine(column: ColumnProfile) -> str:
+    """SQL of whether a misfit is a number that only has to be rounded."""
+    chosen = column.codec
+    if not conversion.rounds(chosen.type):
+        return "0"
+    rounded = f"m_round({column.cell}, {sql.string(chosen.type)})"
+    return f"typeof({column.cell}) IN ('integer', 'real') AND NOT {chosen.misfit_of(rounded)}"
 
 
 def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) -> str:
@@ -331,6 +342,7 @@ _RESOLVE = {
     "empty": "`empty: null` for {place} in --mapping, or --on-finding quarantine",
     "zone": "`zone: utc` for {place} in --mapping, if these times are UTC,"
     " or --on-finding quarantine",
+    "round": "`round: type` for {place} in --mapping, or --on-finding quarantine",
     "null key": "correct it in the app, or `primary_key: unique` for {table} in --mapping,"
     " or --on-finding quarantine",
     "null": "correct it in the app, or `nulls: keep` for {place} in --mapping, if the table is yet"

@@ -37,6 +37,7 @@ COLUMN_KEYS: dict[str, tuple[str, ...] | None] = {
     "nulls": ("keep",),
     "epoch": ("s", "ms", "us", "julian", "cocoa", "webkit"),
     "zone": ("utc",),
+    "round": ("type",),
     "mixed": ("bytes", "text"),
     "misfit": ("null",),
     "orphans": ("keep", "null"),
@@ -66,6 +67,7 @@ class ColumnWish:
     nulls: str = ""  #: ``keep``: the column may hold NULL, whatever its declaration says
     epoch: str = ""  #: numbers are moments, counted in this unit
     zone: str = ""  #: ``utc``: times without a zone are UTC, others are turned to it
+    round: str = ""  #: ``type``: numbers become what the type keeps of them
     mixed: str = ""  #: texts among BLOBs become their bytes, or BLOBs among texts become texts
     misfit: str = ""  #: ``null``: values that don't fit the type become NULL
     orphans: str = ""  #: ``keep``: the key is made NOT VALID; ``null``: the reference is cut
@@ -322,6 +324,11 @@ def _column(node: _Node, source: str, path: str) -> ColumnWish:
     if wish.epoch and wish.type and wish.type not in ("timestamp", "timestamptz", "date"):
         raise _usage(
             f"{path}: moments become timestamptz, timestamp or date, not {wish.type}",
+            _at(source, node),
+        )
+    if wish.round and wish.type and wish.type != "real" and not wish.type.startswith("numeric("):
+        raise _usage(
+            f"{path}: numbers are rounded to real or numeric(p,s), not to {wish.type}",
             _at(source, node),
         )
     # a target may remember what an earlier version took

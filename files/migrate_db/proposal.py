@@ -22,6 +22,7 @@ _MEANS = {
     "replace": "{n} texts are UTF-8 but for some bytes, which become U+FFFD (or: latin1, cp1252)",
     "mixed": "{n} values are of another kind than the rest; all are kept as bytes, or as texts",
     "misfit": "{n} values don't fit the type; they become NULL",
+    "round": "{n} numbers are rounded to what the type keeps of them",
     "empty": "{n} values are ''; they become NULL",
     "epoch": "{n} values are numbers, which seem to count moments",
     "null": "{n} values are NULL, though NOT NULL is declared, which is not carried",
@@ -49,6 +50,7 @@ _HEAD = """\
 #             nulls: keep                           NOT NULL is not carried, as NULLs are there
 #             epoch: s|ms|us|julian|cocoa|webkit    numbers are moments, counted so
 #             zone: utc                             times are UTC, whatever they say of a zone
+#             round: type                           numbers become what the type keeps of them
 #             mixed: bytes|text                     texts become bytes, or BLOBs become texts
 #             misfit: null                          what doesn't fit the type becomes NULL
 #             orphans: keep|null                    rows without a parent: stay, or point nowhere
@@ -151,11 +153,12 @@ def _answer(
     """Key and word of the wish that resolves a kind of finding; empty: only a quarantine does."""
     if kind == "utf8":
         return "invalid_utf8", "replace" if _is_cut(connection, plan, column) else "latin1"
-    if kind in ("nul", "empty", "zone", "no column", "too wide"):
+    if kind in ("nul", "empty", "zone", "round", "no column", "too wide"):
         return {
             "nul": ("nul", "strip"),
             "empty": ("empty", "null"),
             "zone": ("zone", "utc"),
+            "round": ("round", "type"),
             "no column": ("exclude", "true"),
             "too wide": ("exclude", "true"),
         }[kind]

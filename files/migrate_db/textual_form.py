@@ -46,8 +46,11 @@ def _wide(
     connection: sqlite3.Connection, plan: TablePlan, column: ColumnPlan, declared: Column
 ) -> Codec:
     chosen, affinity = column.codec, declared.affinity
-    if chosen is codec.DOUBLE and affinity in ("INTEGER", "NUMERIC"):
-        return codec.DOUBLE_OR_INTEGER  # such a column makes 20 of 20.0
+    if affinity in ("INTEGER", "NUMERIC"):  # such a column makes 20 of 20.0
+        chosen = {
+            codec.DOUBLE: codec.DOUBLE_OR_INTEGER,
+            codec.REAL4: codec.REAL4_OR_INTEGER,
+        }.get(chosen, chosen)
     if affinity in ("INTEGER", "NUMERIC", "REAL") and chosen.stored == "quote({c})":
         plain = choice.family(chosen.type) == "text" and not chosen.type.startswith("char")
         if plain:  # … and 17 of '17'
@@ -102,6 +105,8 @@ def _form(
         return lambda text: functions.m_of_blob(_bytes(chosen.decode(text)))
     if wish.mixed == "text" and Sample.of(connection, plan, column).kind == "blob":
         return lambda text: _blob(chosen.decode(text))
+    if wish.round and chosen.type == "real":
+        return lambda text: _shortest(chosen.decode(text))
     if typeless and choice.family(chosen.type) in ("number", "text"):
         kind = Sample.of(connection, plan, column).kind
         if kind in ("integer", "real"):
@@ -127,6 +132,14 @@ def _bytes(value: Cell) -> bytes | None:
 
 def _blob(value: Cell) -> Cell:
     return value.encode() if isinstance(value, str) else value
+
+
+def _shortest(value: Cell) -> Cell:
+    """The number with the fewest digits that is rounded to this one: 1.1, where 1.100000023841858 is kept."""
+    if not isinstance(value, float):
+        return value
+    short = (float(f"{value:.{digits}g}") for digits in range(1, 9))
+    return next((number for number in short if functions.m_round(number, "real") == value), value)
 
 
 def _number(value: Cell, kind: str) -> Cell:

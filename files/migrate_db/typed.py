@@ -53,6 +53,7 @@ def kind_of(found: Codec) -> str:
         codec.DOUBLE.misfit: "real",
         codec.REAL4.misfit: "real",
         codec.DOUBLE_OR_INTEGER.misfit: "mixed",
+        codec.REAL4_OR_INTEGER.misfit: "mixed",
         codec.BYTEA.misfit: "bytea",
         codec.DATE.misfit: "date",
         codec.TIMESTAMP.misfit: "timestamp",

@@ -148,6 +148,7 @@ CASES = {
     "double typeless": Case(codec.DOUBLE, ""),
     "double or integer": Case(codec.DOUBLE_OR_INTEGER, "DATETIME"),
     "real": Case(codec.REAL4, "REAL"),
+    "real or integer": Case(codec.REAL4_OR_INTEGER, "NUMERIC"),
     "numeric": Case(codec.numeric(), "NUMERIC"),
     "numeric of floats": Case(codec.numeric(), "FLOAT"),
     "numeric(5,2)": Case(codec.numeric(5, 2), "NUMERIC(5,2)"),

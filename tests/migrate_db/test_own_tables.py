@@ -226,6 +226,54 @@ def test_counts_of_moments_are_proposed_as_moments(program: Program, tmp_path: P
     ]
 
 
+@pytest.mark.parametrize(
+    ("held", "declared", "values", "expected"),
+    [
+        ("real", "REAL", [1.1, 0.5, -3e38, 16777217.0], ["1.1", "0.5", "-3e+38", "1.6777216e+07"]),
+        ("real", "NUMERIC", [20, 16777217, 0.3], ["20", "1.6777216e+07", "0.3"]),
+        ("numeric(10,2)", "", [1.265, 10.000000000000002, -0.004, -0.0, 7, 0, 0.1],
+         ["1.27", "10.00", "0.00", "0.00", "7.00", "0.00", "0.10"]),
+    ],
+)  # fmt: skip
+def test_numbers_with_more_digits_than_the_type_keeps(
+    program: Program, tmp_path: Path, held: str, declared: str, values: list[float], expected: list[str]
+) -> None:  # fmt: skip
+    """As Peewee and Knex declare floats, and as SQLite multiplies Django's decimals."""
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held} NOT NULL)")
+    source = sqlite(
+        tmp_path / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared} NOT NULL)",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    refused = program.run(source)
+    assert refused.code == 1
+    assert "`round: type`" in refused.out
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping)
+    assert done.code == 0, done.out
+    assert done.report["converted"][0]["values"] == len(refused.findings)
+    assert [row[0] for row in ask(program.url, "SELECT v::text FROM t ORDER BY id")] == expected
+    ask(program.url, "UPDATE t SET v = 0.25 WHERE id = 1")
+    assert program.verify(source).code == 3
+
+
+def test_a_number_that_no_rounding_makes_fit(program: Program, tmp_path: Path) -> None:
+    """Neither one too large or too small nor a text."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, r real, n numeric(4,2))")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, r REAL, n NUMERIC);"
+        "INSERT INTO t VALUES (1, 1e300, 99.995), (2, 1e-300, 'x')",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {columns: {r: {round: type}, n: {round: type}}}}")
+    done = program.run(source, "--mapping", mapping)
+    assert done.code == 1
+    found = [("t", f"id={row}", column) for column in "nr" for row in (1, 2)]
+    assert sorted(done.findings) == sorted(found)
+    assert "more digits" not in done.out
+
+
 def test_a_duplicate_row_of_a_table_without_its_key(program: Program, tmp_path: Path) -> None:
     ask(program.url, "CREATE TABLE t (id int, v text)")
     source = sqlite(tmp_path / "s.db", SOURCE)
