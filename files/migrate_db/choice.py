@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from migrate_db import foreign
+from migrate_db import arrays, foreign
 from migrate_db.codec import (
     BOOLEAN,
     BOOLEAN_ANY,
@@ -252,4 +252,5 @@ def for_existing(
         return tuple(_rounded(found, int(precision[1])) for found in known[bare])
     if bare in known:
         return known[bare]
-    return (foreign.codec_of(type_name),)
+    lists = (arrays.codec_of(type_name),) if type_name.endswith("[]") else ()
+    return (foreign.codec_of(type_name), *lists)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from migrate_db import sql
+from migrate_db import arrays, sql
 from migrate_db.codec import Codec, text
 
 if TYPE_CHECKING:
@@ -49,18 +49,23 @@ class _Answers:
     """What the server said of texts; one for all connections to the file."""
 
     def __init__(self) -> None:
-        self.ask: Callable[[str, str], bool] | None = None  #: None: what isn't known fits
-        self.refused: set[tuple[str, str]] = set()
-        self.taken: set[tuple[str, str]] = set()
+        #: None: what isn't known fits
+        self.ask: Callable[[str, str, str, str], bool] | None = None
+        self.refused: set[tuple[str, str, str]] = set()
+        self.taken: set[tuple[str, str, str]] = set()
 
-    def fits(self, type_name: str, said: str) -> bool:
-        """Whether PostgreSQL takes a text as this type, and gives the same back."""
-        asked = (type_name, said)
+    def fits(self, type_name: str, said: str, expected: str, shown: str) -> bool:
+        """Whether PostgreSQL takes a text as this type, and shows what is expected.
+
+        Args:
+            shown: how it shows a value, as SQL.
+        """
+        asked = (type_name, said, expected)
         if asked in self.refused:
             return False
         if self.ask is None or asked in self.taken:
             return True
-        if not self.ask(type_name, said):
+        if not self.ask(*asked, shown):
             self.refused.add(asked)
             return False
         if len(self.taken) < _MANY:
@@ -72,15 +77,22 @@ _answers = _Answers()
 
 
 def register(connection: sqlite3.Connection, encoding: str) -> None:
-    """Make ``m_takes`` callable from SQL; it gets the bytes of a text."""
+    """Make ``m_takes``, which gets the bytes of a text, and ``m_takes_list`` callable from SQL."""
 
     def m_takes(type_name: str, value: bytes | None) -> int:
         try:
             said = value.decode(encoding) if isinstance(value, bytes) else None
         except UnicodeDecodeError:
             return 1  # that is said elsewhere
-        return int(said is None or _answers.fits(type_name, said))
+        shown = _SHOWN.get(type_name, _AS_TEXT)
+        return int(said is None or _answers.fits(type_name, said, said, shown))
 
+    def m_takes_list(type_name: str, array: str | None, listed: str | None) -> int:
+        if array is None or listed is None:
+            return 0
+        return int(_answers.fits(type_name, array, listed, arrays.SHOWN))
+
+    connection.create_function("m_takes_list", 3, m_takes_list, deterministic=True)
     connection.create_function("m_takes", 2, m_takes, deterministic=True)
 
 
@@ -92,15 +104,14 @@ def asking(target: Target | None) -> Iterator[None]:
         return
     import psycopg
 
-    def ask(type_name: str, said: str) -> bool:
-        shown = _SHOWN.get(type_name, _AS_TEXT).replace("{c}", "v")
-        asked = f"SELECT {shown} FROM (SELECT %s::{type_name.replace('%', '%%')}) t(v)"
+    def ask(type_name: str, said: str, expected: str, shown: str) -> bool:
+        asked = f"SELECT {shown.replace('{c}', 'v')} FROM (SELECT %s::{type_name.replace('%', '%%')}) t(v)"
         try:
             with target.connection.transaction():
                 row = target.connection.execute(asked.encode(), (said,)).fetchone()
         except psycopg.Error:
             return target.connection.closed  # gone: whoever asks next says so
-        return row is not None and row[0] == said
+        return row is not None and row[0] == expected
 
     _answers.ask = ask
     try:

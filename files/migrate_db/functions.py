@@ -48,7 +48,16 @@ def register(connection: sqlite3.Connection) -> None:
     encoding = encoding.decode() if isinstance(encoding, bytes) else encoding
     for function in (m_repr, m_hex, m_single, m_plain, m_scale, m_digits):
         connection.create_function(function.__name__, 1, function, deterministic=True)
-    for of_text in (m_timestamp, m_timestamptz, m_timestamptz_any, m_time, m_jsonb, m_utf8):
+    for of_text in (
+        m_timestamp,
+        m_timestamptz,
+        m_timestamptz_any,
+        m_time,
+        m_jsonb,
+        m_list,
+        m_array,
+        m_utf8,
+    ):
         connection.create_function(
             of_text.__name__, 1, _from(encoding, of_text), deterministic=True
         )
@@ -289,6 +298,29 @@ def m_jsonb(value: bytes | None) -> str | None:
         return None
 
 
+def m_list(value: bytes | None) -> str | None:
+    """The text that PostgreSQL prints as ``jsonb`` for an array, of a list of JSON that is one; else NULL."""
+    return _printed(value, _print_jsonb)
+
+
+def m_array(value: bytes | None) -> str | None:
+    """The same list as PostgreSQL reads an array."""
+    return _printed(value, _print_array)
+
+
+def _printed(value: bytes | None, as_text: Callable[[object], str]) -> str | None:
+    """A list of JSON in another way; NULL of anything else."""
+    parsed = _json(value, _trimmed) if isinstance(value, bytes) else None
+    if parsed is None or not isinstance(parsed[0], list):
+        return None
+    try:
+        text = as_text(parsed[0])
+        text.encode("utf-8")  # a lone surrogate raises a ValueError
+    except (ValueError, RecursionError):  # a JSON that is nested too deeply
+        return None
+    return text
+
+
 def _in_utc(text: str, offset: str) -> str | None:
     if offset in _ZERO_OFFSETS:
         return text
@@ -317,19 +349,32 @@ def _moment(value: object) -> tuple[str, str | None] | None:
     return f"{whole}.{fraction or '':0<6}", zone
 
 
-def _json(value: bytes) -> tuple[object] | None:
+def _json(value: bytes, parse_float: Callable[[str], Decimal] = Decimal) -> tuple[object] | None:
     """Parse strictly; a tuple, because None is a JSON value."""
     try:
         return (
             json.loads(
                 value.decode("utf-8"),
                 parse_constant=_refuse,
-                parse_float=Decimal,
+                parse_float=parse_float,
                 parse_int=Decimal,
             ),
         )
     except (ValueError, RecursionError):
         return None
+
+
+def _trimmed(number: str) -> Decimal:
+    text = format(Decimal(number), "f")
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def _print_array(value: object) -> str:
+    if isinstance(value, list):
+        return "{" + ",".join(map(_print_array, value)) + "}"
+    if isinstance(value, str):
+        return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
+    return "NULL" if value is None else _print_jsonb(value)
 
 
 def _refuse(word: str) -> object:
