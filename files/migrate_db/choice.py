@@ -35,7 +35,7 @@ from migrate_db.codec import (
     padded,
     text,
 )
-from migrate_db.intervals import INTERVAL_MICROS, INTERVAL_SINCE_1970
+from migrate_db.intervals import INTERVAL_DAYS, INTERVAL_MICROS, INTERVAL_SINCE_1970
 from migrate_db.schema import Column
 
 _INTEGERS = (integer("smallint"), integer("integer"), integer("bigint"))
@@ -156,7 +156,7 @@ _ALIASES = {
     "float4": "real", "float8": "double precision", "decimal": "numeric", "dec": "numeric",
     "char": "character", "bpchar": "character", "varchar": "character varying",
     "timestamp": "timestamp without time zone", "timestamptz": "timestamp with time zone",
-    "time": "time without time zone",
+    "time": "time without time zone", "interval day to second": "interval",
 }  # fmt: skip
 #: The types that a mapping may ask for.
 TYPES = (
@@ -202,6 +202,15 @@ def _rounded(found: Codec, digits: int) -> Codec:
     return replace(found, misfit=f"({found.misfit}) OR {rest} <> ''")
 
 
+def _spans(declared: str) -> tuple[Codec, ...]:
+    """Codecs of spans of time, by what their column is declared."""
+    if "INTERVAL" in declared:
+        return (INTERVAL_DAYS,)
+    if "TIME" in declared:
+        return (INTERVAL_SINCE_1970, INTERVAL_MICROS)
+    return (INTERVAL_MICROS, INTERVAL_SINCE_1970)
+
+
 def for_existing(
     type_name: str, labels: tuple[str, ...] = (), declared: str = ""
 ) -> tuple[Codec, ...]:
@@ -241,10 +250,7 @@ def for_existing(
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
         "time without time zone": (TIME, TIME_ANY),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB),
-        "interval": (
-            *((INTERVAL_MICROS, INTERVAL_SINCE_1970)[:: -1 if "TIME" in declared.upper() else 1]),
-            foreign.codec_of("interval"),
-        ),
+        "interval": (*_spans(declared.upper()), foreign.codec_of("interval")),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
     }
     precision = re.search(r"(?<=time|tamp) ?\((\d)\)", type_name)

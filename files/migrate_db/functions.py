@@ -46,7 +46,7 @@ def register(connection: sqlite3.Connection) -> None:
     """Make every function of this module callable from SQL."""
     (encoding,) = connection.execute("PRAGMA encoding").fetchone()
     encoding = encoding.decode() if isinstance(encoding, bytes) else encoding
-    for function in (m_repr, m_hex, m_single, m_plain, m_scale, m_digits):
+    for function in (m_repr, m_hex, m_single, m_plain, m_scale, m_digits, m_micros_of_days):
         connection.create_function(function.__name__, 1, function, deterministic=True)
     for of_text in (
         m_timestamp,
@@ -188,6 +188,19 @@ def m_digits(value: object) -> int | None:
         return None
     whole = text.partition(".")[0].lstrip("-")
     return 10**9 if "Infinity" in text else 0 if whole == "0" else len(whole)
+
+
+def m_micros_of_days(value: object) -> int | None:
+    """The microseconds of a count of days; NULL if no number of them makes exactly this count."""
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        span = timedelta(days=value)
+    except (OverflowError, ValueError):
+        return None
+    count = span.days + (span.seconds + span.microseconds / _MICRO) / 86_400
+    micros = span // timedelta(microseconds=1)
+    return micros if repr(count) == repr(float(value)) and abs(micros) < 2**63 else None
 
 
 def m_timestamp(value: bytes | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from migrate_db.codec import TIMESTAMP, Cell, Codec, integer
+from migrate_db.codec import DOUBLE, TIMESTAMP, Cell, Codec, integer
 
 _DAY = 86_400 * 1_000_000
 #: PostgreSQL keeps months, days and microseconds apart; an app's span has no months.
@@ -31,6 +31,22 @@ INTERVAL_MICROS = Codec(
     " ELSE {c}::text END",
     decode=_count,
     says="numbers are microseconds",
+)
+
+_EPOCH = "extract(epoch FROM {c})"
+_WHOLE_DAYS = f"floor({_EPOCH} / 86400)"
+_SECONDS = f"({_EPOCH} - 86400 * {_WHOLE_DAYS})"
+#: As Pony works it out.
+_DAYS = f"{_WHOLE_DAYS}::float8 + (floor({_SECONDS})::float8 + ({_SECONDS} % 1)::float8) / 86400"
+#: As Pony writes a timedelta.
+INTERVAL_DAYS = Codec(
+    type="interval",
+    misfit="m_micros_of_days({c}) IS NULL",
+    encode=f"CASE WHEN {{c}} IS NOT NULL THEN {_span('m_micros_of_days({c})')} END",
+    stored="CASE WHEN typeof({c}) IN ('integer', 'real') THEN m_hex(CAST({c} AS REAL)) END",
+    held=f"CASE WHEN {_NO_MONTHS} THEN encode(float8send({_DAYS}), 'hex') ELSE {{c}}::text END",
+    decode=DOUBLE.decode,
+    says="numbers are days",
 )
 
 _MICROS = (

@@ -171,6 +171,7 @@ CASES = {
     "time": Case(codec.TIME_ANY, "TIME", same_moment),
     "time strict": Case(codec.TIME, "TIME", same_moment),
     "interval, microseconds": Case(intervals.INTERVAL_MICROS, "BIGINT"),
+    "interval, days": Case(intervals.INTERVAL_DAYS, "INTERVAL"),
     "interval since 1970": Case(intervals.INTERVAL_SINCE_1970, "DATETIME", same_moment),
     "uuid": Case(codec.UUID, "UUID"),
     "uuid plain": Case(codec.UUID_PLAIN, "CHAR(32)"),
