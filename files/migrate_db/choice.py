@@ -20,6 +20,7 @@ from migrate_db.codec import (
     TEXT_OR_NUMBER,
     TIME,
     TIME_ANY,
+    TIME_OF_2000,
     TIMESTAMP,
     TIMESTAMP_ANY,
     TIMESTAMPTZ,
@@ -50,6 +51,7 @@ _WRITTEN = {
     TIMESTAMPTZ_ANY: "m_timestamptz_any(CAST({c} AS BLOB))",
     TIME: "m_time(CAST({c} AS BLOB))",
     TIME_ANY: "m_time(CAST({c} AS BLOB))",
+    TIME_OF_2000: "substr(m_timestamp(CAST({c} AS BLOB)), 12)",
 }
 #: Digits of a fraction that PostgreSQL keeps at most.
 _MICROSECONDS = 6
@@ -248,7 +250,7 @@ def for_existing(
         "date": (DATE,),
         "timestamp without time zone": (TIMESTAMP, TIMESTAMP_ANY),
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
-        "time without time zone": (TIME, TIME_ANY),
+        "time without time zone": (TIME, TIME_ANY, TIME_OF_2000),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB),
         "interval": (*_spans(declared.upper()), foreign.codec_of("interval")),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),

@@ -571,6 +571,16 @@ TIME = replace(
     stored=_of_text("CASE WHEN length({c}) IN (8, 15) THEN m_time(CAST({c} AS BLOB)) END"),
     says="",
 )
+_MOMENT = "m_timestamp(CAST({c} AS BLOB))"
+#: As Rails writes it: the moment of that day.
+TIME_OF_2000 = replace(
+    TIME_ANY,
+    misfit=f"typeof({{c}}) <> 'text' OR ifnull({_MOMENT}, '') NOT GLOB '2000-01-01 *'",
+    encode=f"substr({_MOMENT}, 12)",
+    stored=_of_text(_MOMENT),
+    held=f"'2000-01-01 ' || {TIME_ANY.held}",
+    says="times of 2000-01-01 are times of a day",
+)
 
 _HEX4 = "[0-9a-f]" * 4
 _UUID = f"{_HEX4 * 2}-{_HEX4}-{_HEX4}-{_HEX4}-{_HEX4 * 3}"

@@ -93,7 +93,7 @@ def _form(
         sample = Sample.of(connection, plan, column)
         if wish.epoch and chosen.type in _EPOCHS and sample.kind not in ("text", ""):
             return Count(wish.epoch, sample.kind == "real").write
-        if chosen.type == "time":
+        if chosen.type == "time" and chosen.stored != codec.TIME_OF_2000.stored:
             return Clock(tuple(_clocks(sample))).write
         if chosen.type != "date":
             zoned = chosen.type == "timestamptz" and not wish.zone

@@ -141,6 +141,8 @@ def test_comments_and_triggers_stay_as_they_were(program: Program, tmp_path: Pat
         ("inet", "TEXT", ["192.168.0.1", "10.0.0.0/8", "2001:db8::1"], ["192.168.0.1/32", "10.0.0.0/8",
                                                                         "2001:db8::1/128"]),
         ("varchar(5)[]", "TEXT", ["{aaa,bbb}"], ["{aaa,bbb}"]),
+        ("time", "time", ["2000-01-01 12:34:56", "2000-01-01 01:02:03.001000"], ["12:34:56", "01:02:03.001"]),
+        ("time(3)", "time(3)", ["2000-01-01 12:34:56.120000", None], ["12:34:56.12", None]),
         ("text[]", "JSON", ['["a", "\\u00e9\\"\\\\,{}\\n\\u0001", null, "", "NULL"]', "[]"],
          ['{a,"é\\"\\\\,{}\n\x01",NULL,"","NULL"}', "{}"]),
         ("int[]", "INT[]", ["[1,-2]", "[[1,2],[3,4]]", None], ["{1,-2}", "{{1,2},{3,4}}", None]),
@@ -187,7 +189,9 @@ def test_types_of_models(
      ("text[]", '["\\u0000"]'), ("text[]", '["\\ud800"]'), ("text[]", "[" * 900 + "]" * 900), ("int[]", '["1"]'),
      ("int[]", "[1.5]"), ("int[]", "[[1], [2, 3]]"), ("text[]", "null"),
      ("date[]", '["2024-02-30"]'), ("float8[]", "[1e999]"), ("int4range", "[1,5]"), ("money", "12.5"),
-     ("interval", "soon"), ("name", "x" * 70), ("time with time zone", "10:00:00.000000")],
+     ("interval", "soon"),
+     ("time", "2000-01-02 10:00:00"), ("time(3)", "2000-01-01 10:00:00.1234"), ("name", "x" * 70),
+     ("time with time zone", "10:00:00.000000")],
 )  # fmt: skip
 def test_only_the_server_knows_what_fits(
     program: Program, tmp_path: Path, held: str, value: str
@@ -387,6 +391,28 @@ def test_the_way_back_in_the_columns_own_words(program: Program, tmp_path: Path)
         (9, "true", None, "new"),
     ]  # fmt: skip
     assert fetch(back, "SELECT * FROM k") == [(1, 1, "changed"), (3, 3, "new")]
+
+
+def test_the_way_back_of_times_of_day(program: Program, tmp_path: Path) -> None:
+    """As Rails writes them."""
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v time(6))")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v time(6)); INSERT INTO t VALUES"
+        " (1, '2000-01-01 12:34:56'), (2, '2000-01-01 01:02:03.001000'), (3, '2000-01-01 01:02:04')",
+    )
+    kept, back = tmp_path / "kept.db", tmp_path / "back.db"
+    assert program.run(source, "--hold", "--keep-snapshot", kept).code == 0
+    program("open", None)
+    ask(
+        program.url, "UPDATE t SET v = '10:00' WHERE id = 1; INSERT INTO t VALUES (4, '23:59:59.5')"
+    )
+    program("close", None)
+    assert program("reverse", kept, "--into", back).code == 0
+    assert fetch(back, "SELECT v FROM t ORDER BY id") == [
+        ("2000-01-01 10:00:00",), ("2000-01-01 01:02:03.001000",), ("2000-01-01 01:02:04",),
+        ("2000-01-01 23:59:59.500000",),
+    ]  # fmt: skip
 
 
 def test_the_way_back_of_lists(program: Program, tmp_path: Path) -> None:
