@@ -68,7 +68,7 @@ def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) ->
     # in a table that is yet to be made, the column becomes a text once that is gone
     if storage == "text" and nul and (chosen.carries_text or not exists):
         return "nul"
-    if not exists and (storage == "blob" or chosen.type == "bytea"):
+    if chosen.type == "bytea" or (storage == "blob" and (chosen.carries_text or not exists)):
         return "mixed"
     if storage == "text" and not value:
         return "empty"

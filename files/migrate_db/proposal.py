@@ -116,7 +116,7 @@ def _resolve(
     if word == "replace" or (kind, word) == ("orphan", "keep"):
         meaning = _MEANS[word]
     else:
-        meaning = _MEANS.get(key if key == "epoch" else kind, "")
+        meaning = _MEANS.get(key if key in ("epoch", "misfit") else kind, "")
     if key in ("primary_key", "unique") and getattr(wish, key) in ("", "unique"):
         wish = (
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
@@ -162,13 +162,17 @@ def _answer(
             "no column": ("exclude", "true"),
             "too wide": ("exclude", "true"),
         }[kind]
-    if kind == "mixed":
-        return "mixed", "text" if _are_texts(connection, plan, column) else "bytes"
+    if kind == "mixed" and plan.exists and _is_bytea(plan, column):
+        return "mixed", "bytes"
+    if kind == "mixed" and _are_texts(connection, plan, column):
+        return "mixed", "text"
+    if kind == "mixed" and not plan.exists:
+        return "mixed", "bytes"
     if kind == "misfit" and plan.exists and _is_moment(plan, column) and not own.epoch:
         unit = epochs.unit_of(connection, plan.table, column, plan.relation)
         if unit:
             return "epoch", unit
-    if kind == "misfit":
+    if kind in ("misfit", "mixed"):
         return ("misfit", "null") if plan.exists or not own.type else ("", "")
     if kind == "orphan":
         return "orphans", "null" if plan.exists else "keep"
@@ -184,6 +188,10 @@ def _answer(
 
 def _is_moment(plan: TablePlan, column: str) -> bool:
     return plan.column(column).codec.type in ("timestamp", "timestamptz", "date")
+
+
+def _is_bytea(plan: TablePlan, column: str) -> bool:
+    return plan.column(column).codec.type == "bytea"
 
 
 def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:

@@ -290,6 +290,34 @@ def test_a_number_that_no_rounding_makes_fit(program: Program, tmp_path: Path) -
     assert "more digits" not in done.out
 
 
+@pytest.mark.parametrize(
+    ("held", "declared", "values", "expected"),
+    [
+        ("bytea", "BLOB", [b"\xff", "x", "é\0", 5], [b"\xff", b"x", "é\0".encode(), b"5"]),
+        ("text", "TEXT", ["a", "é".encode()], ["a", "é"]),
+        ("text", "TEXT", ["a", b"\xff"], ["a", None]),
+        ("uuid", "TEXT", ["0f8fad5b-d9cb-469f-a165-70867728950e", b"\xff"],
+         ["0f8fad5b-d9cb-469f-a165-70867728950e", None]),
+    ],
+)  # fmt: skip
+def test_texts_among_bytes(
+    program: Program, tmp_path: Path, held: str, declared: str, values: list[object], expected: list[object]
+) -> None:  # fmt: skip
+    """As Rails writes binaries; and the other way round. NULL only where nothing else is left."""
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held})")
+    source = sqlite(
+        tmp_path / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping)
+    assert done.code == 0, done.out
+    rows = ask(program.url, "SELECT v FROM t ORDER BY id")
+    assert [str(row[0]) if held == "uuid" and row[0] else row[0] for row in rows] == expected
+    assert ("become NULL" in mapping.read_text()) == (None in expected)
+
+
 def test_a_duplicate_row_of_a_table_without_its_key(program: Program, tmp_path: Path) -> None:
     ask(program.url, "CREATE TABLE t (id int, v text)")
     source = sqlite(tmp_path / "s.db", SOURCE)
