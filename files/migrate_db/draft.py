@@ -222,7 +222,7 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     yield from inspection.misfits(connection, table, profile, draft.present is not None)
     yield from inspection.bad_text(connection, table, profile)
     yield from inspection.too_wide(connection, table, profile)
-    yield from inspection.nulls(connection, table, draft.reading, _required(draft))
+    yield from inspection.nulls(connection, table, draft.reading, required(draft))
     for columns, kind, enforced in uniques(draft):
         cells = [draft.cell(column) for column in columns]
         # SQLite itself sees to it, unless two of its values become one
@@ -250,23 +250,23 @@ def _compared(column: ColumnProfile) -> str:
     return f"CASE WHEN {stored} = 'NULL' THEN 'NULL' ELSE lower({stored}) END"
 
 
-def _required(draft: Draft) -> dict[str, str]:
+def required(draft: Draft) -> dict[str, str]:
     """Columns where a NULL may come and the target takes none, each with the reason."""
     table, present = draft.table, draft.present
     strict = {column.name for column in present.columns if column.not_null} if present else set()
-    required = {}
+    reasons = {}
     for found in draft.profile.columns:
         column, name = table.column(found.column), found.column
         converted = found.cell != sql.name(name)
         if column is None or (name == table.rowid_alias and not converted):
             continue
         if name in table.primary_key and not draft.wish.primary_key:
-            required[name] = "NULL in a primary key"
+            reasons[name] = "NULL in a primary key"
         elif draft.names[name] in strict or (
             column.not_null and not present and not draft.wish.column(name).nulls
         ):
-            required[name] = "NULL where the target's column is NOT NULL"
-    return required
+            reasons[name] = "NULL where the target's column is NOT NULL"
+    return reasons
 
 
 def uniques(draft: Draft) -> list[tuple[tuple[str, ...], str, bool]]:

@@ -23,6 +23,7 @@ class ColumnPlan:
     not_null: bool
     cell: str  #: SQLite's SQL of the value that is carried: the column, or its conversion
     computed: str = ""  #: what PostgreSQL computes it from; such a column is compared, not loaded
+    required: bool = False  #: the target takes no NULL there
     bulky: int = 0  #: where its values of megabytes are noted, see ``bulky``; 0: it has none
 
 

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import replace
 
 from migrate_db import bulky, references, remarks, source, sql
-from migrate_db.draft import Draft, draw, misfits, objections
+from migrate_db.draft import Draft, draw, misfits, objections, required
 from migrate_db.finding import Finding, Findings
 from migrate_db.mapping import ColumnWish, Mapping, TableWish
 from migrate_db.plan import ColumnPlan, Plan, TablePlan
@@ -137,6 +137,7 @@ def _planned(
     keyed = (
         not contradicted and draft.has(key_columns := _key(table)) and _is_key(draft, key_columns)
     )
+    no_null = required(draft)
     return TablePlan(
         table=table,
         target=draft.target,
@@ -152,6 +153,7 @@ def _planned(
                 and not draft.wish.column(column.column).nulls,
                 cell=cells[column.column],
                 computed=_computed(draft.present, draft.names[column.column]),
+                required=column.column in no_null,
                 bulky=large.get(column.column, 0),
             )
             for column in draft.profile.columns

@@ -113,6 +113,8 @@ def _resolve(
     wish = proposal.mapping.table(table)
     own = wish.column(column)
     key, word = _answer(connection, plan, column, kind, own)
+    if key in ("misfit", "empty") and plan.exists and plan.column(column).required:
+        key = ""  # it would be the next finding, which says less than this one
     if word == "replace" or (kind, word) == ("orphan", "keep"):
         meaning = _MEANS[word]
     else:

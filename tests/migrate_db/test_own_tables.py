@@ -318,6 +318,24 @@ def test_texts_among_bytes(
     assert ("become NULL" in mapping.read_text()) == (None in expected)
 
 
+def test_no_null_is_proposed_where_none_may_be(program: Program, tmp_path: Path) -> None:
+    """The rows are named for what they hold, not for the NULL that it became."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v integer NOT NULL, w integer)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT NOT NULL, w TEXT);"
+        "INSERT INTO t VALUES (1, 'x', 'x'), (2, '', '')",
+    )
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping, "--quarantine-file", tmp_path / "q.db")
+    assert done.code == 3
+    reasons = {finding["value"]: finding["reason"] for finding in done.report["findings"]}
+    assert reasons == dict.fromkeys(["x", ""], "text that does not fit integer")
+    assert fetch(tmp_path / "q.db", "SELECT * FROM t") == [(1, "x", "x"), (2, "", "")]
+    assert "      v: {type: integer}" in mapping.read_text()
+
+
 def test_a_duplicate_row_of_a_table_without_its_key(program: Program, tmp_path: Path) -> None:
     ask(program.url, "CREATE TABLE t (id int, v text)")
     source = sqlite(tmp_path / "s.db", SOURCE)
