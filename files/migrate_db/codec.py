@@ -553,6 +553,29 @@ DATE = Codec(
     decode=str,
 )
 
+_AS_MOMENT = "m_timestamp(CAST({c} AS BLOB))"
+#: A moment that is a midnight, as it stays where a model has made a date of it since.
+DATE_AT_MIDNIGHT = replace(
+    DATE,
+    misfit=f"typeof({{c}}) <> 'text' OR ifnull({_AS_MOMENT}, '') NOT GLOB '* 00:00:00.000000'",
+    encode=f"substr({_AS_MOMENT}, 1, 10)",
+    stored=_of_text(f"replace({_AS_MOMENT}, ' 00:00:00.000000', '')"),
+    merges=True,
+    says="midnights are days",
+)
+_DIGITS_OF_DAY = "printf('%04d-%02d-%02d', {c} / 10000, {c} / 100 % 100, {c} % 100)"
+#: 20240131
+DATE_DIGITS = Codec(
+    type="date",
+    misfit="CASE WHEN typeof({c}) = 'integer' AND {c} BETWEEN 10000101 AND 99991231"
+    f" THEN date({_DIGITS_OF_DAY}, '+0 days') IS NOT {_DIGITS_OF_DAY} ELSE 1 END",
+    encode=f"CASE WHEN {{c}} IS NOT NULL THEN {_DIGITS_OF_DAY} END",
+    stored="quote({c})",
+    held=_held_moment("{c}", "YYYYMMDD"),
+    decode=int,
+    says="numbers of eight digits are days",
+)
+
 #: A time of day in any of SQLite's spellings.
 TIME_ANY = Codec(
     type="time",
@@ -571,13 +594,12 @@ TIME = replace(
     stored=_of_text("CASE WHEN length({c}) IN (8, 15) THEN m_time(CAST({c} AS BLOB)) END"),
     says="",
 )
-_MOMENT = "m_timestamp(CAST({c} AS BLOB))"
 #: As Rails writes it: the moment of that day.
 TIME_OF_2000 = replace(
     TIME_ANY,
-    misfit=f"typeof({{c}}) <> 'text' OR ifnull({_MOMENT}, '') NOT GLOB '2000-01-01 *'",
-    encode=f"substr({_MOMENT}, 12)",
-    stored=_of_text(_MOMENT),
+    misfit=f"typeof({{c}}) <> 'text' OR ifnull({_AS_MOMENT}, '') NOT GLOB '2000-01-01 *'",
+    encode=f"substr({_AS_MOMENT}, 12)",
+    stored=_of_text(_AS_MOMENT),
     held=f"'2000-01-01 ' || {TIME_ANY.held}",
     says="times of 2000-01-01 are times of a day",
 )
@@ -591,6 +613,13 @@ UUID = Codec(
     stored=_word(36),
     held="{c}::text",
     decode=str,
+)
+#: As .NET writes it.
+UUID_CAPITALS = replace(
+    UUID,
+    misfit=UUID.misfit.replace("a-f", "A-F"),
+    held="upper({c}::text)",
+    says="in capitals",
 )
 UUID_PLAIN = Codec(
     type="uuid",

@@ -95,7 +95,7 @@ def _form(
             return Count(wish.epoch, sample.kind == "real").write
         if chosen.type == "time" and chosen.stored != codec.TIME_OF_2000.stored:
             return Clock(tuple(_clocks(sample))).write
-        if chosen.type != "date":
+        if chosen.type != "date" or chosen is codec.DATE_AT_MIDNIGHT:
             zoned = chosen.type == "timestamptz" and not wish.zone
             return Moment.like(sample, "+00:00" if zoned else "").write
         return chosen.decode

@@ -41,7 +41,7 @@ NUMBERS = (
 )  # fmt: skip
 INTEGERS = (
     0, 1, 2, -1, 32767, 32768, -32768, -32769, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1,
-    2**53, 2**53 + 1, 2**63 - 1, -(2**63), 12345, 100000000,
+    20240229, 20230229, 9999999, 99991231, 106751992, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 12345, 100000000,
 )  # fmt: skip
 BLOBS = (b"", b"\x00", b"\xff\xfe", bytes(16), bytes(range(16)), b"abc", b"'", b"\x01")
 
@@ -59,6 +59,8 @@ texts = st.one_of(
     st.datetimes().map(lambda t: t.isoformat(" ", "seconds")),
     st.datetimes().map(lambda t: t.isoformat("T") + "Z"),
     st.times().map(lambda t: f"2000-01-01 {t}"),
+    st.dates().map(lambda d: f"{d} 00:00:00"),
+    st.uuids().map(lambda u: str(u).upper()),
     st.from_regex(NEARLY_A_MOMENT, fullmatch=True),
     st.dates().map(str),
     st.times().map(str),
@@ -70,7 +72,10 @@ texts = st.one_of(
 values = st.one_of(
     st.none(),
     texts,
-    st.sampled_from(INTEGERS) | st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3),
+    st.sampled_from(INTEGERS)
+    | st.dates().map(lambda d: int(d.strftime("%Y%m%d")))
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.integers(-3, 3),
     st.sampled_from(NUMBERS)
     | st.floats(allow_nan=False)
     | st.floats(width=32, allow_nan=False)
@@ -170,6 +175,8 @@ CASES = {
     "timestamptz": Case(codec.TIMESTAMPTZ, "DATETIME", same_moment),
     "timestamptz any": Case(codec.TIMESTAMPTZ_ANY, "TEXT", same_instant),
     "date": Case(codec.DATE, "DATE"),
+    "date at midnight": Case(codec.DATE_AT_MIDNIGHT, "DATE", same_moment),
+    "date of digits": Case(codec.DATE_DIGITS, "DATE"),
     "time": Case(codec.TIME_ANY, "TIME", same_moment),
     "time strict": Case(codec.TIME, "TIME", same_moment),
     "time of 2000": Case(codec.TIME_OF_2000, "TIME", same_moment),
@@ -177,6 +184,7 @@ CASES = {
     "interval, days": Case(intervals.INTERVAL_DAYS, "INTERVAL"),
     "interval since 1970": Case(intervals.INTERVAL_SINCE_1970, "DATETIME", same_moment),
     "uuid": Case(codec.UUID, "UUID"),
+    "uuid in capitals": Case(codec.UUID_CAPITALS, "UUID"),
     "uuid plain": Case(codec.UUID_PLAIN, "CHAR(32)"),
     "uuid blob": Case(codec.UUID_BLOB, "BLOB"),
 }
