@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 
-from migrate_db import choice, codec, conversion, epochs
+from migrate_db import choice, codec, conversion, epochs, sql
 from migrate_db.draft import Draft
 from migrate_db.names import SYSTEM_COLUMNS
-from migrate_db.schema import Table
+from migrate_db.schema import Column, Table
+
+#: As MySQL, Sequelize and SQL Server declare what is true or false.
+_TRUTH = re.compile(r"(?i)TINYINT ?\( ?1 ?\)|BIT( ?\( ?1 ?\))?")
 
 
 def of_table(draft: Draft) -> list[str]:
@@ -72,12 +76,36 @@ def _takes_null(table: Table, name: str) -> bool:
     )
 
 
+def _seems_true_or_false(
+    connection: sqlite3.Connection, draft: Draft, column: Column, chosen: codec.Codec
+) -> bool:
+    """Whether a column is declared as where there is no BOOLEAN, and holds nothing else."""
+    settled = draft.present is not None or draft.wish.column(column.name).type
+    if (
+        settled
+        or draft.profile.assumed
+        or chosen.type not in codec.WHOLE
+        or not _TRUTH.fullmatch(column.declared.strip())
+    ):
+        return False
+    other = codec.BOOLEAN.misfit_of(sql.name(column.name))
+    found = connection.execute(
+        f"SELECT 1 FROM {draft.profile.relation} WHERE {other} LIMIT 1"
+    ).fetchone()
+    return found is None
+
+
 def of_numbers(connection: sqlite3.Connection, draft: Draft) -> Iterator[str]:
-    """Columns of numbers that look like moments."""
+    """Columns of numbers that look like moments, or like truth."""
     for found in draft.profile.columns:
         column = draft.table.column(found.column)
         if column is None or draft.wish.column(column.name).epoch or not draft.profile.rows:
             continue
+        if _seems_true_or_false(connection, draft, column, found.codec):
+            yield (
+                f"{draft.table.name}.{column.name}: numbers that seem to be true and false;"
+                " they stay numbers, unless a mapping says `type: boolean`"
+            )
         seen = epochs.guess(connection, draft.table, column, found.codec, draft.profile.relation)
         if seen:
             unit, _, span = seen.partition(" ")

@@ -100,6 +100,36 @@ def test_numbers_that_seem_to_be_times(
     assert program.run(source, "--mapping", wishes).report["converted"] == [], "a hint, no wish"
 
 
+@pytest.mark.parametrize(
+    ("declared", "values", "seems"),
+    [
+        ("TINYINT(1)", [0, 1, None], True),
+        ("bit", [1], True),
+        ("TINYINT(1)", [0, 2], False),
+        ("TINYINT", [0, 1], False),
+        ("INTEGER", [0, 1], False),
+        ("TINYINT(1)", [], False),
+    ],
+)
+def test_numbers_that_seem_to_be_true_and_false(
+    program: Program, tmp_path: Path, declared: str, values: list[Any], seems: bool
+) -> None:
+    """As Sequelize, MySQL and SQL Server declare them."""
+    source = sqlite(tmp_path / "t.db", f"CREATE TABLE t (x {declared} DEFAULT 0)",
+                    ("INSERT INTO t VALUES (?)", [(v,) for v in values]))  # fmt: skip
+    wishes = tmp_path / "m.yml"
+    result = program("plan", source, "--write-mapping", wishes, url="none")
+    hint = "`type: boolean`"
+    assert any(hint in note for note in result.report["notes"]) is seems
+    assert (hint in wishes.read_text()) is seems
+    if seems:
+        wishes.write_text("tables: {t: {columns: {x: {type: boolean}}}}")
+        assert program.run(source, "--mapping", wishes, "--allow-empty").code == 0
+        assert set(ask(program.url, "SELECT x FROM t")) == {
+            (v if v is None else bool(v),) for v in values
+        }
+
+
 def test_a_key_and_its_parent_get_one_type(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "t.db",
