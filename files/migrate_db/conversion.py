@@ -31,8 +31,7 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
         moment = f"m_epoch({stored}, {sql.string(wish.epoch)}, {kind})"
         branches.append(f"typeof({stored}) IN ('integer', 'real') THEN ifnull({moment}, {stored})")
     if wish.zone:
-        naive = int(moment_type(wish, type_name) != "timestamptz")
-        moment = f"m_zone(CAST({stored} AS BLOB), {naive})"
+        moment = _in_utc(stored, moment_type(wish, type_name))
         # first, and only if it is a moment: any other text goes on to the other wishes
         branches.insert(0, f"typeof({stored}) = 'text' AND {moment} IS NOT NULL THEN {moment}")
     rounded = type_name or wish.type
@@ -51,6 +50,13 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
     if not branches:
         return None
     return "CASE " + " ".join(f"WHEN {branch}" for branch in branches) + f" ELSE {stored} END"
+
+
+def _in_utc(stored: str, kind: str) -> str:
+    text = f"CAST({stored} AS BLOB)"
+    if kind == "time with time zone":  # as PostgreSQL writes it
+        return f"rtrim(rtrim(m_time({text}), '0'), '.') || '+00'"
+    return f"m_zone({text}, {int(kind != 'timestamptz')})"
 
 
 def rounds(type_name: str) -> bool:

@@ -72,7 +72,11 @@ def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) ->
         return "mixed"
     if storage == "text" and not value:
         return "empty"
-    moments = {"timestamp": functions.m_timestamptz_any, "timestamptz": functions.m_timestamp}
+    moments = {
+        "timestamp": functions.m_timestamptz_any,
+        "timestamptz": functions.m_timestamp,
+        "time with time zone": functions.m_time,
+    }
     if storage == "text" and chosen.type in moments and moments[chosen.type](value) is not None:
         return "zone"
     return "misfit"

@@ -99,6 +99,9 @@ def _form(
             zoned = chosen.type == "timestamptz" and not wish.zone
             return Moment.like(sample, "+00:00" if zoned else "").write
         return chosen.decode
+    if wish.zone and chosen.type == "time with time zone":
+        clock = Clock(tuple(_clocks(Sample.of(connection, plan, column))))
+        return lambda text: clock.of_utc(str(chosen.decode(text)))
     if chosen is codec.BOOLEAN_ANY:
         return _words_of(Sample.of(connection, plan, column))
     if wish.mixed == "bytes" and Sample.of(connection, plan, column).kind == "text":
@@ -281,6 +284,11 @@ class Clock:
             return None
         texts = (shape.write("", match[1], int(match[2])) for shape in self.shapes)
         return next((text[1:] for text in texts if text is not None), None)
+
+    def of_utc(self, text: str) -> Cell:
+        """The same of a time as PostgreSQL writes it; one in another zone as it is."""
+        canonical = functions.m_time(text.removesuffix("+00").encode())
+        return self.write(canonical) if canonical else text
 
 
 @dataclass(frozen=True)

@@ -465,6 +465,31 @@ def test_the_way_back_of_times_of_day(program: Program, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_times_of_day_in_utc(program: Program, tmp_path: Path) -> None:
+    """As SQLAlchemy writes them to SQLite, where no zone is kept."""
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v time with time zone NOT NULL)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TIME NOT NULL);"
+        "INSERT INTO t VALUES (1, '10:00:00.000000'), (2, '01:02:03.000400'), (3, '12:00:00+02')",
+    )
+    kept, back, mapping = tmp_path / "kept.db", tmp_path / "back.db", tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    assert "zone: utc" in mapping.read_text()
+    done = program.run(source, "--mapping", mapping, "--hold", "--keep-snapshot", kept)
+    assert done.code == 0, done.out
+    assert ask(program.url, "SELECT v::text FROM t ORDER BY id") == [
+        ("10:00:00+00",), ("01:02:03.0004+00",), ("12:00:00+02",)
+    ]  # fmt: skip
+    program("open", None)
+    ask(program.url, "UPDATE t SET v = '11:00Z' WHERE id = 1; INSERT INTO t VALUES (4, '11:30+01')")
+    program("close", None)
+    assert program("reverse", kept, "--into", back).code == 0
+    assert fetch(back, "SELECT v FROM t ORDER BY id") == [
+        ("11:00:00.000000",), ("01:02:03.000400",), ("12:00:00+02",), ("11:30:00+01",)
+    ]  # fmt: skip
+
+
 def test_the_way_back_of_lists(program: Program, tmp_path: Path) -> None:
     """In a file whose texts are UTF-16, too; an array that doesn't count from 1 is no list."""
     ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v text[])")
