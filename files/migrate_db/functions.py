@@ -38,6 +38,8 @@ _EPOCHS = {
     "webkit": (datetime(1601, 1, 1), 1),
 }
 _JULIAN_2000 = 2_451_545
+#: Digits of a numeric, as PostgreSQL documents them.
+_MOST_BEFORE_POINT, _MOST_BEHIND_POINT = 131_072, 16_383
 #: More than a float and a numeric have.
 _ALL_DIGITS = Context(prec=2000)
 
@@ -362,23 +364,41 @@ def _moment(value: object) -> tuple[str, str | None] | None:
     return f"{whole}.{fraction or '':0<6}", zone
 
 
-def _json(value: bytes, parse_float: Callable[[str], Decimal] = Decimal) -> tuple[object] | None:
+def _json(value: bytes, parse: Callable[[str], Decimal] | None = None) -> tuple[object] | None:
     """Parse strictly; a tuple, because None is a JSON value."""
     try:
         return (
             json.loads(
                 value.decode("utf-8"),
                 parse_constant=_refuse,
-                parse_float=parse_float,
-                parse_int=Decimal,
+                parse_float=parse or _number,
+                parse_int=_number,
             ),
         )
     except (ValueError, RecursionError):
         return None
 
 
+def _number(text: str) -> Decimal:
+    """A number of JSON; written out, one of a few letters may have a billion digits.
+
+    Raises:
+        ValueError: PostgreSQL's numeric can't hold it.
+    """
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text} is beyond all numbers") from None
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)  # JSON has neither infinities nor NaN
+    too_large = number and number.adjusted() >= _MOST_BEFORE_POINT
+    if too_large or exponent < -_MOST_BEHIND_POINT:
+        raise ValueError(f"{text} is beyond numeric")
+    return number
+
+
 def _trimmed(number: str) -> Decimal:
-    text = format(Decimal(number), "f")
+    text = format(_number(number), "f")
     return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
 
 

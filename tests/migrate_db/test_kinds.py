@@ -146,3 +146,19 @@ def test_a_key_and_its_parent_get_one_type(program: Program, tmp_path: Path) -> 
                             " WHERE contype = 'f'") == [("c", True)]  # fmt: skip
     assert any("c.p: becomes text, because the foreign key" in n for n in result.report["notes"])
     assert [u["kind"] for u in result.report["uncarried"]] == ["foreign key"]
+
+
+def test_numbers_of_json_that_no_numeric_holds(program: Program, tmp_path: Path) -> None:
+    """Written out, the first would have a billion digits."""
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v jsonb)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);"
+        "INSERT INTO t VALUES (1, '[1e999999999]'), (2, '1e-16384'), (3, '1e131072'),"
+        " (4, '1e131071'), (5, '1e-16383'), (6, '0e200000'), (7, '1e99999999999999999999')",
+    )
+    result = program.run(source)
+    assert result.code == 1
+    assert [key for _, key, _ in result.findings] == [f"id={n}" for n in (1, 2, 3, 7)]
+    kept = program.run(source, "--on-finding", "quarantine")
+    assert (kept.code, ask(program.url, "SELECT count(*) FROM t")) == (3, [(3,)])
