@@ -6,14 +6,17 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from sys import getsizeof
 
 from migrate_db import load, sql
 from migrate_db.difference import Row, Tally, compare
 from migrate_db.plan import Plan, TablePlan
 from migrate_db.target import Target
 
-#: Keys of changed rows that are remembered; with more, a table is loaded anew.
-_MANY = 20_000
+#: Bytes of the keys of changed rows that are remembered; with more, a table is loaded anew.
+_ROOM = 3 << 20
+#: Bytes that a changed row takes besides the texts of its key.
+_OVERHEAD = 100
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,10 @@ def apply(
         one entry per table that was not equal.
     """
     unequal = []
-    room = _MANY
+    room = _ROOM
     for table in (t for t in plan.tables if wanted is None or t.table.name in wanted):
         changes, total = _changes(snapshot, target, table, room, progress)
-        room -= len(changes)
+        room -= sum(change.size for change in changes)
         if total:
             unequal.append((table, changes, total))
     if not unequal:
@@ -81,6 +84,11 @@ class _Changed:
     source: tuple[str, ...] | None
     target: tuple[str, ...] | None
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        return _OVERHEAD + sum(map(getsizeof, self.source or self.target or ()))
+
 
 def _changes(
     snapshot: sqlite3.Connection,
@@ -89,7 +97,11 @@ def _changes(
     room: int,
     progress: Callable[[str, int, int, int], None],
 ) -> tuple[list[_Changed], int]:
-    """The first changes of a table, and how many there are."""
+    """The first changes of a table, and how many there are.
+
+    Args:
+        room: bytes that their keys may have.
+    """
     kept: list[_Changed] = []
     total = 0
     positions = [plan.columns.index(plan.column(column)) for column in plan.key]
@@ -103,11 +115,12 @@ def _changes(
     with closing(compare(snapshot, target, plan, Tally(), report)) as changes:
         for change in changes:
             total += 1
-            if total <= room:
+            if room > 0:
                 ours, theirs = key(change.source), key(change.target)
                 # most rows have one key on both sides; it is kept once
                 same = ours if ours == theirs else theirs
                 kept.append(_Changed(change.kind, ours, same))
+                room -= kept[-1].size
     return kept, total
 
 

@@ -95,6 +95,19 @@ def test_memory_does_not_grow_with_rows(program: Program, tmp_path: Path) -> Non
     assert peak_of(program, "run", "--catch-up", "--source", source) < 64
 
 
+def test_memory_does_not_grow_with_keys(program: Program, tmp_path: Path) -> None:
+    """Catching up remembers them by their size, not by their number."""
+    source = sqlite(
+        tmp_path / "keys.db",
+        "CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER);"
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 12000)"
+        " INSERT INTO t SELECT n || '-' || hex(randomblob(1000)), n FROM r",
+    )
+    assert program.run(source).code == 0
+    sqlite(source, "UPDATE t SET n = n + 1")
+    assert peak_of(program, "run", "--catch-up", "--source", source) < 64
+
+
 def test_memory_does_not_grow_with_a_value(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "film.db",
