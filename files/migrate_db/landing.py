@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from migrate_db import collations, declaration, functions, interruption, source, sql, virtual
@@ -212,30 +211,54 @@ def demand_references(before: Path, after: Path) -> None:
     Raises:
         MigrationError: with the first of them.
     """
-    found = _violations(after)
-    if not found:
-        return
-    new = found - _violations(before)
-    if new:
+    # on disk: a file may have millions of them
+    with closing(sqlite3.connect("")) as found:
+        found.execute("CREATE TABLE pointing (child, row, parent, key, number)")
+        if not _note_violations(found, after, 1):
+            return
+        _note_violations(found, before, -1)
+        # without a rowid several may look the same, so they are counted
+        found.execute(
+            "CREATE TABLE new AS SELECT child, row, parent, sum(number) AS number FROM pointing"
+            " GROUP BY child, row, parent, key HAVING sum(number) > 0"
+        )
+        (count,) = found.execute("SELECT ifnull(sum(number), 0) FROM new").fetchone()
+        if not count:
+            return
         raise MigrationError(
-            f"{sum(new.values()):,} rows would point at rows that don't exist (foreign_key_check)",
+            f"{count:,} rows would point at rows that don't exist (foreign_key_check)",
             where=str(after.name),
             details=[
-                f"{table} rowid={row} -> {parent}"
-                for table, row, parent, _ in sorted(new, key=str)[:_SHOWN]
+                f"{child}{named} -> {parent}"
+                for child, named, parent in found.execute(
+                    "SELECT child, ifnull(' rowid=' || row, ''), parent FROM new"
+                    " ORDER BY child, row LIMIT ?",
+                    (_SHOWN,),
+                )
             ],
             next="mend them on PostgreSQL, where the key is missing or not validated; then run again",
         )
 
 
-def _violations(path: Path) -> Counter[tuple[object, ...]]:
+def _note_violations(found: sqlite3.Connection, path: Path, number: int) -> int:
+    """Write down each row of a file that points nowhere.
+
+    Args:
+        number: what it counts.
+
+    Returns:
+        how many there are.
+    """
     connection = sqlite3.connect(source.uri(path, "ro&immutable=1"), uri=True)
     try:
         collations.stand_in(connection)
-        return Counter(connection.execute("PRAGMA foreign_key_check"))
+        return found.executemany(
+            f"INSERT INTO pointing VALUES (?, ?, ?, ?, {number})",
+            connection.execute("PRAGMA foreign_key_check"),
+        ).rowcount
     except sqlite3.OperationalError as error:
         if re.search("foreign key mismatch|no such", str(error)):
-            return Counter()  # the schema's own mistake, as before
+            return 0  # the schema's own mistake, as before
         raise
     finally:
         connection.close()
