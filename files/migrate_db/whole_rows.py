@@ -59,29 +59,43 @@ def _form(base: sqlite3.Connection, plan: TablePlan, column: ColumnPlan) -> text
 def _fetch(base: sqlite3.Connection, staged: Staged, target: Target) -> None:
     """Values of megabytes, which were compared by their digests; one at a time."""
     plan, number = staged.plan, staged.number
-    keys = [plan.column(c).codec.held_of(sql.name(plan.column(c).target)) for c in plan.key]
-    shown = ", ".join(f"e.k{k}" for k in range(len(keys) or 1))
+    shown = ", ".join(f"e.k{k}" for k in range(len(plan.key) or 1))
     for i, column in enumerate(plan.columns):
         if not column.bulky:
             continue
-        rows = base.execute(
+        wanted: dict[tuple[str, ...], list[int]] = {}
+        for row, *texts in base.execute(
             f"SELECT f.row, {shown} FROM staged.e{number} e JOIN staged.f{number} f ON f.n = e.n"
             f" WHERE e.kind <> {REMOVED} AND e.t{i} LIKE 'sha256:%'"
-        ).fetchall()
-        cast = "" if column.codec.type == "bytea" else "::text"
-        for row, *texts in rows:
-            wanted = " AND ".join(
-                f"({key}) = {sql.string(source.text(text))}"
-                for key, text in zip(keys or [line.held(plan)], texts, strict=True)
-            )
-            value = target.value(
-                f"SELECT {sql.name(column.target)}{cast}"
-                f" FROM {sql.qualified(target.schema, plan.target)} WHERE {wanted} LIMIT 1"
-            )
-            base.execute(
-                f"UPDATE made.{staged.name} SET {sql.name(column.source)} = ?"
-                f" WHERE {staged.row} = ?", (value, row),
-            )  # fmt: skip
+        ):
+            wanted.setdefault(tuple(map(source.text, texts)), []).append(row)
+        for key, value in _held(target, plan, column, list(wanted)):
+            # rows that are alike in everything have one key
+            for row in wanted.pop(key, ()):
+                base.execute(
+                    f"UPDATE made.{staged.name} SET {sql.name(column.source)} = ?"
+                    f" WHERE {staged.row} = ?", (value, row),
+                )  # fmt: skip
+
+
+def _held(
+    target: Target, plan: TablePlan, column: ColumnPlan, wanted: list[tuple[str, ...]]
+) -> Iterator[tuple[tuple[str, ...], Cell]]:
+    """PostgreSQL's values of a column, each with the key of its row; the table is read once for all of them."""
+    if not wanted:
+        return
+    keys = [plan.column(c).codec.held_of(sql.name(plan.column(c).target)) for c in plan.key]
+    named = ", ".join(keys or [line.held(plan)])
+    cast = "" if column.codec.type == "bytea" else "::text"
+    place = sql.qualified(target.schema, plan.target)
+    statement = f"SELECT {named}, {sql.name(column.target)}{cast} FROM {place} WHERE ({named}) IN"
+    texts = [list(part) for part in zip(*wanted, strict=True)]
+    arrays = ", ".join(["%s::text[]"] * len(texts))
+    statement = statement.replace("%", "%%") + f" (SELECT * FROM unnest({arrays}))"
+    with target.connection.cursor(name="bulky") as cursor:
+        cursor.itersize = 1
+        for *key, value in cursor.execute(statement.encode(), texts):
+            yield tuple(key), value
 
 
 def _name_rows(base: sqlite3.Connection, staged: Staged) -> None:
