@@ -30,6 +30,7 @@ def codec_of(type_name: str) -> Codec:
         stored=f"quote(ifnull({_LIST}, CAST({{c}} AS BLOB)))",
         held=plain.held.replace("{c}::text", f"({SHOWN})"),
         decode=plain.decode,
+        asks=(_ARRAY, _LIST, SHOWN),
         merges=True,
         says="lists of JSON become arrays; compared as lists, without spaces and zeros behind a point",
     )

@@ -51,6 +51,9 @@ class Codec:
     says: str = ""  #: what a reader of the plan should know if this one is chosen
     short_stored: str = ""  #: as ``stored``, where whole blocks are compared, if that is cheaper
     short_held: str = ""  #: as ``held``, likewise
+    #: what the server must be asked to know what fits, see ``foreign``: SQLite's SQL of a text, and of what must come
+    #: back for it, PostgreSQL's of what does
+    asks: tuple[str, str, str] | None = None
 
     def misfit_of(self, column: str) -> str:
         """``misfit`` for a column; NULL always fits."""

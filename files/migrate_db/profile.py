@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, replace
 
-from migrate_db import source, sql
+from migrate_db import foreign, source, sql
 from migrate_db.codec import NOTICED, Codec
 from migrate_db.reading import Reading
 from migrate_db.schema import Table
@@ -77,7 +77,7 @@ def _count(
     connection: sqlite3.Connection, reading: Reading, asked: list[tuple[str, Codec]]
 ) -> tuple[int, list[int]]:
     """All rows, and for each column with a codec the values that don't fit."""
-    sums = [f"total({codec.misfit_of(reading.cell(column))})" for column, codec in asked]
+    sums = [f"total({_misfit(connection, reading, *pair)})" for pair in asked]
     rows, found = 0, []
     for at in range(0, max(len(sums), 1), _AT_ONCE):
         wanted = ", ".join(["count(*)", *sums[at : at + _AT_ONCE]])
@@ -86,18 +86,24 @@ def _count(
     return int(rows), [int(count) for count in found]
 
 
+def _misfit(connection: sqlite3.Connection, reading: Reading, column: str, codec: Codec) -> str:
+    """SQL of what doesn't fit, after the server was asked if only it knows."""
+    cell = reading.cell(column)
+    foreign.examine(connection, codec, reading.relation, cell)
+    return codec.misfit_of(cell)
+
+
 def _first_that_fits(
     connection: sqlite3.Connection, reading: Reading, column: str, codecs: tuple[Codec, ...]
 ) -> Codec | None:
     """The first wider codec that every value fits; asked no longer than until one doesn't."""
-    cell = reading.cell(column)
-    first = f"ifnull({codecs[0].misfit_of(cell)}, 0)"
+    first = f"ifnull({_misfit(connection, reading, column, codecs[0])}, 0)"
     for wider in codecs[1:]:
+        misfit = _misfit(connection, reading, column, wider)
         # most of what it can't carry is among what the first one can't; that is cheaper to know
         for among in (first, f"NOT {first}"):
             if connection.execute(
-                f"SELECT 1 FROM {reading.relation}"
-                f" WHERE {among} AND {wider.misfit_of(cell)} LIMIT 1"
+                f"SELECT 1 FROM {reading.relation} WHERE {among} AND {misfit} LIMIT 1"
             ).fetchone():
                 break
         else:

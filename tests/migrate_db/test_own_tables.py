@@ -213,6 +213,33 @@ def test_only_the_server_knows_what_fits(
     assert fetch(aside, "SELECT id, v FROM t") == [(2, value)]
 
 
+def test_the_server_is_asked_about_each_letter(program: Program, tmp_path: Path) -> None:
+    """Texts that only the file finds the same are two for the server."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v macaddr)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT COLLATE NOCASE);"
+        "INSERT INTO t VALUES (1, '08:00:2b:01:02:aa'), (2, '08:00:2B:01:02:AA'), (3, '08:00:2b:01:02:aa')",
+    )
+    assert program.run(source).findings == [("t", "id=2", "v")]
+
+
+def test_the_server_is_asked_about_many_values(program: Program, tmp_path: Path) -> None:
+    """Each one that it refuses is found among those that it is asked about together."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v inet)")
+    values = {n: f"10.{n // 250}.{n % 250}.1" for n in range(1, 3001)}
+    bad = {n: f"{values[n]}/{'32' if n % 2 else 'x'}" for n in (1, 2, 500, 1501, 1502, 1503, 3000)}
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)",
+        ("INSERT INTO t VALUES (?, ?)", [*(values | bad).items()]),
+    )  # fmt: skip
+    done = program.run(source)
+    assert done.findings == [("t", f"id={n}", "v") for n in bad]
+    aside = tmp_path / "rows.db"
+    assert program.run(source, "--on-finding", "quarantine", "--quarantine-file", aside).code == 3
+    assert fetch(aside, "SELECT id, v FROM t ORDER BY id") == [*bad.items()]
+
+
 def test_texts_that_are_the_same_in_capitals(program: Program, tmp_path: Path) -> None:
     ask(
         program.url,
