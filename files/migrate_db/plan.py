@@ -8,6 +8,7 @@ from migrate_db import sql
 from migrate_db.codec import Codec
 from migrate_db.errors import Untranslated
 from migrate_db.mapping import Mapping, TableWish
+from migrate_db.parents import Keys
 from migrate_db.quarantine import Quarantine
 from migrate_db.reading import all_rows
 from migrate_db.schema import ForeignKey, Schema, Table, Uncarried
@@ -40,6 +41,7 @@ class TablePlan:
     key: tuple[str, ...]  #: source names of the key columns; empty: rows are a multiset
     highest: int  #: the highest rowid ever given to a row, as far as SQLite knows
     relation: str  #: SQLite's SQL of the rows that are carried, after FROM
+    parents: tuple[Keys, ...] = ()  #: by which references to nothing are cut
     wish: TableWish = field(default_factory=TableWish)
     #: columns of UNIQUEs that rows contradict, where a plain index is wanted instead
     contradicted: frozenset[tuple[str, ...]] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from migrate_db import bulky, references, remarks, source, sql
+from migrate_db import bulky, parents, references, remarks, source, sql
 from migrate_db.draft import Draft, draw, misfits, objections, required
 from migrate_db.finding import Finding, Findings
 from migrate_db.mapping import ColumnWish, Mapping, TableWish
@@ -117,15 +117,17 @@ def _planned(
 ) -> TablePlan:
     table = draft.table
     cells = {column.column: column.cell for column in draft.profile.columns}
+    there: list[parents.Keys] = []
     for key, parent, ours, theirs in references.carried(draft, drafts):
         cut = references.cut(draft, key)
         if cut is not None:
             own_cells, other_cells = references.compared(ours, theirs)
             own = ", ".join(f"{cell} COLLATE BINARY" for cell in own_cells)
-            other = ", ".join(other_cells)
-            there = f"(SELECT {other} FROM {references.relation(parent, quarantine)})"
+            name, rows = f"{table.name} {len(there)}", references.relation(parent, quarantine)
+            there.append(keys := parents.Keys(name, other_cells, rows))
+            parents.write_down(connection, keys)
             row = f"({own})" if len(ours) > 1 else own
-            cells[cut] = f"CASE WHEN {row} IN {there} THEN {cells[cut]} END"
+            cells[cut] = f"CASE WHEN {row} IN {keys.rows} THEN {cells[cut]} END"
     left = quarantine.count(table) if quarantine is not None else 0
     relation = references.relation(draft, quarantine)
     plain = {
@@ -161,6 +163,7 @@ def _planned(
         key=key_columns if keyed else (),
         highest=draft.highest,
         relation=relation,
+        parents=tuple(there),
         wish=draft.wish,
         contradicted=frozenset(draft.contradicted),
         assumed=draft.profile.assumed,

@@ -24,6 +24,7 @@ from migrate_db import (
     landing,
     mapping,
     pairing,
+    parents,
     planning,
     proof,
     quarantine,
@@ -347,13 +348,16 @@ def _retyped(finding: Finding) -> Finding:
 
 @contextmanager
 def _opened(path: Path, found: Plan | None = None) -> Iterator[sqlite3.Connection]:
-    """A file for reading; with the rows that stay behind, if there are any."""
+    """A file for reading; with the rows that stay behind and the keys of parents, if there are any."""
     connection = source.open_snapshot(Snapshot(path, path, path.stat().st_size, "none"))
     try:
         if found is not None and found.quarantine is not None:
             source.attach_quarantine(connection, found.quarantine.directory)
         if found is not None and any(c.bulky for t in found.tables for c in t.columns):
             bulky.attach(connection)
+        for table in found.tables if found is not None else ():
+            for keys in table.parents:  # the file may hold others than before
+                parents.write_down(connection, keys)
         connection.execute(f"PRAGMA cache_size = -{_CACHE}")
         yield connection
     finally:

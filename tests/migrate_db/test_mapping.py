@@ -178,6 +178,28 @@ def test_what_only_sqlite_finds_equal(program: Program, tmp_path: Path) -> None:
     assert ask(program.url, "SELECT r FROM c ORDER BY id") == [(None,), ("a",)]
 
 
+def test_references_are_cut_among_many(program: Program, tmp_path: Path) -> None:
+    """Of a key in two parts, one of which SQLite compares in its own way; and where rows stay behind."""
+    source = sqlite(
+        tmp_path / "s.db",
+        """CREATE TABLE p (name TEXT COLLATE NOCASE, n INTEGER, x TEXT, PRIMARY KEY (name, n));
+        CREATE TABLE c (id INTEGER PRIMARY KEY, p TEXT, n INTEGER, x TEXT, FOREIGN KEY (p, n) REFERENCES p);
+        WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 12000)
+        INSERT INTO p SELECT 'row ' || i, i % 2, iif(i = 7, char(0), 'x') FROM r;
+        INSERT INTO c SELECT rowid, iif(rowid % 10, 'row ', 'Row ') || rowid, rowid % 2, iif(rowid = 9, char(0), 'x')
+        FROM p UNION ALL SELECT 20000, 'row 1', 0, 'x' UNION ALL SELECT 20001, NULL, 0, 'x';""",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {c: {columns: {p: {orphans: 'null'}}}}\n")
+    aside = ("--on-finding", "quarantine", "--quarantine-file", tmp_path / "q.db")
+    done = program.run(source, "--mapping", mapping, *aside)
+    assert done.verdict == "migrated, 2 rows quarantined", done.out
+    cut = [i for i in range(1, 12001) if i % 10 == 0 or i == 7] + [20000, 20001]
+    assert ask(program.url, "SELECT id FROM c WHERE p IS NULL ORDER BY id") == [(i,) for i in cut]
+    assert ask(program.url, "SELECT count(*) FROM c") == [(12001,)]
+    assert program.verify(source).code == 3
+
+
 @pytest.mark.parametrize("many", [1601, 2000])
 def test_more_columns_than_a_table_can_have(program: Program, tmp_path: Path, many: int) -> None:
     columns = ", ".join(f"c{number}" for number in range(many))
