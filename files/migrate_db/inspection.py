@@ -203,6 +203,30 @@ def orphans(
     reason: str = "points at a row of {} that doesn't exist",
 ) -> Iterator[Finding]:
     """Name every row whose parent is missing."""
+    theirs, pairs = _beside_parents(table, relation, reference)
+    rows = connection.execute(
+        f"WITH {theirs} SELECT c.row, c.key, c.value {pairs} AND p.p0 IS NULL"
+    )
+    for row, key, value in rows:
+        yield _finding(
+            table, reference.column, row, key, value, "orphan", reason.format(reference.parent)
+        )
+
+
+def links(table: Table, relation: str, reference: Reference, parent: Table) -> str:
+    """SQL of every row that points somewhere, and the row it points at: NULL if that is missing."""
+    theirs, pairs = _beside_parents(table, relation, reference, f", {identity(parent)} AS row")
+    return f"WITH {theirs} SELECT c.row AS child, p.row AS parent {pairs}"
+
+
+def _beside_parents(
+    table: Table, relation: str, reference: Reference, more: str = ""
+) -> tuple[str, str]:
+    """SQL of the parents ``p``, after WITH, and of each row ``c`` that points somewhere beside its own, from FROM on.
+
+    Args:
+        more: of the parents besides their keys.
+    """
     ours = ", ".join(f"{cell} AS k{n}" for n, cell in enumerate(reference.cells))
     theirs = ", ".join(f"{cell} AS p{n}" for n, cell in enumerate(reference.parent_cells))
     numbers = range(len(reference.cells))
@@ -211,16 +235,12 @@ def orphans(
     # what is computed gets an index of its own, what is stored may have one
     computed = any("(" in cell for cell in reference.parent_cells)
     kept = "" if computed or not reference.indexed else "NOT "
-    rows = connection.execute(
-        f"WITH p AS {kept}MATERIALIZED (SELECT {theirs} FROM {reference.parent_relation})"
-        f" SELECT c.row, c.key, c.value FROM (SELECT {identity(table)} AS row, {_key(table)} AS key,"
+    return (
+        f"p AS {kept}MATERIALIZED (SELECT {theirs}{more} FROM {reference.parent_relation})",
+        f"FROM (SELECT {identity(table)} AS row, {_key(table)} AS key,"
         f" {_rendering(reference.cells[0])} AS value, {ours} FROM {relation}) c LEFT JOIN p ON {same}"
-        f" WHERE p.p0 IS NULL AND " + " AND ".join(f"c.k{n} IS NOT NULL" for n in numbers)
+        " WHERE " + " AND ".join(f"c.k{n} IS NOT NULL" for n in numbers),
     )
-    for row, key, value in rows:
-        yield _finding(
-            table, reference.column, row, key, value, "orphan", reason.format(reference.parent)
-        )
 
 
 def duplicates(

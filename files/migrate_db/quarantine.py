@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -16,6 +18,15 @@ from migrate_db.errors import MigrationError
 from migrate_db.finding import Finding
 from migrate_db.inspection import exactly, identity
 from migrate_db.schema import Table
+
+
+@dataclass(frozen=True)
+class Link:
+    """A foreign key between rows that don't stay behind yet."""
+
+    child: str  #: names of tables
+    parent: str
+    rows: str  #: SQL of each ``child`` that points somewhere, and its ``parent``: NULL if that stays behind
 
 
 class Quarantine:
@@ -35,12 +46,7 @@ class Quarantine:
         """Keep a row out; False if the finding isn't about one row."""
         if finding.row is None:
             return False
-        place = self._place(finding.table)
-        if place is None:
-            number = self._numbers[finding.table] = len(self._numbers)
-            place = f"quarantine.rows_{number}"
-            # a rowid, or the text of a key
-            self._connection.execute(f"CREATE TABLE {place} (row PRIMARY KEY) WITHOUT ROWID")
+        place = self._made(finding.table)
         self._connection.execute(f"INSERT OR IGNORE INTO {place} VALUES (?)", (finding.row,))
         self._connection.execute(
             "INSERT INTO quarantine.reasons VALUES (?, ?, ?, ?, ?, ?)",
@@ -49,27 +55,46 @@ class Quarantine:
         )  # fmt: skip
         return True
 
+    def follow(self, links: Sequence[Link]) -> None:
+        """Keep out the children of what is kept out, and theirs; why each, ``add`` says later.
+
+        Which row points at which is written down once, so that no table is read again for each
+        row of a chain.
+        """
+        execute = self._connection.execute
+        execute("CREATE TABLE quarantine.links (child_table, child, parent_table, parent)")
+        for link in links:
+            execute(
+                f"INSERT INTO quarantine.links SELECT ?, child, ?, parent FROM ({link.rows})",
+                (link.child, link.parent),
+            )
+        execute("CREATE INDEX quarantine.links_to ON links (parent_table, parent)")
+        execute(
+            "CREATE TABLE quarantine.followers AS WITH RECURSIVE f(name, row) AS ("
+            " SELECT child_table, child FROM quarantine.links WHERE parent IS NULL"
+            " UNION SELECT l.child_table, l.child FROM f JOIN quarantine.links l"
+            " ON l.parent_table = f.name AND l.parent = f.row"
+            ") SELECT name, row FROM f WHERE row IS NOT NULL"
+        )
+        for (name,) in execute("SELECT DISTINCT name FROM quarantine.followers").fetchall():
+            place = self._made(source.text(name))
+            execute(
+                f"INSERT OR IGNORE INTO {place}"
+                " SELECT row FROM quarantine.followers WHERE name = ?", (source.text(name),),
+            )  # fmt: skip
+        for made in ("links", "followers"):
+            execute(f"DROP TABLE quarantine.{made}")
+
     def relation(self, table: Table, plain: str) -> str:
         """The rows of a table without those, as SQL after FROM."""
         place = self._place(table.name)
-        if place is None:
-            return plain
-        for column in table.columns:
-            # SQLite forgets such a name in a subquery, and reads "true" as a text there
-            if column.name.lower() in ("true", "false"):
-                raise MigrationError(
-                    f"SQLite can't leave rows out of a table with a column named {column.name}",
-                    where=f"table {table.name}",
-                    next="say in --mapping what becomes of what check lists of this table",
-                )
-        row = identity(table)
-        # a rowid that isn't a column would be hidden by the parentheses
-        named = "" if table.without_rowid or table.rowid_alias else f"{row} AS {row}, "
-        # by name, as * leaves out the rowid of a virtual table
-        columns = sql.names([c.name for c in table.columns if not c.unreadable])
-        return (
-            f"(SELECT {named}{columns} FROM {plain} WHERE {row} NOT IN (SELECT row FROM {place}))"
-        )
+        return plain if place is None else _without(table, plain, f"SELECT row FROM {place}")
+
+    def untold(self, table: Table, plain: str) -> str:
+        """The rows of a table without those of which ``add`` said why they stay behind."""
+        name = sql.string(table.name)
+        told = f"SELECT row FROM quarantine.reasons WHERE table_name = {name}"
+        return plain if self._place(table.name) is None else _without(table, plain, told)
 
     def count(self, table: Table, connection: sqlite3.Connection | None = None) -> int:
         """How many rows of a table stay behind.
@@ -115,6 +140,15 @@ class Quarantine:
     def _place(self, table: str) -> str | None:
         number = self._numbers.get(table)
         return None if number is None else f"quarantine.rows_{number}"
+
+    def _made(self, table: str) -> str:
+        place = self._place(table)
+        if place is None:
+            number = self._numbers[table] = len(self._numbers)
+            place = f"quarantine.rows_{number}"
+            # a rowid, or the text of a key
+            self._connection.execute(f"CREATE TABLE {place} (row PRIMARY KEY) WITHOUT ROWID")
+        return place
 
     def write(self, tables: tuple[Table, ...], snapshot: Path, path: Path) -> int:
         """Write the rows, as they are stored, and why each is there, into a file of its own.
@@ -209,6 +243,28 @@ class Quarantine:
             file.execute(f"DROP TABLE main.{name}")
             file.execute(otherwise)
         return file.execute(fill).rowcount
+
+
+def _without(table: Table, plain: str, rows: str) -> str:
+    """The rows of a table without some, as SQL after FROM.
+
+    Args:
+        rows: SQL that gives what names those.
+    """
+    for column in table.columns:
+        # SQLite forgets such a name in a subquery, and reads "true" as a text there
+        if column.name.lower() in ("true", "false"):
+            raise MigrationError(
+                f"SQLite can't leave rows out of a table with a column named {column.name}",
+                where=f"table {table.name}",
+                next="say in --mapping what becomes of what check lists of this table",
+            )
+    row = identity(table)
+    # a rowid that isn't a column would be hidden by the parentheses
+    named = "" if table.without_rowid or table.rowid_alias else f"{row} AS {row}, "
+    # by name, as * leaves out the rowid of a virtual table
+    columns = sql.names([c.name for c in table.columns if not c.unreadable])
+    return f"(SELECT {named}{columns} FROM {plain} WHERE {row} NOT IN ({rows}))"
 
 
 def _declare(file: sqlite3.Connection, table: Table) -> None:

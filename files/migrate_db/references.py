@@ -11,7 +11,7 @@ from migrate_db.codec import WHOLE, Codec
 from migrate_db.draft import Draft, uniques
 from migrate_db.finding import Finding
 from migrate_db.profile import ColumnProfile
-from migrate_db.quarantine import Quarantine
+from migrate_db.quarantine import Link, Quarantine
 from migrate_db.schema import ForeignKey
 
 _MISSING = "points at a row of {} that doesn't exist"
@@ -128,34 +128,69 @@ def orphans(
     quarantine: Quarantine | None,
 ) -> None:
     """Rows without a parent; with a quarantine, also those that it leaves without one."""
-    first, again = True, True
-    while again:
-        again = first and quarantine is not None
-        for draft in drafts.values():
-            for key, parent, ours, theirs in carried(draft, drafts):
-                made = draft.present is None and parent.present is None
-                numbers = all(column.codec.type in WHOLE for column in (*ours, *theirs))
-                # PostgreSQL finds them, too, when it makes the key, and this one it can make
-                found_later = draft.profile.assumed and made and numbers
-                if not draft.profile.rows or found_later or _settled(draft, key):
-                    continue
-                cells, parent_cells = compared(ours, theirs)
-                loose = any(parent.table.collation(c) != "BINARY" for c in key.parent_columns)
-                reason = _QUARANTINED if not first else _LOOSE if loose else _MISSING
-                reference = inspection.Reference(
+    asked = list(_asked(drafts))
+    for draft, _, reference in asked:
+        rows = relation(draft, quarantine)
+        reason = _MISSING if reference.indexed else _LOOSE
+        for orphan in inspection.orphans(connection, draft.table, rows, reference, reason):
+            found(orphan)
+    if quarantine is None:
+        return
+    losing = _losing(asked, quarantine)
+    quarantine.follow([_link(*one, quarantine) for one in losing])
+    for draft, parent, reference in losing:
+        rows = quarantine.untold(draft.table, draft.profile.relation)
+        left = replace(reference, parent_relation=relation(parent, quarantine))
+        for orphan in inspection.orphans(connection, draft.table, rows, left, _QUARANTINED):
+            found(orphan)
+
+
+#: A table, its parent, and how they are compared.
+_Asked = tuple[Draft, Draft, inspection.Reference]
+
+
+def _asked(drafts: dict[str, Draft]) -> Iterator[_Asked]:
+    """The foreign keys whose orphans are looked for, among all rows of the parent."""
+    for draft in drafts.values():
+        for key, parent, ours, theirs in carried(draft, drafts):
+            made = draft.present is None and parent.present is None
+            numbers = all(column.codec.type in WHOLE for column in (*ours, *theirs))
+            # PostgreSQL finds them, too, when it makes the key, and this one it can make
+            found_later = draft.profile.assumed and made and numbers
+            if not draft.profile.rows or found_later or _settled(draft, key):
+                continue
+            cells, parent_cells = compared(ours, theirs)
+            yield (
+                draft,
+                parent,
+                inspection.Reference(
                     column=key.columns[0],
                     parent=key.parent,
                     cells=cells,
-                    parent_relation=relation(parent, None if first else quarantine),
+                    parent_relation=parent.profile.relation,
                     parent_cells=parent_cells,
-                    indexed=not loose,
-                )
-                rows = inspection.orphans(
-                    connection, draft.table, relation(draft, quarantine), reference, reason
-                )
-                for orphan in rows:
-                    again = found(orphan) or again
-        first = False
+                    indexed=all(parent.table.collation(c) == "BINARY" for c in key.parent_columns),
+                ),
+            )
+
+
+def _losing(asked: list[_Asked], quarantine: Quarantine) -> list[_Asked]:
+    """Those whose parent loses rows, to the quarantine or after a parent of its own."""
+    losing = {parent.table.name for _, parent, _ in asked if quarantine.count(parent.table)}
+    again = True
+    while again:
+        also = {draft.table.name for draft, parent, _ in asked if parent.table.name in losing}
+        again = not also <= losing
+        losing |= also
+    return [one for one in asked if one[1].table.name in losing]
+
+
+def _link(
+    draft: Draft, parent: Draft, reference: inspection.Reference, quarantine: Quarantine
+) -> Link:
+    left = replace(reference, parent_relation=relation(parent, quarantine))
+    rows = inspection.links(draft.table, relation(draft, quarantine), left, parent.table)
+    return Link(draft.table.name, parent.table.name, rows)
 
 
 def compared(

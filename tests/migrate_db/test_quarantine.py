@@ -117,6 +117,43 @@ def test_check_lists_them_all(program: Program, tmp_path: Path) -> None:
     assert (result.code, result.verdict) == (3, "ready, 20,000 rows quarantined")
 
 
+@pytest.mark.parametrize("words", ["", "WITHOUT ROWID"])
+def test_a_long_way_from_parent_to_child(program: Program, tmp_path: Path, words: str) -> None:
+    """Along a table's references to itself, and round and round between two."""
+    source = sqlite(
+        tmp_path / "t.db",
+        f"""
+        CREATE TABLE one (a INTEGER, b TEXT, boss INTEGER REFERENCES one (a), x TEXT, PRIMARY KEY (a)) {words};
+        CREATE TABLE there (a INTEGER, b TEXT, back_a INTEGER, back_b TEXT, x TEXT, PRIMARY KEY (a, b),
+            FOREIGN KEY (back_a, back_b) REFERENCES back (a, b)) {words};
+        CREATE TABLE back (a INTEGER, b TEXT, there_a INTEGER, there_b TEXT, PRIMARY KEY (a, b),
+            FOREIGN KEY (there_a, there_b) REFERENCES there (a, b)) {words};
+        CREATE TABLE twice (id INTEGER PRIMARY KEY, one INTEGER REFERENCES one (a), two INTEGER REFERENCES one (a));
+        WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5000)
+        INSERT INTO one SELECT n, 'b', nullif(n + 1, 3001), iif(n = 3000, char(0), 'x') FROM r WHERE n <> 5000
+        UNION ALL SELECT 5000, 'b', 5000, 'x';
+        INSERT INTO there SELECT a, 'b', a, 'b', iif(a = 4000, char(0), 'x') FROM one;
+        INSERT INTO back SELECT a, 'b', nullif(a + 1, 5001), 'b' FROM one;
+        INSERT INTO twice VALUES (1, 5, 4000), (2, 4000, 7), (3, 4000, 4001), (4, 1, 2), (5, NULL, 3);
+        """,
+    )
+    aside = tmp_path / "q.db"
+    result = program.run(source, "--on-finding", "quarantine", "--quarantine-file", aside)
+    kept = {t["name"]: t["quarantined"] for t in result.report["tables"]}
+    # there 4000, back 3999, there 3999, back 3998, …
+    assert kept == {"one": 3000, "there": 4000, "back": 3999, "twice": 4}, result.out
+    assert ask(program.url, "SELECT min(a), count(*) FROM one") == [(3001, 2000)]
+    assert ask(program.url, "SELECT min(a), count(*) FROM there") == [(4001, 1000)]
+    assert ask(program.url, "SELECT min(a), count(*) FROM back") == [(4000, 1001)]
+    assert ask(program.url, "SELECT id FROM twice") == [(3,)]
+    reasons = fetch(
+        aside, "SELECT table_name, count(DISTINCT key), count(*) FROM migrate_db_reasons GROUP BY 1"
+    )
+    assert {table: told for table, told, _ in reasons} == kept
+    assert all(told == count for _, told, count in reasons)
+    assert program.verify(source).code == 3
+
+
 def test_what_only_the_target_demands(program: Program, tmp_path: Path) -> None:
     """Uniques and keys of the app's models that SQLite was never told of."""
     source = sqlite(
