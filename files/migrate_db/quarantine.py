@@ -146,8 +146,10 @@ class Quarantine:
         if place is None:
             number = self._numbers[table] = len(self._numbers)
             place = f"quarantine.rows_{number}"
-            # a rowid, or the text of a key
-            self._connection.execute(f"CREATE TABLE {place} (row PRIMARY KEY) WITHOUT ROWID")
+            # a rowid, or the text of a key; without a type SQLite would copy all for each query by a rowid
+            self._connection.execute(
+                f"CREATE TABLE {place} (row NUMERIC PRIMARY KEY) WITHOUT ROWID"
+            )
         return place
 
     def write(self, tables: tuple[Table, ...], snapshot: Path, path: Path) -> int:
