@@ -16,7 +16,7 @@ from migrate_db.schema import Table
 
 _decoder = codecs.getincrementaldecoder("utf-8")
 #: Bytes of text that are decoded at once to see whether they are UTF-8.
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
 _PIECE = 1 << 19
 #: Bytes of a row that PostgreSQL takes, and of the head of each.
 _WIDEST, _HEAD = 8160, 24
