@@ -97,17 +97,21 @@ def _first_that_fits(
     connection: sqlite3.Connection, reading: Reading, column: str, codecs: tuple[Codec, ...]
 ) -> Codec | None:
     """The first wider codec that every value fits; asked no longer than until one doesn't."""
-    first = f"ifnull({_misfit(connection, reading, column, codecs[0])}, 0)"
-    for wider in codecs[1:]:
-        misfit = _misfit(connection, reading, column, wider)
-        # most of what it can't carry is among what the first one can't; that is cheaper to know
-        for among in (first, f"NOT {first}"):
-            if connection.execute(
-                f"SELECT 1 FROM {reading.relation} WHERE {among} AND {misfit} LIMIT 1"
-            ).fetchone():
-                break
-        else:
-            return wider
+    cell, wider = reading.cell(column), codecs[1:]
+    if not wider:
+        return None
+    # one value that the first can't carry rules most of the others out
+    misfits = ", ".join(codec.misfit_of(cell) for codec in wider)
+    ruled_out = connection.execute(
+        f"SELECT {misfits} FROM {reading.relation} WHERE {codecs[0].misfit_of(cell)} LIMIT 1"
+    ).fetchone()
+    for codec, is_out in zip(wider, ruled_out, strict=True):
+        if is_out:
+            continue
+        misfit = _misfit(connection, reading, column, codec)
+        found = connection.execute(f"SELECT 1 FROM {reading.relation} WHERE {misfit} LIMIT 1")
+        if found.fetchone() is None:
+            return codec
     return None
 
 
