@@ -60,7 +60,11 @@ def _is_fine(column: ColumnProfile) -> str:
     if not conversion.rounds(chosen.type):
         return "0"
     rounded = f"m_round({column.cell}, {sql.string(chosen.type)})"
-    return f"typeof({column.cell}) IN ('integer', 'real') AND NOT {chosen.misfit_of(rounded)}"
+    # no AND: SQLite may ask both sides, and a text need not be one that Python can read
+    return (
+        f"CASE WHEN typeof({column.cell}) IN ('integer', 'real')"
+        f" THEN NOT {chosen.misfit_of(rounded)} ELSE 0 END"
+    )
 
 
 def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) -> str:

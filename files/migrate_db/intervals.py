@@ -38,11 +38,12 @@ _WHOLE_DAYS = f"floor({_EPOCH} / 86400)"
 _SECONDS = f"({_EPOCH} - 86400 * {_WHOLE_DAYS})"
 #: As Pony works it out.
 _DAYS = f"{_WHOLE_DAYS}::float8 + (floor({_SECONDS})::float8 + ({_SECONDS} % 1)::float8) / 86400"
+_OF_DAYS = "CASE WHEN typeof({c}) IN ('integer', 'real') THEN m_micros_of_days({c}) END"
 #: As Pony writes a timedelta.
 INTERVAL_DAYS = Codec(
     type="interval",
-    misfit="m_micros_of_days({c}) IS NULL",
-    encode=f"CASE WHEN {{c}} IS NOT NULL THEN {_span('m_micros_of_days({c})')} END",
+    misfit=f"{_OF_DAYS} IS NULL",
+    encode=f"CASE WHEN {{c}} IS NOT NULL THEN {_span(_OF_DAYS)} END",
     stored="CASE WHEN typeof({c}) IN ('integer', 'real') THEN m_hex(CAST({c} AS REAL)) END",
     held=f"CASE WHEN {_NO_MONTHS} THEN encode(float8send({_DAYS}), 'hex') ELSE {{c}}::text END",
     decode=DOUBLE.decode,

@@ -139,7 +139,9 @@ def test_invalid_utf8(refused: Callable[..., Result], tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["DECIMAL(4)", "REAL", "BOOLEAN", "DATETIME", "JSON", "UUID", ""])
+@pytest.mark.parametrize(
+    "kind", ["DECIMAL(4)", "REAL", "BOOLEAN", "DATETIME", "JSON", "UUID", "INTERVAL", ""]
+)
 def test_invalid_utf8_where_no_text_belongs(
     refused: Callable[..., Result], tmp_path: Path, program: Program, kind: str
 ) -> None:
@@ -149,10 +151,11 @@ def test_invalid_utf8_where_no_text_belongs(
         "INSERT INTO t VALUES (1, 1), (2, CAST(X'e9' AS TEXT))",
     )
     assert refused(source, says="can't be carried").findings == [("t", "id=2", "a")]
-    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, a real)")
-    result = program.run(source)
-    ask(program.url, "DROP TABLE t")
-    assert result.code == 1 and ("t", "id=2", "a") in result.findings
+    for held in ("real", "interval", "date", "time", "uuid", "text[]"):
+        ask(program.url, f"CREATE TABLE t (id int PRIMARY KEY, a {held})")
+        result = program.run(source)
+        ask(program.url, "DROP TABLE t")
+        assert result.code == 1 and ("t", "id=2", "a") in result.findings, (held, result.out)
 
 
 def test_orphans(refused: Callable[..., Result], brainer: Path) -> None:
