@@ -30,8 +30,8 @@ LIMIT = 1 << 20
 _NONE = -1
 #: Bytes that are read at once.
 _PIECE = 1 << 18
-#: Bytes that a line may have where nobody has looked for such values yet.
-_LINE = 4 * LIMIT
+#: Bytes that a line may have where nobody has looked for such values yet: the largest that is none, in hexadecimal.
+_LINE = 2 * LIMIT
 
 
 def find(

@@ -118,6 +118,19 @@ def test_memory_does_not_grow_with_a_value(program: Program, tmp_path: Path) -> 
     assert peak_of(program, "verify", "--source", source) < 64
 
 
+def test_memory_does_not_grow_with_values_nobody_looked_for(
+    program: Program, tmp_path: Path
+) -> None:
+    """A megabyte and a half, among so many rows that the table is taken as it is declared."""
+    source = sqlite(
+        tmp_path / "photos.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, photo BLOB);"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000)"
+        " INSERT INTO t SELECT i, randomblob(CASE WHEN i % 2500 THEN 20 ELSE 1500000 END) FROM n",
+    )
+    assert peak_of(program, "run", "--source", source) < 64
+
+
 @pytest.mark.slow
 def test_a_million_rows(program: Program, tmp_path: Path) -> None:
     source = tmp_path / "brainer.db"
