@@ -18,9 +18,10 @@ _PIECE = re.compile(
     r"(?(part),(?P<start>[1-9]\d*)(?:,(?P<count>\d+))?\))"
     r"|substr\('(?P<letters>[^']+)',(?:abs\(random\(\)\)%(?P<of>\d+)\+1|1\+\(?abs\(random\(\)\)%(?P<of_>\d+)\)?),1\)"
 )
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: The fourth version of a UUID, as everybody makes one in SQLite.
 _UUID4 = re.compile(
-    r"(?:lower\()?hex\(randomblob\(4\)\)\)?\|\|'-'\|\|lower\(hex\(randomblob\(2\)\)\)\|\|'-4'\|\|"
+    r"lower\(hex\(randomblob\(4\)\)\)\|\|'-'\|\|lower\(hex\(randomblob\(2\)\)\)\|\|'-4'\|\|"
     r"substr\(lower\(hex\(randomblob\(2\)\)\),2\)\|\|'-'\|\|"
     r"substr\('(?:89ab|ab89)',(?:abs\(random\(\)\)%4\+1|1\+\(?abs\(random\(\)\)%4\)?),1\)\|\|"
     r"substr\(lower\(hex\(randomblob\(2\)\)\),2\)\|\|'-'\|\|lower\(hex\(randomblob\(6\)\)\)"
@@ -45,56 +46,59 @@ def default(plain: str, codec: Codec, column: Column) -> str | None:
     if blob:
         is_held = codec.type == "bytea" and 1 <= int(blob[1]) <= _MOST
         return _BYTES.format(n=blob[1]) if is_held else None
+    text, sample = _joined(plain)
     if _UUID4.fullmatch(plain):
-        text, length = "gen_random_uuid()::text", 36
-    else:
-        text, length = _joined(plain)
+        text = "gen_random_uuid()::text"
     if not text:
         return None
     if codec.type == "uuid":
-        return f"({text})::uuid" if length == 36 else None
+        return f"({text})::uuid" if _UUID.fullmatch(sample) else None
     room = codec.type.partition("(")[2].rstrip(")")
     is_text = codec.type == "text" or codec.type.startswith("varchar")
-    return text if is_text and (not room or length <= int(room)) else None
+    return text if is_text and (not room or len(sample) <= int(room)) else None
 
 
-def _joined(plain: str) -> tuple[str, int]:
-    """Pieces of hexadecimal digits and other letters, and how many there are; empty if it is something else."""
-    pieces, length, at, is_random = [], 0, 0, False
+def _joined(plain: str) -> tuple[str, str]:
+    """Pieces of hexadecimal digits and other letters, and a sample of them; empty if it is something else."""
+    pieces, sample, at, is_random = [], "", 0, False
     while (found := _PIECE.match(plain, at)) is not None:
-        piece, size = _piece(found)
+        piece, like = _piece(found)
         if not piece:
-            return "", 0
+            break
         pieces.append(piece)
-        length, at = length + size, found.end()
+        sample, at = sample + like, found.end()
         is_random = is_random or found["literal"] is None
         if at == len(plain):
-            return (" || ".join(pieces) if is_random else ""), length
+            return (" || ".join(pieces) if is_random else ""), sample
         if not plain.startswith("||", at):
             break
         at += 2
-    return "", 0
+    return "", ""
 
 
-def _piece(found: re.Match[str]) -> tuple[str, int]:
+def _piece(found: re.Match[str]) -> tuple[str, str]:
     if found["literal"] is not None:
         text = found["literal"].replace("''", "'")
-        return string(text), len(text)
+        return string(text), text
     if found["letters"]:
         of = int(found["of"] or found["of_"])
         is_even = of in (2, 4, 8, 16, 32)  # a byte falls on each as often
         letter = (
             f"substr({string(found['letters'])}, get_byte({_BYTES.format(n=1)}, 0) % {of} + 1, 1)"
         )
-        return (letter, 1) if is_even and of <= len(found["letters"]) else ("", 0)
+        return (
+            (letter, found["letters"][0]) if is_even and of <= len(found["letters"]) else ("", "")
+        )
     size = int(found["bytes"])
     if not 1 <= size <= _MOST:
-        return "", 0
+        return "", ""
     digits = f"encode({_BYTES.format(n=size)}, 'hex')"
+    sample = ("a" if found["case"] == "lower" else "A") * 2 * size
     digits = digits if found["case"] == "lower" else f"upper({digits})"
     if found["part"] is None:
-        return digits, 2 * size
-    start, left = int(found["start"]), max(2 * size - int(found["start"]) + 1, 0)
+        return digits, sample
+    start = int(found["start"])
     if found["count"] is None:
-        return f"substr({digits}, {start})", left
-    return f"substr({digits}, {start}, {found['count']})", min(left, int(found["count"]))
+        return f"substr({digits}, {start})", sample[start - 1 :]
+    count = int(found["count"])
+    return f"substr({digits}, {start}, {count})", sample[start - 1 :][:count]

@@ -318,14 +318,16 @@ def test_defaults_are_what_sqlite_makes_of_them(
         assert ours == theirs or int(theirs) - int(ours) < 60
 
 
-def test_a_default_of_a_gigabyte_is_not_worked_out(program: Program, tmp_path: Path) -> None:
+def test_defaults_that_are_named(program: Program, tmp_path: Path) -> None:
+    """A gigabyte isn't worked out, and a text of 36 letters need not be a UUID."""
     source = sqlite(
         tmp_path / "s.db",
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB DEFAULT (zeroblob(900000000)));"
-        "INSERT INTO t VALUES (1, x'00')",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB DEFAULT (zeroblob(900000000)),"
+        " u UUID DEFAULT ('k_' || lower(hex(randomblob(17)))));"
+        "INSERT INTO t VALUES (1, x'00', '6f9619ff-8b86-4d01-b42d-00c04fc964ff')",
     )
     result = program.run(source)
-    assert (result.code, uncarried(result)) == (0, [("default", "t.v")])
+    assert (result.code, uncarried(result)) == (0, [("default", "t.v"), ("default", "t.u")])
 
 
 def test_conflict_clauses_are_named(program: Program, tmp_path: Path) -> None:
