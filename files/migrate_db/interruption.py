@@ -15,7 +15,7 @@ from collections.abc import Callable
 #: Seconds in which several signals are one.
 _BURST = 1.0
 #: Steps of SQLite's between two looks, some hundredths of a second.
-STEPS = 1_000_000
+_STEPS = 1_000_000
 
 
 class _Heard:
@@ -48,7 +48,8 @@ _heard = _Heard()
 
 def listen() -> None:
     """Take signals from here on."""
-    _heard.__init__()  # type: ignore[misc]  # of the command before, in a test
+    global _heard
+    _heard = _Heard()  # not what the command before was told, in a test
     signal.signal(signal.SIGTERM, _heard.note)
     # what was started in the background, or by nohup, is not to hear of these
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -84,11 +85,7 @@ class Welcome:
 
     def __enter__(self) -> None:
         self._before, _heard.welcome = _heard.welcome, True
-        try:
-            check()
-        except KeyboardInterrupt:
-            _heard.welcome = self._before
-            raise
+        check()
 
     def __exit__(self, *_: object) -> None:
         _heard.welcome = self._before
@@ -100,4 +97,4 @@ def attend(connection: sqlite3.Connection, also: Callable[[], bool] = lambda: Fa
     Args:
         also: another reason to.
     """
-    connection.set_progress_handler(lambda: _heard.ever or also(), STEPS)
+    connection.set_progress_handler(lambda: _heard.ever or also(), _STEPS)
