@@ -23,7 +23,7 @@ test: images browser ## lint, unit tests, all scenarios and the end-to-end test
 	@$(TESTS) lint unit molecule e2e
 
 .PHONY: lint
-lint: setup ## ansible-lint, yamllint, ruff, mypy
+lint: setup ## ansible-lint, yamllint, ruff, mypy, import-linter
 	@$(TESTS) lint
 
 .PHONY: unit

@@ -69,6 +69,7 @@ def lint() -> list[Job]:
         Job("ruff", [BIN / "ruff", "check", "."]),
         Job("ruff-format", [BIN / "ruff", "format", "--check", "."]),
         Job("mypy", [BIN / "mypy"]),
+        Job("import-linter", ["env", "PYTHONPATH=files", BIN / "lint-imports", "--no-cache"]),
     ]
 
 

@@ -1,11 +1,11 @@
 """Move a SQLite database to PostgreSQL and prove that every value arrived.
 
-The way of one value is straight, and the modules are its stations; imports
-point one way along it:
+The way of one value is straight, and the packages are its stations. Each imports only what stands before it:
 
-    source -> schema -> codec -> profile -> plan -> ddl/load -> difference -> proof
+    postgresql, codecs, sqlite -> translation -> planning -> structure -> rows -> reverse
 
-``commands`` composes the stations, ``cli`` reads the words of the user.
+``journey`` is a run's way into the target and ``reversal`` the way back; ``commands`` begins them, ``cli`` reads the
+words of the user.
 """
 
 __version__ = "1.0.0"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from migrate_db import stations
 from migrate_db.errors import MigrationError
 from migrate_db.options import Options
-from migrate_db.plan import Plan
+from migrate_db.planning.plan import Plan
 from migrate_db.report import Report
 
 if TYPE_CHECKING:
-    from migrate_db.state import State
-    from migrate_db.target import Target
+    from migrate_db.postgresql.state import State
+    from migrate_db.postgresql.target import Target
 
 
 def demand_content(options: Options, found: Plan, report: Report) -> None:

@@ -7,14 +7,15 @@ import time
 
 import psycopg
 
-from migrate_db import same_rows, sql
-from migrate_db.ddl import Statement
+from migrate_db import sql
 from migrate_db.failures import is_about_the_data, is_about_the_size, is_about_the_statement
-from migrate_db.plan import Plan
+from migrate_db.planning.plan import Plan
+from migrate_db.postgresql.target import Target
 from migrate_db.report import Report
-from migrate_db.schema import Uncarried
-from migrate_db.target import Target
-from migrate_db.views import Translated
+from migrate_db.sqlite.schema import Uncarried
+from migrate_db.structure import same_rows
+from migrate_db.structure.ddl import Statement
+from migrate_db.structure.views import Translated
 
 
 class Builder:

@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from migrate_db import __version__, commands, interruption, names, outputs, report
+from migrate_db import __version__, commands, interruption, outputs, report
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Bar, Events, Plain, Screen, Silent
 from migrate_db.failures import explained
 from migrate_db.options import Options
+from migrate_db.postgresql import names
 from migrate_db.report import Report
 
 _EPILOG = """

@@ -17,9 +17,9 @@ from migrate_db.report import Report
 from migrate_db.workspace import workspace
 
 if TYPE_CHECKING:
-    from migrate_db.ddl import Ddl
-    from migrate_db.proof import Proof
-    from migrate_db.state import State
+    from migrate_db.postgresql.state import State
+    from migrate_db.rows.proof import Proof
+    from migrate_db.structure.ddl import Ddl
 
 
 def check(options: Options, events: Events, report: Report) -> None:
@@ -39,8 +39,8 @@ def plan_(options: Options, events: Events, report: Report) -> None:
 
 
 def _look(options: Options, events: Events, report: Report) -> Ddl:
-    from migrate_db import ddl
-    from migrate_db.target import relation_names
+    from migrate_db.postgresql.target import relation_names
+    from migrate_db.structure import ddl
 
     stations.demand_room(options)
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
@@ -54,8 +54,10 @@ def _look(options: Options, events: Events, report: Report) -> Ddl:
 
 def verify(options: Options, events: Events, report: Report) -> None:
     """Compare both sides, row by row, and change nothing."""
-    from migrate_db import difference_file, lacking, state, structure
-    from migrate_db.proof import prove
+    from migrate_db.postgresql import state
+    from migrate_db.rows import difference_file
+    from migrate_db.rows.proof import prove
+    from migrate_db.structure import catalogue, lacking
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         assert target is not None
@@ -87,13 +89,13 @@ def verify(options: Options, events: Events, report: Report) -> None:
                 target.one_moment(),
                 difference_file.written(options.rows) as told,
             ):
-                before = structure.recorded(target)
+                before = catalogue.recorded(target)
                 report.proof = prove(
                     copy.connection, target, found, events.progress, before, told=told
                 )
                 lacks = lacking.find(target, found)
                 report.notes += [lacking.told(lack) for _, lack in lacks]
-                report.notes += structure.of_another_source(found, before)
+                report.notes += catalogue.of_another_source(found, before)
                 phase.note = stations.proved(report)
     if report.proof.holds:
         stations.conclude(report, "equal")
@@ -103,9 +105,10 @@ def verify(options: Options, events: Events, report: Report) -> None:
 
 def run(options: Options, events: Events, report: Report) -> None:
     """The whole road, in one transaction of the target: all of it, or nothing."""
-    from migrate_db import admission, state
-    from migrate_db.surroundings import demand_no_children
-    from migrate_db.target import lock
+    from migrate_db import admission
+    from migrate_db.postgresql import state
+    from migrate_db.postgresql.surroundings import demand_no_children
+    from migrate_db.postgresql.target import lock
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         assert target is not None
@@ -138,7 +141,7 @@ def run(options: Options, events: Events, report: Report) -> None:
 
 def _note_equal(journey: Journey, known: State | None) -> None:
     """Both sides are the same already; what the app is to rely on is recorded all the same."""
-    from migrate_db import lacking
+    from migrate_db.structure import lacking
 
     options, report, target = journey.options, journey.report, journey.target
     stations.conclude(report, "equal" if options.catch_up else "already migrated")
@@ -180,8 +183,8 @@ def _load(journey: Journey, directory: Path, replace: bool) -> None:
 
 def open_(options: Options, events: Events, report: Report) -> None:
     """Tell the target that the app lives on it: it becomes writable, and is never reloaded."""
-    from migrate_db import state
-    from migrate_db.target import lock
+    from migrate_db.postgresql import state
+    from migrate_db.postgresql.target import lock
 
     with stations.target(options, report) as target:
         assert target is not None
@@ -210,8 +213,8 @@ def open_(options: Options, events: Events, report: Report) -> None:
 
 def close(options: Options, events: Events, report: Report) -> None:
     """The opposite: the app may only read, and nothing of it is left that could write."""
-    from migrate_db import state
-    from migrate_db.target import lock
+    from migrate_db.postgresql import state
+    from migrate_db.postgresql.target import lock
 
     with stations.target(options, report) as target:
         assert target is not None
@@ -234,9 +237,9 @@ def reverse(options: Options, events: Events, report: Report) -> None:
     """The way back: the kept SQLite file with what PostgreSQL holds now, proved."""
     import psycopg
 
-    from migrate_db import state
+    from migrate_db.postgresql import state
+    from migrate_db.postgresql.target import lock
     from migrate_db.reversal import Way
-    from migrate_db.target import lock
 
     if options.into is not None and options.into.is_symlink():
         options = replace(options, into=options.into.resolve())
@@ -267,7 +270,7 @@ def reverse(options: Options, events: Events, report: Report) -> None:
 
 def status(options: Options, events: Events, report: Report) -> None:
     """What the target knows of its migration, and what was written since; changes nothing."""
-    from migrate_db import activity, state
+    from migrate_db.postgresql import activity, state
 
     with stations.target(options, report) as target:
         assert target is not None

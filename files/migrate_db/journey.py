@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate_db import bulky, mapping, schema, source
 from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
 from migrate_db.failures import (
@@ -20,16 +19,18 @@ from migrate_db.failures import (
     server_said,
     unknown,
 )
-from migrate_db.mapping import Mapping
 from migrate_db.options import Options
-from migrate_db.plan import Plan, TablePlan
+from migrate_db.planning import bulky, mapping
+from migrate_db.planning.mapping import Mapping
+from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.report import Report, TableReport
+from migrate_db.sqlite import schema, source
 from migrate_db.stations import Copy, conclude, demand_soundness, keep_quarantined, proved
 
 if TYPE_CHECKING:
-    from migrate_db.blocks import SourceBlocks
-    from migrate_db.proof import Proof
-    from migrate_db.target import Target
+    from migrate_db.postgresql.target import Target
+    from migrate_db.rows.blocks import SourceBlocks
+    from migrate_db.rows.proof import Proof
 
 
 class _Miscomputed(Exception):
@@ -53,13 +54,13 @@ class Journey:
         return self.copy.connection
 
     def is_equal(self) -> bool:
-        from migrate_db import structure
-        from migrate_db.proof import prove
+        from migrate_db.rows.proof import prove
+        from migrate_db.structure import catalogue
 
         if not all(table.exists for table in self.plan.tables):
             return False
         with self.events.phase("compare") as phase, self.target.one_moment():
-            before = structure.recorded(self.target)
+            before = catalogue.recorded(self.target)
             self.report.proof = prove(
                 self.snapshot, self.target, self.plan, self.events.progress, before
             )
@@ -73,7 +74,8 @@ class Journey:
         Args:
             held: the target is read-only already, and stays so.
         """
-        from migrate_db import leader, state, structure
+        from migrate_db.postgresql import leader, state
+        from migrate_db.structure import catalogue
 
         with self.target.connection.transaction():
             self.proved_on = leader.of(self.target)
@@ -82,18 +84,19 @@ class Journey:
                 source.shown(self.options.source),
                 str(self.report.source["sha256"]),
                 held or self.options.hold,
-                structure.as_text(self.target, self.plan),
+                catalogue.as_text(self.target, self.plan),
                 self._remembered().as_json(),
                 self.proved_on,
             )
 
     def _remembered(self) -> Mapping:
         """The mapping; what it leaves out, and an earlier run has loaded, is not left out."""
-        from migrate_db import state, structure
-        from migrate_db.target import relation_names
+        from migrate_db.postgresql import state
+        from migrate_db.postgresql.target import relation_names
+        from migrate_db.structure import catalogue
 
         known = state.read(self.target)
-        loaded = structure.recorded(self.target).keys() & relation_names(self.target)
+        loaded = catalogue.recorded(self.target).keys() & relation_names(self.target)
         earlier = Mapping()
         if known is not None and known.mapping:
             with suppress(MigrationError):  # it was of another file
@@ -101,7 +104,7 @@ class Journey:
         return mapping.with_loaded(self.plan.mapping, earlier, loaded)
 
     def load(self, replace: bool) -> None:
-        from migrate_db import meaning
+        from migrate_db.structure import meaning
 
         before = list(self.report.notes), list(self.report.uncarried)
         try:
@@ -122,7 +125,7 @@ class Journey:
 
     def _keep(self) -> None:
         """Dump what is about to be replaced; nobody may write from here on what the dump hasn't."""
-        from migrate_db import dump
+        from migrate_db.postgresql import dump
 
         with self.events.phase("keep") as phase:
             kept = dump.keep(
@@ -134,11 +137,13 @@ class Journey:
             self.report.kept_dump = phase.note = str(kept)
 
     def _fill(self, replace: bool) -> None:
-        from migrate_db import ddl, load, sql
-        from migrate_db.blocks import SourceBlocks
+        from migrate_db import sql
         from migrate_db.building import Builder
-        from migrate_db.surroundings import hidden
-        from migrate_db.target import relation_names
+        from migrate_db.postgresql.surroundings import hidden
+        from migrate_db.postgresql.target import relation_names
+        from migrate_db.rows import load
+        from migrate_db.rows.blocks import SourceBlocks
+        from migrate_db.structure import ddl
 
         statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))
         self.report.uncarried += statements.uncarried
@@ -194,7 +199,8 @@ class Journey:
         Args:
             of_the_app: some tables were there already, and may number what nobody asked for.
         """
-        from migrate_db import sequences, sql
+        from migrate_db import sql
+        from migrate_db.structure import sequences
 
         with self.events.phase("sequences") as phase:
             sequences.advance(self.target, self.plan)
@@ -205,8 +211,8 @@ class Journey:
             phase.note = "numbering goes on, statistics are fresh"
 
     def _prove(self, ahead: SourceBlocks) -> None:
-        from migrate_db import lacking
-        from migrate_db.proof import prove
+        from migrate_db.rows.proof import prove
+        from migrate_db.structure import lacking
 
         with self.events.phase("prove") as phase:
             self.report.proof = prove(
@@ -236,8 +242,9 @@ class Journey:
             unequal: tables to look at, if a comparison just before has named them; the app
                 is down meanwhile, and what it missed the proof would find.
         """
-        from migrate_db import catch_up, sequences, structure
-        from migrate_db.proof import prove
+        from migrate_db.rows import catch_up
+        from migrate_db.rows.proof import prove
+        from migrate_db.structure import catalogue, sequences
 
         with self._all_or_nothing():
             with self.events.phase("catch up") as phase:
@@ -254,7 +261,7 @@ class Journey:
                     self.target,
                     self.plan,
                     self.events.progress,
-                    structure.recorded(self.target),
+                    catalogue.recorded(self.target),
                 )
                 phase.note = proved(self.report)
             self._demand_proof()
@@ -265,7 +272,7 @@ class Journey:
         """One transaction: whatever happens inside, the target is as before."""
         import psycopg
 
-        from migrate_db import meaning
+        from migrate_db.structure import meaning
 
         committing = False
         written: Path | None = None
@@ -304,7 +311,7 @@ class Journey:
             self.report.quarantine_file = ""
 
     def _load_table(self, table: TablePlan, told: TableReport) -> None:
-        from migrate_db import load
+        from migrate_db.rows import load
 
         begun = time.monotonic()
         with bulky.Unnoticed(self.snapshot) if self.plan.assumed else nullcontext():
@@ -318,7 +325,7 @@ class Journey:
 
     def _compare_structure(self, lacks: list[tuple[TablePlan, schema.Uncarried]]) -> None:
         """What a table of ours lacks must have been told; one of the app's may differ."""
-        from migrate_db import lacking
+        from migrate_db.structure import lacking
 
         assert self.report.proof is not None
         said = [lack.name for lack in self.report.uncarried]
@@ -329,7 +336,7 @@ class Journey:
                 self.report.proof.unsound.append(lacking.told(lack))
 
     def _demand_proof(self) -> None:
-        from migrate_db import meaning
+        from migrate_db.structure import meaning
 
         proof = self.report.proof
         # where nobody has looked, what is not equal at once is looked at
@@ -357,7 +364,7 @@ class Journey:
 
     def _arrived(self, verdict: str) -> None:
         """Look once more, from another connection, at what everybody sees now."""
-        from migrate_db import state
+        from migrate_db.postgresql import state
 
         if verdict != "rehearsed" and self.options.hold:
             state.end_older_sessions(self.target)
@@ -370,8 +377,9 @@ class Journey:
     def _count_again(self) -> None:
         import psycopg
 
-        from migrate_db import leader, sql
-        from migrate_db.target import connect
+        from migrate_db import sql
+        from migrate_db.postgresql import leader
+        from migrate_db.postgresql.target import connect
 
         try:
             other = connect(self.options.target, self.target.schema)

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from migrate_db.errors import Exit, MigrationError
-from migrate_db.source import BESIDE
+from migrate_db.sqlite.source import BESIDE
 
 #: Options that name a file to be written.
 _WRITTEN = (

@@ -12,14 +12,14 @@ from typing import Any
 from pg_tools.files import publish
 
 from migrate_db import __version__
-from migrate_db.activity import Activity
-from migrate_db.catch_up import CaughtUp
 from migrate_db.errors import Exit
 from migrate_db.events import Phase
 from migrate_db.finding import Findings
-from migrate_db.proof import Proof
-from migrate_db.schema import Uncarried
-from migrate_db.staging import TableReversal
+from migrate_db.postgresql.activity import Activity
+from migrate_db.reverse.staging import TableReversal
+from migrate_db.rows.catch_up import CaughtUp
+from migrate_db.rows.proof import Proof
+from migrate_db.sqlite.schema import Uncarried
 
 #: The verdicts, and what each means.
 VERDICTS = {

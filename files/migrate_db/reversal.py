@@ -16,41 +16,28 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from migrate_db import (
-    additions,
-    bulky,
-    foreign,
-    kept,
-    landing,
-    mapping,
-    pairing,
-    parents,
-    planning,
-    proof,
-    quarantine,
-    schema,
-    sequences,
-    source,
-    sql,
-    staging,
-    textual_form,
-    whole_rows,
-)
-from migrate_db.additions import Additions, LeftOut
+from migrate_db import sql
+from migrate_db.codecs import foreign
 from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
 from migrate_db.finding import Finding, Findings
-from migrate_db.mapping import ColumnWish, Mapping
 from migrate_db.options import Options
-from migrate_db.plan import Plan, TablePlan
+from migrate_db.planning import bulky, mapping, pairing, planner, quarantine
+from migrate_db.planning.mapping import ColumnWish, Mapping
+from migrate_db.planning.plan import Plan, TablePlan
+from migrate_db.postgresql.state import State
+from migrate_db.postgresql.target import Target, TargetTable, tables
 from migrate_db.report import Report, Reversal
-from migrate_db.schema import Schema, Uncarried
-from migrate_db.soundness import Soundness
-from migrate_db.source import Snapshot
-from migrate_db.staging import Staging
-from migrate_db.state import State
+from migrate_db.reverse import additions, kept, landing, staging, textual_form, whole_rows
+from migrate_db.reverse.additions import Additions, LeftOut
+from migrate_db.reverse.staging import Staging
+from migrate_db.rows import proof
+from migrate_db.sqlite import parents, schema, source
+from migrate_db.sqlite.schema import Schema, Uncarried
+from migrate_db.sqlite.soundness import Soundness
+from migrate_db.sqlite.source import Snapshot
 from migrate_db.stations import proved
-from migrate_db.target import Target, TargetTable, tables
+from migrate_db.structure import sequences
 
 #: What can't be carried, in the report; all of it is counted, and in its findings.
 _LISTED = 1000
@@ -172,7 +159,7 @@ class Way:
             aside = quarantine.Quarantine(connection, self._fresh("rows"))
         told = Findings(self.options.work_dir)
         with foreign.asking(self.target):
-            found = planning.make(
+            found = planner.make(
                 connection, read, existing, wishes, told, aside,
                 quick=quick and aside is None, reversing=aside is None,
             )  # fmt: skip

@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING
 
 from pg_tools.files import private, publish, sync
 
-from migrate_db import converted, foreign, mapping, pairing, planning, quarantine, schema, source
+from migrate_db.codecs import foreign
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
 from migrate_db.finding import Findings
-from migrate_db.mapping import Mapping
 from migrate_db.options import Options
-from migrate_db.plan import Plan
+from migrate_db.planning import converted, mapping, pairing, planner, quarantine
+from migrate_db.planning.mapping import Mapping
+from migrate_db.planning.plan import Plan
 from migrate_db.report import Converted, Report, TableReport
-from migrate_db.soundness import Soundness
-from migrate_db.source import Snapshot
+from migrate_db.sqlite import schema, source
+from migrate_db.sqlite.soundness import Soundness
+from migrate_db.sqlite.source import Snapshot
 
 if TYPE_CHECKING:  # a preview on a bare host reads the source without psycopg
-    from migrate_db.state import State
-    from migrate_db.target import Target, TargetTable
+    from migrate_db.postgresql.state import State
+    from migrate_db.postgresql.target import Target, TargetTable
 
 #: What a target needs, as a multiple of the SQLite file: rows, indexes, WAL.
 _TARGET_SHARE = 2.5
@@ -45,7 +47,7 @@ def target(options: Options, report: Report) -> Iterator[Target | None]:
     if not options.target:
         yield None
         return
-    from migrate_db.target import connect
+    from migrate_db.postgresql.target import connect
 
     target = connect(options.target, options.schema)
     report.target = {
@@ -68,7 +70,7 @@ def demand_migrated(target: Target, anywhere: bool = False) -> State:
     Args:
         anywhere: into whichever schema of the database.
     """
-    from migrate_db import state
+    from migrate_db.postgresql import state
 
     known = state.read(target)
     if known is None or not (known.source or anywhere):
@@ -158,8 +160,8 @@ def planned(
             report.notes.append("with the mapping that the target was loaded with")
         existing: dict[str, TargetTable] = {}
         if target is not None:
-            from migrate_db.surroundings import demand_free, spelled
-            from migrate_db.target import tables
+            from migrate_db.postgresql.surroundings import demand_free, spelled
+            from migrate_db.postgresql.target import tables
 
             there = spelled(target, pairing.target_names(read, wishes))
             wishes = pairing.as_spelled(read, wishes, there)
@@ -169,12 +171,12 @@ def planned(
         aside = quarantine.Quarantine(connection, directory) if wishes.on_finding else None
         quick = quick and aside is None and not any(table.rows for table in existing.values())
 
-        from migrate_db import meaning  # with its parser of SQL, which others don't need
+        from migrate_db.structure import meaning
 
         def decide(quick: bool) -> Plan:
             report.findings = Findings(options.work_dir)
             with foreign.asking(target):
-                made = planning.make(
+                made = planner.make(
                     connection, read, existing, wishes, report.findings, aside, quick
                 )
             return meaning.decide(made)
@@ -250,13 +252,13 @@ def _write_mapping(
     existing: dict[str, TargetTable],
     wishes: Mapping,
 ) -> str:
-    from migrate_db import proposal
+    from migrate_db.planning import proposal
 
     assert options.write_mapping is not None
 
     def make(wanted: Mapping, findings: Findings) -> Plan:
         findings.directory = options.work_dir
-        return planning.make(connection, read, existing, replace(wanted, on_finding=""), findings)
+        return planner.make(connection, read, existing, replace(wanted, on_finding=""), findings)
 
     proposed = proposal.propose(connection, make, wishes)
     path, told = options.write_mapping, str(options.write_mapping)

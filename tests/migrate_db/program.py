@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,17 @@ class Result:
         return [(f["table"], f["key"], f["column"]) for f in self.report["findings"]]
 
 
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """What a test run is told by Ctrl-C is its own again afterwards."""
+    own = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in own.items():
+            signal.signal(number, handler)
+
+
 class Program:
     """``migrate_db`` with one working directory; in this process, which is ten times faster."""
 
@@ -66,7 +78,8 @@ class Program:
         with tempfile.TemporaryDirectory() as directory:
             report = Path(directory, "report.json")
             with contextlib.redirect_stdout(out):
-                code = cli.main([*arguments, "--report", str(report)])
+                with _own_signals():
+                    code = cli.main([*arguments, "--report", str(report)])
             return Result(code, json.loads(report.read_text()), out.getvalue())
 
     def run(self, source: Path, *words: object, url: str = "") -> Result:

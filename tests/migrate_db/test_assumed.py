@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from migrate_db import profile
+from migrate_db.planning import profile
 
 from .corpus.oracle import judge
 from .program import Program, ask, image, sqlite

@@ -345,7 +345,7 @@ def test_work_dir_runs_full(program: Program, brainer: Path, tmp_path: Path) -> 
         assert list(small.iterdir()) == [filler]
         # it fits when it's asked, and not when it's written
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("migrate_db.source._size", lambda path: 0)
+            patch.setattr("migrate_db.sqlite.source._size", lambda path: 0)
             result = small_program.run(brainer)
         assert result.code == 1 and "no room for the snapshot" in result.error
         assert list(small.iterdir()) == [filler]
@@ -398,8 +398,8 @@ def test_work_dir_of_others(program: Program, brainer: Path, tmp_path: Path) -> 
 
 
 def test_lock_held(program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("migrate_db.target._LOCK_WAIT", 0.3)
-    from migrate_db.target import _LOCK
+    monkeypatch.setattr("migrate_db.postgresql.target._LOCK_WAIT", 0.3)
+    from migrate_db.postgresql.target import _LOCK
 
     with psycopg.connect(program.url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
@@ -412,7 +412,7 @@ def test_lock_held(program: Program, brainer: Path, monkeypatch: pytest.MonkeyPa
 def test_source_locked_for_good(
     refused: Callable[..., Result], brainer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrate_db.source._BUSY_SECONDS", 0.5)
+    monkeypatch.setattr("migrate_db.sqlite.source._BUSY_SECONDS", 0.5)
     holder = subprocess.Popen([sys.executable, "-c", _HOLDER, str(brainer)], stdout=subprocess.PIPE)
     assert holder.stdout is not None and holder.stdout.readline()
     try:
@@ -433,9 +433,11 @@ time.sleep(60)
 
 
 def test_tables_in_use(program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from migrate_db.target import _SESSION as session
+    from migrate_db.postgresql.target import _SESSION as session
 
-    monkeypatch.setattr("migrate_db.target._SESSION", session.replace("'10s'", "'300ms'"))
+    monkeypatch.setattr(
+        "migrate_db.postgresql.target._SESSION", session.replace("'10s'", "'300ms'")
+    )
     ask(program.url, "CREATE TABLE courses (id int PRIMARY KEY, slug text, title text,"
         " description text, price float8, is_published bool, content json, created_at timestamp,"
         " updated_at timestamp)")  # fmt: skip

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from migrate_db.bulky import LIMIT
+from migrate_db.planning.bulky import LIMIT
 
 from .program import Program, ask, fetch, sqlite
 from .test_secrets_and_memory import peak_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from migrate_db.target import connect
+from migrate_db.postgresql.target import connect
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -148,7 +148,7 @@ def test_killed_between_the_hold_and_the_end(
     program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second one ends what the first one left."""
-    from migrate_db import state
+    from migrate_db.postgresql import state
 
     home(program, brainer)
     with psycopg.connect(program.url) as writing:

@@ -13,8 +13,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from migrate_db import codec, copy_text, functions, intervals
-from migrate_db.codec import Cell, Codec
+from migrate_db.codecs import codec, copy_text, intervals, numbers, texts, times
+from migrate_db.codecs.codec import Cell, Codec
+from migrate_db.sqlite import functions
 
 AWKWARD = (
     "", " ", "a ", "it's", '"', "\\", "\\N", "\\.", "a\n\\.\nb", "\r", "\r\n", "\t", ",", "\x01",
@@ -51,7 +52,7 @@ documents = st.recursive(
     max_leaves=6,
 )
 NEARLY_A_MOMENT = r"[0-2][0-9]{3}-[01][0-9]-[0-3][0-9]( [0-2][0-9]:[0-6][0-9]:[0-6][0-9])?"
-texts = st.one_of(
+any_text = st.one_of(
     st.sampled_from(AWKWARD),
     st.text(st.characters(codec="utf-8"), max_size=12),
     st.text("\x01\x02'\\\n\r,.NE0\x00 ", max_size=8),
@@ -71,7 +72,7 @@ texts = st.one_of(
 )
 values = st.one_of(
     st.none(),
-    texts,
+    any_text,
     st.sampled_from(INTEGERS)
     | st.dates().map(lambda d: int(d.strftime("%Y%m%d")))
     | st.integers(-(2**63), 2**63 - 1)
@@ -142,51 +143,51 @@ class Case:
 
 
 CASES = {
-    "smallint": Case(codec.integer("smallint"), "SMALLINT"),
-    "integer": Case(codec.integer("integer"), "INTEGER"),
-    "bigint": Case(codec.integer("bigint"), "BIGINT"),
-    "bigint typeless": Case(codec.integer("bigint"), ""),
-    "boolean": Case(codec.BOOLEAN, "BOOLEAN"),
-    "boolean words": Case(codec.boolean_words("false", "true"), "BOOLEAN"),
-    "boolean words nocase": Case(codec.boolean_words("False", "True"), "TEXT COLLATE NOCASE"),
-    "boolean any": Case(codec.BOOLEAN_ANY, "BOOLEAN", same_truth),
-    "boolean any nocase": Case(codec.BOOLEAN_ANY, "TEXT COLLATE NOCASE", same_truth),
-    "double": Case(codec.DOUBLE, "FLOAT"),
-    "double typeless": Case(codec.DOUBLE, ""),
-    "double or integer": Case(codec.DOUBLE_OR_INTEGER, "DATETIME"),
-    "real": Case(codec.REAL4, "REAL"),
-    "real or integer": Case(codec.REAL4_OR_INTEGER, "NUMERIC"),
-    "numeric": Case(codec.numeric(), "NUMERIC"),
-    "numeric of floats": Case(codec.numeric(), "FLOAT"),
-    "numeric(5,2)": Case(codec.numeric(5, 2), "NUMERIC(5,2)"),
-    "numeric(2,0)": Case(codec.numeric(2), "NUMERIC(2)"),
-    "text": Case(codec.text(), "TEXT"),
-    "text nocase": Case(codec.text(), "TEXT COLLATE NOCASE"),
-    "varchar(3)": Case(codec.text("varchar", 3), "VARCHAR(3)"),
-    "char(4)": Case(codec.padded(4), "CHAR(4) COLLATE RTRIM"),
-    "text or number": Case(codec.TEXT_OR_NUMBER, "NUMERIC"),
-    "text or number, typeless": Case(codec.TEXT_OR_NUMBER, "", as_text),
-    "bytea": Case(codec.BYTEA, "BLOB"),
-    "json": Case(codec.JSON, "JSON"),
-    "json text": Case(codec.JSON, "TEXT"),
-    "jsonb": Case(codec.JSONB, "TEXT", same_json),
-    "timestamp": Case(codec.TIMESTAMP, "DATETIME", same_moment),
-    "timestamp any": Case(codec.TIMESTAMP_ANY, "DATETIME", same_moment),
-    "timestamptz": Case(codec.TIMESTAMPTZ, "DATETIME", same_moment),
-    "timestamptz any": Case(codec.TIMESTAMPTZ_ANY, "TEXT", same_instant),
-    "date": Case(codec.DATE, "DATE"),
-    "date at midnight": Case(codec.DATE_AT_MIDNIGHT, "DATE", same_moment),
-    "date of digits": Case(codec.DATE_DIGITS, "DATE"),
-    "time": Case(codec.TIME_ANY, "TIME", same_moment),
-    "time strict": Case(codec.TIME, "TIME", same_moment),
-    "time of 2000": Case(codec.TIME_OF_2000, "TIME", same_moment),
+    "smallint": Case(numbers.integer("smallint"), "SMALLINT"),
+    "integer": Case(numbers.integer("integer"), "INTEGER"),
+    "bigint": Case(numbers.integer("bigint"), "BIGINT"),
+    "bigint typeless": Case(numbers.integer("bigint"), ""),
+    "boolean": Case(numbers.BOOLEAN, "BOOLEAN"),
+    "boolean words": Case(numbers.boolean_words("false", "true"), "BOOLEAN"),
+    "boolean words nocase": Case(numbers.boolean_words("False", "True"), "TEXT COLLATE NOCASE"),
+    "boolean any": Case(numbers.BOOLEAN_ANY, "BOOLEAN", same_truth),
+    "boolean any nocase": Case(numbers.BOOLEAN_ANY, "TEXT COLLATE NOCASE", same_truth),
+    "double": Case(numbers.DOUBLE, "FLOAT"),
+    "double typeless": Case(numbers.DOUBLE, ""),
+    "double or integer": Case(numbers.DOUBLE_OR_INTEGER, "DATETIME"),
+    "real": Case(numbers.REAL4, "REAL"),
+    "real or integer": Case(numbers.REAL4_OR_INTEGER, "NUMERIC"),
+    "numeric": Case(numbers.numeric(), "NUMERIC"),
+    "numeric of floats": Case(numbers.numeric(), "FLOAT"),
+    "numeric(5,2)": Case(numbers.numeric(5, 2), "NUMERIC(5,2)"),
+    "numeric(2,0)": Case(numbers.numeric(2), "NUMERIC(2)"),
+    "text": Case(texts.text(), "TEXT"),
+    "text nocase": Case(texts.text(), "TEXT COLLATE NOCASE"),
+    "varchar(3)": Case(texts.text("varchar", 3), "VARCHAR(3)"),
+    "char(4)": Case(texts.padded(4), "CHAR(4) COLLATE RTRIM"),
+    "text or number": Case(texts.TEXT_OR_NUMBER, "NUMERIC"),
+    "text or number, typeless": Case(texts.TEXT_OR_NUMBER, "", as_text),
+    "bytea": Case(texts.BYTEA, "BLOB"),
+    "json": Case(texts.JSON, "JSON"),
+    "json text": Case(texts.JSON, "TEXT"),
+    "jsonb": Case(texts.JSONB, "TEXT", same_json),
+    "timestamp": Case(times.TIMESTAMP, "DATETIME", same_moment),
+    "timestamp any": Case(times.TIMESTAMP_ANY, "DATETIME", same_moment),
+    "timestamptz": Case(times.TIMESTAMPTZ, "DATETIME", same_moment),
+    "timestamptz any": Case(times.TIMESTAMPTZ_ANY, "TEXT", same_instant),
+    "date": Case(times.DATE, "DATE"),
+    "date at midnight": Case(times.DATE_AT_MIDNIGHT, "DATE", same_moment),
+    "date of digits": Case(times.DATE_DIGITS, "DATE"),
+    "time": Case(times.TIME_ANY, "TIME", same_moment),
+    "time strict": Case(times.TIME, "TIME", same_moment),
+    "time of 2000": Case(times.TIME_OF_2000, "TIME", same_moment),
     "interval, microseconds": Case(intervals.INTERVAL_MICROS, "BIGINT"),
     "interval, days": Case(intervals.INTERVAL_DAYS, "INTERVAL"),
     "interval since 1970": Case(intervals.INTERVAL_SINCE_1970, "DATETIME", same_moment),
-    "uuid": Case(codec.UUID, "UUID"),
-    "uuid in capitals": Case(codec.UUID_CAPITALS, "UUID"),
-    "uuid plain": Case(codec.UUID_PLAIN, "CHAR(32)"),
-    "uuid blob": Case(codec.UUID_BLOB, "BLOB"),
+    "uuid": Case(texts.UUID, "UUID"),
+    "uuid in capitals": Case(texts.UUID_CAPITALS, "UUID"),
+    "uuid plain": Case(texts.UUID_PLAIN, "CHAR(32)"),
+    "uuid blob": Case(texts.UUID_BLOB, "BLOB"),
 }
 
 

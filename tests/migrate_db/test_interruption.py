@@ -11,7 +11,9 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from migrate_db import cli, functions, state
+from migrate_db import cli
+from migrate_db.postgresql import state
+from migrate_db.sqlite import functions
 from sample_data import fill
 
 from .program import Program, Result, ask, image

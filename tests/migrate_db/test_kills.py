@@ -146,7 +146,7 @@ def test_the_connection_lost_at_the_commit(
     program: Program, brainer: Path, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can know whether it counted: exit 5, and the next run says."""
-    from migrate_db import state
+    from migrate_db.postgresql import state
 
     right = state.record_load
 
@@ -225,7 +225,7 @@ def test_the_connection_is_cut(program: Program, larger: Path, length: int) -> N
 
 def test_after_the_commit(program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails then can't be taken back, and isn't called unchanged."""
-    from migrate_db import target
+    from migrate_db.postgresql import target
 
     right, calls = target.connect, []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from migrate_db import expressions
+from migrate_db.structure import expressions
 
 from .program import Program, Result, ask, sqlite
 from .test_shapes import arrives, uncarried

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from migrate_db import blocks, codec, difference, load
+from migrate_db.codecs import codec, numbers, texts, times
+from migrate_db.rows import blocks, difference, load
 
 from .program import Program, ask, image, sqlite
 
@@ -199,15 +200,15 @@ def test_a_null_key_in_the_target_alone(program: Program, tmp_path: Path) -> Non
 
 
 SLIPS = {
-    "integer": codec.integer("integer"),
-    "bigint": codec.integer("bigint"),
-    "boolean": codec.BOOLEAN,
-    "double": codec.DOUBLE,
-    "text": codec.text(),
-    "json": codec.JSON,
-    "date": codec.DATE,
-    "timestamp": codec.TIMESTAMP,
-    "bytea": codec.BYTEA,
+    "integer": numbers.integer("integer"),
+    "bigint": numbers.integer("bigint"),
+    "boolean": numbers.BOOLEAN,
+    "double": numbers.DOUBLE,
+    "text": texts.text(),
+    "json": texts.JSON,
+    "date": times.DATE,
+    "timestamp": times.TIMESTAMP,
+    "bytea": texts.BYTEA,
 }
 SLIPPED = {
     "integer": "{c} + ({c} = 3)",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from migrate_db.bulky import LIMIT
+from migrate_db.planning.bulky import LIMIT
 
 from .home import Home, stored
 from .program import Program, fetch

@@ -111,7 +111,7 @@ def test_the_server_dies(
 
 
 def test_two_at_once(home: Home, admin: psycopg.Connection) -> None:
-    from migrate_db.target import _LOCK
+    from migrate_db.postgresql.target import _LOCK
 
     with psycopg.connect(home.program.url) as other:
         other.execute(f"SELECT pg_advisory_lock({_LOCK})")

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from migrate_db import profile
+from migrate_db.planning import profile
 
 from .program import Program, Result, ask, sqlite
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from migrate_db import ddl
+from migrate_db.structure import ddl
 
 from .program import Program, ask, image, sqlite
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from migrate_db import same_rows
-from migrate_db.translator import Translator
+from migrate_db.structure import same_rows
+from migrate_db.translation.translator import Translator
 
 from .program import Program, ask, fetch, sqlite
 from .test_shapes import arrives, uncarried
@@ -375,7 +375,7 @@ def test_a_view_runs_nothing_else(program: Program, tmp_path: Path) -> None:
 
 def test_what_came_from_the_source_is_one_statement(program: Program) -> None:
     """If a translation went wrong once more, the server would still take one statement alone."""
-    from migrate_db.target import connect
+    from migrate_db.postgresql.target import connect
 
     target = connect(program.url, "public")
     with target.connection, pytest.raises(psycopg.errors.SyntaxError):

@@ -1,0 +1,1 @@
+"""What SQLite stores and what PostgreSQL holds, as SQL of either: one codec for each kind of value."""

@@ -1,0 +1,54 @@
+"""Numbers in a column that was declared for times: what they probably count.
+
+Nothing is changed by it; the plan says what it saw, and a mapping may say ``epoch``.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+from migrate_db import sql
+from migrate_db.codecs.codec import Codec
+from migrate_db.sqlite import functions
+from migrate_db.sqlite.schema import Column, Table
+
+#: The years that a guess must fall into, all values of a column.
+_YEARS = ("1990-", "2100-")
+_UNITS = ("s", "ms", "us", "julian", "webkit")
+_NUMBERS = ("smallint", "integer", "bigint", "double precision", "numeric")
+
+
+def unit_of(connection: sqlite3.Connection, table: Table, column: str, relation: str) -> str:
+    """What all numbers of a column seem to count, whatever it is declared; empty if unclear."""
+    return _guess(connection, table, column, relation).partition(" ")[0]
+
+
+def guess(
+    connection: sqlite3.Connection, table: Table, column: Column, chosen: Codec, relation: str
+) -> str:
+    """What the numbers seem to count, with the first and last moment; empty if unclear.
+
+    Returns:
+        e.g. ``s (2019-01-31 … 2024-12-31)``.
+    """
+    bare = column.declared.upper()
+    if chosen.type not in _NUMBERS or not re.search(r"DATE|TIMESTAMP", bare):
+        return ""
+    return _guess(connection, table, column.name, relation)
+
+
+def _guess(connection: sqlite3.Connection, table: Table, column: str, relation: str) -> str:
+    cell = sql.name(column)
+    low, high = connection.execute(
+        f"SELECT min({cell}), max({cell}) FROM {relation} WHERE typeof({cell}) IN ('integer', 'real')"
+    ).fetchone()
+    if low is None or low == 0:
+        return ""
+    # Core Data names everything so, and counts from 2001
+    apple = table.name.startswith("Z") and column.startswith("Z")
+    for unit in ("cocoa",) if apple else _UNITS:
+        first, last = (functions.m_epoch(value, unit, "timestamp") for value in (low, high))
+        if first and last and _YEARS[0] <= first and last < _YEARS[1]:
+            return f"{unit} ({first[:19]} … {last[:19]})"
+    return ""

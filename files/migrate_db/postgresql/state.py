@@ -1,0 +1,352 @@
+"""What the target knows about itself: a copy being made ready, or the app's home.
+
+One row in ``migrate_db.state``. Until the app lives on the target, a migration
+may bring it up to the source again and again; from then on that would destroy
+what the app wrote, and is refused. While *held*, the database is read-only for
+every new session of the app's role, so that there are never two writable sides.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+
+from migrate_db import sql
+from migrate_db.errors import Exit, MigrationError
+from migrate_db.postgresql import activity, leader
+from migrate_db.postgresql.target import Target
+
+_NOW = "to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+#: Seconds that the sessions of the app get to finish what they are at.
+_GRACE = 5.0
+#: Seconds until a session that was told to end must be gone, and between two looks.
+_PATIENCE, _STEP = 10.0, 0.1
+#: A session may have read its settings before they changed, and be listed only now.
+_SECOND_LOOK = 0.5
+#: What later versions wrote down besides; an older record has no place for it.
+_LATER = ("structure text", "mapping text", "lived_since text", "closed_at timestamptz",
+          "baseline text", "proved_on text", "loads text", "returned_at text")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class State:
+    """The target's own record; times are UTC, ISO 8601."""
+
+    source: str  #: path of the SQLite file that was loaded into this schema; empty: none was
+    snapshot_sha256: str
+    loaded_at: str
+    held: bool  #: read-only until ``open``
+    opened_at: str | None  #: since when the app lives here
+    mapping: str = ""  #: what the operator wanted, as ``Mapping.as_json`` writes it
+    lived_since: str | None = None  #: since when the app lived here, if that is over
+    proved_on: str | None = None  #: the server that answered then, see ``leader``
+    returned_at: str | None = None  #: when what the app wrote here was led back, if it was
+
+
+def read(target: Target) -> State | None:
+    """The record, or None if this program never loaded anything here."""
+    if target.value("SELECT to_regclass('migrate_db.state')") is None:
+        return None
+    row = target.execute(
+        # as JSON: a record that an older version made has fewer columns
+        "SELECT source, snapshot_sha256, loaded_at, held, opened_at,"
+        " coalesce(to_jsonb(state) ->> 'mapping', ''), to_jsonb(state) ->> 'lived_since',"
+        " to_jsonb(state) ->> 'proved_on', to_jsonb(state) ->> 'returned_at'"
+        " FROM migrate_db.state"
+    ).fetchone()
+    if row is None:
+        return None
+    loads = _loads(target)
+    known = State(*row)
+    if not loads:
+        return known
+    own = loads.get(target.schema, {})
+    return replace(
+        known,
+        source=own.get("source", ""),
+        snapshot_sha256=own.get("snapshot_sha256", ""),
+        mapping=own.get("mapping", ""),
+    )
+
+
+def _loads(target: Target) -> dict[str, dict[str, str]]:
+    """What was loaded into each schema; empty in a record of before there could be several."""
+    text = target.value("SELECT to_jsonb(state) ->> 'loads' FROM migrate_db.state")
+    loads: dict[str, dict[str, str]] = json.loads(str(text)) if text else {}
+    return loads
+
+
+def record_load(
+    target: Target,
+    source: str,
+    sha256: str,
+    held: bool,
+    structure: str,
+    mapping: str,
+    proved_on: str,
+) -> None:
+    """Write the record anew, inside the transaction that loads.
+
+    Args:
+        structure: see ``structure.as_text``.
+        mapping: see ``Mapping.as_json``.
+        proved_on: see ``leader.of``.
+    """
+    # who may not make one may have it
+    if target.value("SELECT to_regnamespace('migrate_db')") is None:
+        target.execute("CREATE SCHEMA migrate_db")
+    target.execute(
+        "CREATE TABLE IF NOT EXISTS migrate_db.state (source text NOT NULL,"
+        " snapshot_sha256 text NOT NULL, loaded_at text NOT NULL, held boolean NOT NULL,"
+        " opened_at text)"
+    )
+    _make_room(target)
+    was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
+    before = _loads(target)
+    load = {"source": source, "snapshot_sha256": sha256, "mapping": mapping}
+    loads = json.dumps(before | {target.schema: load})
+    if before.keys() - {target.schema}:
+        # the app may live in another schema: that it may write is not for this load to say
+        target.connection.execute(
+            "UPDATE migrate_db.state SET structure = %s, loads = %s,"
+            " held = held OR (%s AND opened_at IS NULL)", (structure, loads, held),
+        )  # fmt: skip
+        if held and target.value("SELECT opened_at IS NULL FROM migrate_db.state"):
+            target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
+        return
+    target.execute("DELETE FROM migrate_db.state")
+    target.connection.execute(
+        "INSERT INTO migrate_db.state (source, snapshot_sha256, loaded_at, held, structure,"
+        " mapping, proved_on, loads) VALUES (%s, %s,"
+        " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, %s, %s, %s, %s)",
+        (source, sha256, held, structure, mapping, proved_on, loads),
+    )
+    if held:
+        target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
+    elif was_held:
+        target.execute(f"{_alter(target)} RESET default_transaction_read_only")
+
+
+def open_(target: Target) -> bool:
+    """Let the app write: it lives here from now on, or again if it was closed meanwhile.
+
+    Returns:
+        False if it already did.
+
+    Raises:
+        MigrationError: it was proved on another server than the one that answers (exit code 3).
+    """
+    state = read(target)
+    if state is None or state.opened_at is not None:
+        return False
+    # one that lived here has been written to since; nobody proves that
+    if state.proved_on and not state.lived_since:
+        now = leader.of(target)
+        if now != state.proved_on:
+            raise leader.changed(target, state.proved_on, now, Exit.DIFFERENT)
+    with target.connection.transaction():
+        _make_room(target)
+        # undoing a `close`: what was written before it counts, too
+        baseline = None if state.lived_since else activity.baseline(target)
+        target.connection.execute(
+            "UPDATE migrate_db.state SET held = false, closed_at = NULL, lived_since = NULL, returned_at = NULL,"
+            f" baseline = coalesce(%s, baseline), opened_at = coalesce(lived_since, {_NOW})",
+            (baseline,),
+        )
+        target.execute(f"{_alter(target)} RESET default_transaction_read_only")
+    if state.held:
+        _end_read_only_sessions(target)
+    return True
+
+
+def close(target: Target) -> bool:
+    """Let the app only read from now on, and see to it that nothing of it can write any more.
+
+    Returns:
+        False if it was so already.
+
+    Raises:
+        MigrationError: a session that may write is still there (exit code 5).
+    """
+    changed = not is_closed(target)
+    if changed:
+        with target.connection.transaction():
+            _make_room(target)
+            target.execute(
+                "UPDATE migrate_db.state SET held = true, closed_at = clock_timestamp(), returned_at = NULL,"
+                " lived_since = coalesce(opened_at, lived_since), opened_at = NULL"
+            )
+            target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
+    # as JSON: an older record has no place for it
+    closed = "(SELECT (to_jsonb(state) ->> 'closed_at')::timestamptz FROM migrate_db.state)"
+    ended = _end_writing_sessions(target, closed)
+    _demand_no_prepared(target)
+    return changed or ended
+
+
+def note_return(target: Target) -> None:
+    """What the app wrote here is in its SQLite file again."""
+    with target.connection.transaction():
+        _make_room(target)
+        target.execute(f"UPDATE migrate_db.state SET returned_at = {_NOW}")
+
+
+def end_older_sessions(target: Target) -> None:
+    """After a load that is held: sessions that began before it could still write."""
+    moment = target.value("SELECT clock_timestamp()::text")
+    _end_writing_sessions(target, f"{sql.string(str(moment))}::timestamptz")
+
+
+def is_closed(target: Target) -> bool:
+    """Whether the record says so, and the app's role is really read-only here.
+
+    A database that was restored from a backup has the record, and not the setting.
+    """
+    state = read(target)
+    setting = target.value(
+        "SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
+        " JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = current_database()"
+        f" AND r.rolname = {sql.string(_role(target))}"
+        " AND 'default_transaction_read_only=on' = ANY (s.setconfig)"
+    )
+    return state is not None and state.held and state.opened_at is None and bool(setting)
+
+
+def demand_own_login(target: Target) -> None:
+    """Refuse to hold a role that others log in as under another name: settings go by the name of the login.
+
+    Raises:
+        MigrationError: the login acts as another role.
+    """
+    row = target.execute("SELECT session_user::text, current_user::text").fetchone()
+    if row is not None and row[0] != row[1]:
+        raise MigrationError(
+            f"the login {row[0]} acts as {row[1]}: nothing would keep it from writing",
+            where=str(target),
+            next=f"connect as {row[1]} itself, which the app does, too; or ALTER ROLE"
+            f" {sql.name(row[0])} RESET role; nothing was changed",
+        )
+
+
+def is_read_only(target: Target) -> bool:
+    """Whether a session of this login begins read-only; ours, which began just now, has set it otherwise."""
+    setting = "SELECT reset_val FROM pg_settings WHERE name = 'default_transaction_read_only'"
+    return target.value(setting) == "on"
+
+
+def others(target: Target) -> list[str]:
+    """Roles besides the app's that are connected, each with its number of sessions."""
+    rows = target.execute(
+        "SELECT usename || ': ' || count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        f" AND usename <> {sql.string(_role(target))} AND pid <> pg_backend_pid()"
+        " GROUP BY usename ORDER BY usename"
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def writers(target: Target) -> list[str]:
+    """Roles besides the app's that may log in and write to a table of the schema; no superusers."""
+    rows = target.execute(
+        "SELECT rolname FROM pg_roles r WHERE rolcanlogin AND NOT rolsuper"
+        f" AND rolname <> {sql.string(_role(target))}"
+        " AND has_database_privilege(r.oid, current_database(), 'CONNECT')"
+        " AND EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE n.nspname = {sql.string(target.schema)} AND c.relkind IN ('r', 'p')"
+        " AND has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE')) ORDER BY rolname"
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _make_room(target: Target) -> None:
+    # it has no key, and a publication FOR ALL TABLES would let nobody change it
+    target.execute("ALTER TABLE migrate_db.state REPLICA IDENTITY FULL")
+    for column in _LATER:
+        target.execute(f"ALTER TABLE migrate_db.state ADD COLUMN IF NOT EXISTS {column}")
+
+
+def _role(target: Target) -> str:
+    """The app's role: who loaded, and therefore owns the record."""
+    return str(
+        target.value(
+            "SELECT pg_get_userbyid(relowner) FROM pg_class"
+            " WHERE oid = to_regclass('migrate_db.state')"
+        )
+    )
+
+
+def _alter(target: Target) -> str:
+    """For the role that the app uses; another administrator is not in the way of anything."""
+    role, database = sql.name(_role(target)), sql.name(target.database)
+    return f"ALTER ROLE {role} IN DATABASE {database}"
+
+
+def _sessions(target: Target, before: str) -> str:
+    """As SQL after FROM: other sessions of the app's role that began before a moment."""
+    return (
+        " FROM pg_stat_activity WHERE datname = current_database()"
+        f" AND usename = {sql.string(_role(target))} AND pid <> pg_backend_pid()"
+        # one that began later than now began before somebody set the clock back
+        f" AND (backend_start <= ({before}) OR backend_start > clock_timestamp())"
+    )
+
+
+def _end_read_only_sessions(target: Target) -> None:
+    """Sessions keep the setting they began with; a pool opens new ones (pre-ping)."""
+    sessions = _sessions(target, "SELECT now()")
+    for wait in (True, False):
+        idle = "AND state = 'idle'" if wait else ""
+        target.execute(f"SELECT pg_terminate_backend(pid){sessions} {idle}")
+        if wait and target.value(f"SELECT count(*){sessions}"):
+            target.execute(f"SELECT pg_sleep({_GRACE / 10})")
+
+
+def _end_writing_sessions(target: Target, closed: str) -> bool:
+    """End what began before the role was read-only; what is at work gets a moment to finish.
+
+    Args:
+        closed: since when it is, in SQL.
+
+    Returns:
+        whether there was any.
+    """
+    # a record that was held from the load on has no such moment; nobody was let in since
+    sessions = _sessions(target, f"SELECT coalesce({closed}, clock_timestamp())")
+    begun, looked, some = time.monotonic(), 0, False
+    while True:
+        left = target.execute(f"SELECT pid, application_name, state{sessions}").fetchall()
+        waited = time.monotonic() - begun
+        if not left:
+            looked += 1
+            if looked == 2:
+                return some
+            time.sleep(_SECOND_LOOK)
+            continue
+        some, looked = True, 0
+        if waited > _GRACE + _PATIENCE:
+            raise MigrationError(
+                f"{len(left)} sessions that may write don't end",
+                where=str(target),
+                details=[f"pid {pid} {name}: {at}" for pid, name, at in left[:20]],
+                next="new sessions are read-only already; run `migrate_db close` again, or"
+                " restart the server",
+                code=Exit.CHANGED,
+            )
+        idle = "AND state = 'idle'" if waited < _GRACE else ""
+        target.execute(f"SELECT pg_terminate_backend(pid){sessions} {idle}")
+        time.sleep(_STEP)
+
+
+def _demand_no_prepared(target: Target) -> None:
+    """A transaction that was prepared commits later, whoever may write by then."""
+    rows = target.execute(
+        "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+    ).fetchall()
+    if rows:
+        raise MigrationError(
+            f"{len(rows)} prepared transactions may still be committed",
+            where=str(target),
+            details=[str(row[0]) for row in rows[:20]],
+            next="COMMIT PREPARED or ROLLBACK PREPARED each; then run `migrate_db close` again",
+            code=Exit.CHANGED,
+        )

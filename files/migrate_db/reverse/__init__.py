@@ -1,0 +1,1 @@
+"""What PostgreSQL holds, on its way back into a SQLite file."""

@@ -1,0 +1,1 @@
+"""Rows on their way: loaded, compared, caught up with, proved."""

@@ -1,0 +1,116 @@
+"""What a column's DEFAULT becomes.
+
+A constant is worked out by SQLite itself, in a column declared the same way, and
+goes through the column's own codec: so a default is what a stored row would be.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+
+from migrate_db import sql
+from migrate_db.codecs.numbers import DOUBLE, DOUBLE_OR_INTEGER
+from migrate_db.errors import Untranslated
+from migrate_db.planning.plan import ColumnPlan
+from migrate_db.sqlite import declaration, functions
+from migrate_db.sqlite.schema import Column
+from migrate_db.sqlite.source import HAS_LIMITS
+from migrate_db.translation import chance, present
+from migrate_db.translation.parsing import NOT_UTF8
+from migrate_db.translation.typed import kind_of
+
+#: Words that a constant may have, without SQLite being asked.
+_CONSTANT = {"TRUE", "FALSE", "NULL"}
+#: Bytes of a value that SQLite is to compute.
+_LONGEST = 1 << 20
+
+
+def default(planned: ColumnPlan, column: Column) -> str:
+    """A column's DEFAULT in PostgreSQL's words.
+
+    Raises:
+        Untranslated: it is neither a constant nor the present time.
+    """
+    text = (column.default or "").strip()
+    if "\ufffd" in text:
+        raise Untranslated(NOT_UTF8)
+    plain = _plain(text)
+    varying = present.default(plain, planned.codec, column) or chance.default(
+        plain, planned.codec, column
+    )
+    if varying is not None:
+        return varying
+    words = [token for token in declaration.tokens(text) if token.kind == "word"]
+    alone = len(declaration.tokens(text)) == 1  # DEFAULT word is a string for SQLite
+    constant = alone or all(word.word in _CONSTANT for word in words)
+    if not constant and not _is_always_the_same(text):
+        raise Untranslated("it is not a constant")
+    return _constant(planned, column, text if alone else f"({text})")  # as the catalogue forgets
+
+
+def _plain(text: str) -> str:
+    """Without spaces and outer parentheses, keywords in lower case."""
+    plain = "".join(token.text for token in declaration.tokens(text))
+    while plain.startswith("(") and plain.endswith(")"):
+        plain = plain[1:-1]
+    parts = plain.split("'")
+    lowered = "'".join(part.lower() if i % 2 == 0 else part for i, part in enumerate(parts))
+    return re.sub("(?i)'now'", "'now'", lowered)
+
+
+def _is_always_the_same(text: str) -> bool:
+    """Whether SQLite would take it in a generated column: neither chance nor the present time."""
+    # the first two are another one elsewhere; the last is a column of ours
+    if re.search(r"(?i)\b(?:sqlite_|localtime\b)|m_other", text):
+        return False
+    if sys.version_info < (3, 11) or not HAS_LIMITS:
+        return False  # nobody would keep it from making a text of gigabytes
+    scratch = sqlite3.connect(":memory:")
+    scratch.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    try:
+        scratch.execute(f"CREATE TABLE t (m_other, m_value AS ({text}))")
+        scratch.execute("INSERT INTO t (m_other) VALUES (1)")
+        scratch.execute("SELECT m_value FROM t").fetchone()
+    except sqlite3.Error:
+        return False
+    finally:
+        scratch.close()
+    return True
+
+
+def _constant(planned: ColumnPlan, column: Column, text: str) -> str:
+    # the wishes of a mapping are about what an app will write, too; but no row points anywhere here
+    name = sql.name(column.name)
+    cell = name if " IN (SELECT " in planned.cell else planned.cell
+    # a column of floats makes one of an integer
+    codec = DOUBLE_OR_INTEGER if planned.codec is DOUBLE else planned.codec
+    declared = "" if column.strict and column.affinity == "BLOB" else column.declared
+    scratch = sqlite3.connect(":memory:")
+    scratch.text_factory = bytes
+    try:
+        functions.register(scratch)
+        scratch.execute(f"CREATE TABLE t (m_other, {name} {declared} DEFAULT {text})")
+        scratch.execute("INSERT INTO t (m_other) VALUES (1)")
+        field = codec.stored_of(cell) if codec.carries_text else codec.encode_of(cell)
+        misfit, empty, field = scratch.execute(
+            f"SELECT {codec.misfit_of(cell)}, {cell} IS NULL, {field} FROM t"
+        ).fetchone()
+    except sqlite3.Error:
+        raise Untranslated("it is not a constant") from None
+    finally:
+        scratch.close()
+    if empty:
+        return "NULL"
+    if misfit and codec.type == "timestamptz":
+        raise Untranslated("it says no time zone, as the rows do")
+    if misfit:
+        raise Untranslated(f"{codec.type} can't hold it")
+    shown = (field if isinstance(field, bytes) else str(field).encode()).decode("utf-8")
+    if codec.carries_text:
+        shown = str(codec.cell(shown))
+    if codec.type == "boolean":
+        return "true" if shown == "1" else "false"
+    number = kind_of(codec) in ("int", "real", "mixed")
+    return shown if number and re.fullmatch(r"-?\d+(\.\d+)?", shown) else sql.string(shown)
