@@ -14,6 +14,7 @@ from migrate_db.failures import or_unknown
 from migrate_db.journey import Journey
 from migrate_db.options import Options
 from migrate_db.report import Report
+from migrate_db.sqlite import source
 from migrate_db.workspace import workspace
 
 if TYPE_CHECKING:
@@ -39,15 +40,23 @@ def plan_(options: Options, events: Events, report: Report) -> None:
 
 
 def _look(options: Options, events: Events, report: Report) -> Ddl:
+    from migrate_db.postgresql.names import fitting
     from migrate_db.postgresql.target import relation_names
-    from migrate_db.structure import ddl
+    from migrate_db.structure import catalogue, ddl
 
     stations.demand_room(options)
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         with stations.snapshot(options, events, report, directory) as copy:
             found = stations.planned(options, copy, target, events, report, directory)
-            statements = ddl.make(found, options.schema, relation_names(target) if target else ())
-    report.uncarried += statements.uncarried
+            taken = relation_names(target) if target else set()
+            ours = catalogue.recorded_views(target) & taken if target else set()
+            statements = ddl.make(found, options.schema, taken - ours)
+    statements.views = [view for view in statements.views if view.name not in ours]
+    report.uncarried += [
+        lack
+        for lack in statements.uncarried
+        if not (lack.kind == "view" and fitting(lack.name) in ours)
+    ]
     report.notes += statements.notes
     return statements
 
@@ -93,8 +102,7 @@ def verify(options: Options, events: Events, report: Report) -> None:
                 report.proof = prove(
                     copy.connection, target, found, events.progress, before, told=told
                 )
-                lacks = lacking.find(target, found)
-                report.notes += [lacking.told(lack) for _, lack in lacks]
+                report.notes += lacking.notes(target, found)
                 report.notes += catalogue.of_another_source(found, before)
                 phase.note = stations.proved(report)
     if report.proof.holds:
@@ -125,6 +133,9 @@ def run(options: Options, events: Events, report: Report) -> None:
             )  # fmt: skip
             admission.demand_content(options, found, report)
             demand_no_children(target, [t.target for t in found.tables if t.exists])
+            read = source.shown(options.source)
+            if known is not None and known.source not in ("", read):
+                report.notes.append(f"loaded from {known.source} before, and this run reads {read}")
             journey = Journey(options, events, report, copy, target, found)
             is_full = any(table.target_rows for table in found.tables)
             if (is_full or known) and not report.blocking and journey.is_equal():
@@ -145,9 +156,7 @@ def _note_equal(journey: Journey, known: State | None) -> None:
 
     options, report, target = journey.options, journey.report, journey.target
     stations.conclude(report, "equal" if options.catch_up else "already migrated")
-    if known is None or not known.source:  # somebody else made and filled it
-        lacks = lacking.find(target, journey.plan, loading=True)
-        report.notes += [lacking.told(lack) for _, lack in lacks]
+    report.notes += lacking.notes(target, journey.plan)
     kept = not options.rehearse and (options.hold or options.keep_snapshot is not None)
     if kept and (known is None or known.opened_at is None):
         with or_unknown(str(target)):

@@ -218,7 +218,7 @@ class Journey:
             self.report.proof = prove(
                 self.snapshot, self.target, self.plan, self.events.progress, ahead=ahead
             )
-            self._compare_structure(lacking.find(self.target, self.plan, loading=True))
+            self._compare_structure(lacking.find(self.target, self.plan))
             phase.note = proved(self.report)
         self._demand_proof()
 
@@ -244,7 +244,7 @@ class Journey:
         """
         from migrate_db.rows import catch_up
         from migrate_db.rows.proof import prove
-        from migrate_db.structure import catalogue, sequences
+        from migrate_db.structure import catalogue, lacking, sequences
 
         with self._all_or_nothing():
             with self.events.phase("catch up") as phase:
@@ -252,6 +252,7 @@ class Journey:
                     self.snapshot, self.target, self.plan, unequal, self.events.progress
                 )
                 sequences.advance(self.target, self.plan)
+                self.report.notes += lacking.notes(self.target, self.plan)
                 self.report.caught_up = done
                 rows = sum(d.added + d.changed + d.removed for d in done)
                 phase.note = f"{rows:,} rows brought up to the source"

@@ -200,6 +200,22 @@ def test_references_are_cut_among_many(program: Program, tmp_path: Path) -> None
     assert program.verify(source).code == 3
 
 
+def test_a_reference_that_is_null_in_part_is_no_orphan(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        """CREATE TABLE p (a INTEGER, b TEXT, PRIMARY KEY (a, b)); INSERT INTO p VALUES (1, 'x');
+        CREATE TABLE c (id INTEGER PRIMARY KEY, a INTEGER, b TEXT, FOREIGN KEY (a, b) REFERENCES p);
+        INSERT INTO c VALUES (1, 1, 'x'), (2, 1, NULL), (3, NULL, 'x'), (4, 9, 'x'), (5, 8, NULL);""",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {c: {columns: {a: {orphans: 'null'}}}}")
+    done = program.run(source, "--mapping", mapping)
+    assert done.code == 0, done.out
+    assert ask(program.url, "SELECT id, a FROM c ORDER BY 1") == [
+        (1, 1), (2, 1), (3, None), (4, None), (5, 8)
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("many", [1601, 2000])
 def test_more_columns_than_a_table_can_have(program: Program, tmp_path: Path, many: int) -> None:
     columns = ", ".join(f"c{number}" for number in range(many))

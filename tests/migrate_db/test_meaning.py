@@ -330,6 +330,38 @@ def test_defaults_that_are_named(program: Program, tmp_path: Path) -> None:
     assert (result.code, uncarried(result)) == (0, [("default", "t.v"), ("default", "t.u")])
 
 
+def test_defaults_that_count_what_becomes_moments(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, s INTEGER NOT NULL DEFAULT (unixepoch()),"
+        " w INTEGER DEFAULT (strftime('%s', 'now')), m INTEGER DEFAULT (unixepoch() * 1000),"
+        " j REAL DEFAULT (julianday('now')), other INTEGER DEFAULT (unixepoch()))",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text(
+        "allow_empty: true\ntables: {t: {columns: {s: {epoch: s}, w: {epoch: s, type: timestamp},"
+        " m: {epoch: ms}, j: {epoch: julian}, other: {epoch: ms}}}}"
+    )
+    result = program.run(source, "--mapping", mapping)
+    assert (result.code, uncarried(result)) == (0, [("default", "t.other")]), result.out
+    ask(program.url, "INSERT INTO t DEFAULT VALUES")
+    now = "now() - {} BETWEEN '0' AND '1 minute'"
+    columns = ("s", "w AT TIME ZONE 'UTC'", "m", "j")
+    tests = ", ".join(now.format(column) for column in columns)
+    assert ask(program.url, f"SELECT {tests} FROM t") == [(True,) * len(columns)]
+
+
+def test_a_unique_that_is_lost_is_told_as_one(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, j TEXT, a TEXT); INSERT INTO t VALUES (1, '{}', 'x');"
+        " CREATE UNIQUE INDEX u ON t (json_extract(j, '$.k'), a);",
+    )
+    (lack,) = program.run(source).report["uncarried"]
+    assert lack["name"] == "t.u"
+    assert lack["reason"].startswith("UNIQUE (an expression, a) holds no more: ")
+
+
 def test_conflict_clauses_are_named(program: Program, tmp_path: Path) -> None:
     result: Result = arrives(
         program, tmp_path,

@@ -231,7 +231,7 @@ def test_a_slip_of_the_load(
     right = codec.Codec.encode_of
 
     def wrong(self: codec.Codec, column: str, assumed: bool) -> str:
-        if (self.type, self.misfit) == (SLIPS[slip].type, SLIPS[slip].misfit):
+        if (self.type, self.stored) == (SLIPS[slip].type, SLIPS[slip].stored):
             self = dataclasses.replace(self, encode=SLIPPED[slip])
         return right(self, column, assumed)
 

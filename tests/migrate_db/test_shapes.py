@@ -529,3 +529,19 @@ def test_many_tables(program: Program, tmp_path: Path) -> None:
         for n in range(1, 120)
     )
     arrives(program, tmp_path, script + "INSERT INTO t0 VALUES (1); INSERT INTO t1 VALUES (1, 1)")
+
+
+def test_what_counts_seconds_has_room_beyond_2038(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at INTEGER, size INTEGER, n INTEGER);"
+        "INSERT INTO t VALUES (1, 1731536000, -2000000000, 1073741824)",
+    )
+    result = program.run(source)
+    assert result.code == 0, result.out
+    assert ask(
+        program.url,
+        "SELECT array_agg(format_type(atttypid, NULL) ORDER BY attnum) FROM pg_attribute"
+        " WHERE attrelid = 't'::regclass AND attnum > 1",
+    ) == [(["bigint", "bigint", "integer"],)]
+    assert sum("integer ends at 2,147,483,647" in note for note in result.report["notes"]) == 2

@@ -1,5 +1,6 @@
 """What keeps the rows right is part of the proof: nothing of it goes away unseen."""
 
+import shutil
 from pathlib import Path
 
 import psycopg
@@ -205,3 +206,32 @@ def test_a_key_that_takes_null_in_sqlite_alone_is_told(program: Program, tmp_pat
     )
     told = [note for note in program.run(source).report["notes"] if "takes NULL in SQLite" in note]
     assert [note.partition(":")[0] for note in told] == ["a.k"]
+
+
+def test_what_the_source_came_by_later_is_told(program: Program, tmp_path: Path) -> None:
+    """Catching up makes no columns, keys or views; nor does a run that finds the rows equal."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE w (id INTEGER PRIMARY KEY);"
+        " CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b INTEGER, c TEXT);"
+        " INSERT INTO w VALUES (1); INSERT INTO t VALUES (1, 'a', 1, 'c')",
+    )
+    assert program.run(source).report["notes"] == []
+    sqlite(
+        source,
+        "CREATE TABLE t2 (id INTEGER PRIMARY KEY, a TEXT NOT NULL DEFAULT 'k' CHECK (a <> 'zz'),"
+        " b INTEGER UNIQUE REFERENCES w (id)); INSERT INTO t2 SELECT id, a, b FROM t; DROP TABLE t;"
+        " ALTER TABLE t2 RENAME TO t; CREATE INDEX ix ON t (a); CREATE VIEW v AS SELECT a FROM t",
+    )
+    equal = program.run(source)
+    sqlite(source, "INSERT INTO t VALUES (3, 'c', NULL)")
+    other = Path(shutil.copy(source, tmp_path / "copy.db"))
+    done = [equal, program.run(other, "--catch-up"), program.verify(source)]
+    assert [result.code for result in done] == [0, 0, 0], [result.out for result in done]
+    for result in done:
+        for part in (
+            "no CHECK", "no DEFAULT", "no INDEX (a)", "no NOT NULL", "no UNIQUE (b)", "FOREIGN KEY to w",
+            "view v: the source has it", "t.c: it stays as it is",
+        ):  # fmt: skip
+            assert any(part in note for note in result.report["notes"]), (part, result.out)
+    assert any("loaded from" in note and "s.db" in note for note in done[1].report["notes"])

@@ -70,6 +70,7 @@ CARRIED = [
     "SELECT * FROM artist JOIN album USING (id)",
     "SELECT artist.*, id * 2 AS z FROM artist WHERE z > 2",
     "SELECT total(DISTINCT artist) FROM album",
+    "SELECT name, (SELECT total(plays) FROM album WHERE album.artist = artist.id) AS n FROM artist",
     "SELECT p.*, at FROM artist a JOIN album b USING (id) JOIN play p USING (title)",
     "SELECT title, (SELECT name FROM artist a WHERE album.artist = a.id AND alive) AS who FROM album",
 ]
@@ -122,6 +123,10 @@ def test_views_of_every_kind(program: Program, tmp_path: Path) -> None:
         assert f"v{n}" not in named, (text, named.get(f"v{n}"))
     for n, text in enumerate(NAMED, len(CARRIED)):
         assert named.get(f"v{n}"), text
+    planned = program(
+        "plan", tmp_path / "shape.db"
+    )  # what this load has made is nothing strange to it
+    assert {u["name"] for u in planned.report["uncarried"]} <= set(named)
     names = {
         row[0]
         for row in ask(program.url, "SELECT viewname FROM pg_views WHERE schemaname = 'public'")

@@ -112,9 +112,6 @@ TIMESTAMPTZ_ANY = Codec(
     short_held="{c}::text",
 )
 
-#: Wider codecs whose misfits PostgreSQL or the proof notices, though nobody has looked.
-NOTICED = (TIMESTAMP_ANY, TIMESTAMPTZ)
-
 DATE = Codec(
     type="date",
     misfit=f"typeof({{c}}) <> 'text' OR {_NO_DAY}",

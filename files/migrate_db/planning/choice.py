@@ -15,6 +15,7 @@ from migrate_db.codecs.numbers import (
     DOUBLE_OR_INTEGER,
     REAL4,
     REAL4_OR_INTEGER,
+    WHOLE,
     boolean_words,
     integer,
     numeric,
@@ -46,7 +47,13 @@ from migrate_db.codecs.times import (
 )
 from migrate_db.sqlite.schema import Column
 
-_INTEGERS = (integer("smallint"), integer("integer"), integer("bigint"))
+#: SQLite has 64 bits for each number, so what counts seconds or bytes is to have room: values beyond half of what
+#: ``integer`` holds ask for ``bigint``, before the app's next one doesn't fit.
+_ROOMY = replace(
+    integer("integer"),
+    misfit=f"typeof({{c}}) <> 'integer' OR {{c}} NOT BETWEEN {-(2**30)} AND {2**30}",
+)
+_INTEGERS = (integer("smallint"), _ROOMY, integer("bigint"))
 _WORDS = (("false", "true"), ("False", "True"), ("f", "t"), ("no", "yes"))
 _BOOLEANS = (BOOLEAN, *(boolean_words(*pair) for pair in _WORDS))
 _WORDED = dict(zip(_BOOLEANS[1:], [(f"'{f}'", f"'{t}'") for f, t in _WORDS], strict=True))
@@ -239,9 +246,7 @@ def for_existing(
     size = [int(n) for n in re.findall(r"\d+", rest.partition(")")[0])]
     limit = size[0] if size else None
     known: dict[str, tuple[Codec, ...]] = {
-        "smallint": _INTEGERS[:1],
-        "integer": _INTEGERS[1:2],
-        "bigint": _INTEGERS[2:],
+        **{name: (integer(name),) for name in WHOLE},
         "boolean": (*_BOOLEANS, BOOLEAN_ANY),
         "double precision": (DOUBLE, DOUBLE_OR_INTEGER),
         "real": (REAL4, REAL4_OR_INTEGER),

@@ -10,6 +10,7 @@ import sqlite3
 
 from migrate_db import sql
 from migrate_db.codecs.codec import Codec
+from migrate_db.codecs.texts import TEXT_OR_NUMBER
 from migrate_db.sqlite import functions
 from migrate_db.sqlite.schema import Column, Table
 
@@ -33,7 +34,8 @@ def guess(
         e.g. ``s (2019-01-31 … 2024-12-31)``.
     """
     bare = column.declared.upper()
-    if chosen.type not in _NUMBERS or not re.search(r"DATE|TIMESTAMP", bare):
+    numbers = chosen.type in _NUMBERS or chosen == TEXT_OR_NUMBER
+    if not numbers or not re.search(r"DATE|TIMESTAMP", bare):
         return ""
     return _guess(connection, table, column.name, relation)
 

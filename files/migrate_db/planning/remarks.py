@@ -46,9 +46,14 @@ def of_table(draft: Draft) -> list[str]:
             why = "renamed" if wish.rename else why if found.column else "empty"
             notes.append(f"{place}: {why}, it becomes {draft.names[found.column]}")
         if found.codec.type != found.declared.type and not found.misfits and not exists:
+            why = "because that holds every value"
+            if (found.declared.type, found.codec.type) == ("integer", "bigint"):
+                why = "because that leaves room: integer ends at 2,147,483,647"
+            if (found.declared, found.codec) == (texts.BYTEA, texts.text()):
+                why += " (`mixed: bytes` in a mapping keeps bytea)"
             notes.append(
                 f"{place}: declared {column.declared or 'without a type' if column else '?'},"
-                f" becomes {found.codec.type}, because that holds every value"
+                f" becomes {found.codec.type}, {why}"
             )
         if column is not None and choice.counts_by_default(column) and not (exists or wish.type):
             notes.append(
@@ -112,7 +117,10 @@ def of_numbers(connection: sqlite3.Connection, draft: Draft) -> Iterator[str]:
         seen = epochs.guess(connection, draft.table, column, found.codec, draft.profile.relation)
         if seen:
             unit, _, span = seen.partition(" ")
+            mixed = found.codec == texts.TEXT_OR_NUMBER
+            stay = "the column becomes text" if mixed else "they stay numbers"
+            wish = f"`epoch: {unit}`" + (" and `zone: utc`" if mixed else "")
             yield (
                 f"{draft.table.name}.{column.name}: numbers that seem to count moments"
-                f" {span}; they stay numbers, unless a mapping says `epoch: {unit}`"
+                f" {span}; {stay}, unless a mapping says {wish}"
             )

@@ -89,6 +89,11 @@ def recorded(target: Target) -> Recorded:
     return _everything(target).get(target.schema, {})
 
 
+def recorded_views(target: Target) -> set[str]:
+    """Views that the load made, by their names in the target."""
+    return {name.removeprefix("view ") for name in recorded(target) if name.startswith("view ")}
+
+
 def _everything(target: Target) -> dict[str, Recorded]:
     """The records of all schemas."""
     if target.value("SELECT to_regclass('migrate_db.state')") is None:

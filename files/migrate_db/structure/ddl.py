@@ -106,7 +106,8 @@ def _table(plan: TablePlan, schema: str, made: Ddl) -> Statement:
             column is not None and column.default is not None and not (column.generated or numbered)
         ):
             try:
-                default = defaults.default(planned, column)
+                epoch = plan.wish.column(column.name).epoch
+                default = defaults.default(planned, column, epoch)
                 line += f" DEFAULT {default}"
                 if planned.cell != sql.name(column.name):  # a wish is about what comes later, too
                     made.notes.append(
@@ -161,8 +162,11 @@ class _Writer:
                 else:
                     self._folded(index)
             except Untranslated as reason:
-                place = f"{table.name}.{index.name}"
-                self.made.uncarried.append(Uncarried("index", place, reason.reason))
+                place, why = f"{table.name}.{index.name}", reason.reason
+                if index.unique:
+                    listed = ", ".join(c.name or "an expression" for c in index.columns)
+                    why = f"UNIQUE ({listed}) holds no more: {why}"
+                self.made.uncarried.append(Uncarried("index", place, why))
 
     def _primary_key(self) -> None:
         table, wish = self.table.table, self.table.wish.primary_key

@@ -27,8 +27,11 @@ _CONSTANT = {"TRUE", "FALSE", "NULL"}
 _LONGEST = 1 << 20
 
 
-def default(planned: ColumnPlan, column: Column) -> str:
+def default(planned: ColumnPlan, column: Column, epoch: str = "") -> str:
     """A column's DEFAULT in PostgreSQL's words.
+
+    Args:
+        epoch: what its numbers count, if they become moments.
 
     Raises:
         Untranslated: it is neither a constant nor the present time.
@@ -37,7 +40,7 @@ def default(planned: ColumnPlan, column: Column) -> str:
     if "\ufffd" in text:
         raise Untranslated(NOT_UTF8)
     plain = _plain(text)
-    varying = present.default(plain, planned.codec, column) or chance.default(
+    varying = present.default(plain, planned.codec, column, epoch) or chance.default(
         plain, planned.codec, column
     )
     if varying is not None:

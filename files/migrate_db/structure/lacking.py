@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from migrate_db import sql
 from migrate_db.errors import Untranslated
 from migrate_db.planning.plan import Plan, TablePlan
-from migrate_db.postgresql.target import Target
+from migrate_db.postgresql.names import fitting
+from migrate_db.postgresql.target import Target, relation_names
 from migrate_db.sqlite.schema import ForeignKey, Index, Uncarried
 from migrate_db.translation import parsing
 
@@ -68,25 +69,47 @@ class _Catalogue:
     )
     checks: list[frozenset[str]] = field(default_factory=list)  #: columns of each
     indexes: list[_HeldIndex] = field(default_factory=list)
+    columns: set[str] = field(default_factory=set)
     not_null: set[str] = field(default_factory=set)
     numbered: set[str] = field(default_factory=set)
     computed: set[str] = field(default_factory=set)
     defaults: set[str] = field(default_factory=set)
 
 
-def find(target: Target, plan: Plan, loading: bool = False) -> list[tuple[TablePlan, Uncarried]]:
-    """Keys, foreign keys, NOT NULLs and identities of the source that the target doesn't have.
-
-    Args:
-        loading: a table that is there is the app's own: checks, defaults, indexes and what keys do are
-            looked for, too. In ours they are what the report of the load says.
-    """
+def notes(target: Target, plan: Plan) -> list[str]:
+    """What one side has beside its rows and the other hasn't, a line for each; all tables are there."""
     held = _catalogue(target, [table.target for table in plan.tables])
+    there = relation_names(target)
+    return (
+        [told(lack) for _, lack in _find(held, plan)]
+        + [
+            f"{table.target}.{column}: it stays as it is, the source has no such column"
+            for table in plan.tables
+            for column in sorted(held[table.target].columns - {c.target for c in table.columns})
+        ]
+        + [
+            f"view {view.name}: the source has it, the target hasn't"
+            for view in plan.schema.views
+            if fitting(view.name) not in there
+        ]
+    )
+
+
+def find(target: Target, plan: Plan) -> list[tuple[TablePlan, Uncarried]]:
+    """What keeps rows right in the source and is not in the target.
+
+    Of a table that was there before the load also checks, defaults, indexes and what keys do; those of a new one the
+    load itself tells.
+    """
+    return _find(_catalogue(target, [table.target for table in plan.tables]), plan)
+
+
+def _find(held: dict[str, _Catalogue], plan: Plan) -> list[tuple[TablePlan, Uncarried]]:
     parents = {table.table.name: table for table in plan.tables}
     found = []
     for table in plan.tables:
         lacks = [*_lacks(table, held[table.target], parents)]
-        if loading and table.exists:
+        if table.exists:
             lacks += _lacks_besides(table, held[table.target], parents)
         found += [(table, lack) for lack in lacks]
     return found
@@ -122,7 +145,7 @@ def _lacks(
 def _lacks_besides(
     table: TablePlan, held: _Catalogue, parents: dict[str, TablePlan]
 ) -> Iterator[Uncarried]:
-    """What only a table of the app's own may lack."""
+    """What only a table that was there before may lack."""
     names = {column.source: column.target for column in table.columns}
     place = table.table.name
     for column in table.table.columns:
@@ -292,6 +315,7 @@ def _catalogue(target: Target, tables: list[str]) -> dict[str, _Catalogue]:
         asked,
     ).fetchall()
     for table, column, not_null, numbered, default, computed in attributes:
+        found[table].columns.add(column)
         if computed:
             found[table].computed.add(column)
         if default:

@@ -23,17 +23,18 @@ _CALL = re.compile(r"(datetime|date|time)\((?:(?:'now'|current_timestamp)((?:,'[
 #: Months and years are left out: of a day that doesn't exist, SQLite makes another one than PostgreSQL.
 _LATER = re.compile(r"'[+-]?\d+ (?:day|hour|minute|second)s?'")
 _STRFTIME = re.compile(r"strftime\('([^']*)'(?:,'now'|,current_timestamp)?\)")
-#: What counts from 1970, or in days: SQL of PostgreSQL's, and whether it is always a whole number.
+#: What counts from 1970, or in days: SQL of PostgreSQL's, whether it is always a whole number, and the unit of a
+#: mapping's `epoch`.
 _COUNTS = tuple(
-    (re.compile(pattern), count, whole)
-    for pattern, count, whole in (
-        (r"unixepoch\((?:'now')?\)", f"floor({_SECONDS})", True),
-        (r"unixepoch\((?:'now')?\)\*1000(?:\.0)?", f"floor({_SECONDS}) * 1000", True),
-        (r"unixepoch\((?:'now',)?'subsec(?:ond)?'\)\*1000(?:\.0)?", f"floor({_SECONDS} * 1000)", True),
-        (r"unixepoch\((?:'now',)?'subsec(?:ond)?'\)", f"floor({_SECONDS} * 1000) / 1000", False),
-        (r"\(julianday\((?:'now')?\)-2440587\.5\)\*86400000(?:\.0)?", f"{_SECONDS} * 1000", False),
-        (r"\(julianday\((?:'now')?\)-2440587\.5\)\*86400(?:\.0)?", _SECONDS, False),
-        (r"julianday\((?:'now')?\)", f"{_SECONDS} / 86400 + 2440587.5", False),
+    (re.compile(pattern), count, whole, unit)
+    for pattern, count, whole, unit in (
+        (r"unixepoch\((?:'now')?\)", f"floor({_SECONDS})", True, "s"),
+        (r"unixepoch\((?:'now')?\)\*1000(?:\.0)?", f"floor({_SECONDS}) * 1000", True, "ms"),
+        (r"unixepoch\((?:'now',)?'subsec(?:ond)?'\)\*1000(?:\.0)?", f"floor({_SECONDS} * 1000)", True, "ms"),
+        (r"unixepoch\((?:'now',)?'subsec(?:ond)?'\)", f"floor({_SECONDS} * 1000) / 1000", False, "s"),
+        (r"\(julianday\((?:'now')?\)-2440587\.5\)\*86400000(?:\.0)?", f"{_SECONDS} * 1000", False, "ms"),
+        (r"\(julianday\((?:'now')?\)-2440587\.5\)\*86400(?:\.0)?", _SECONDS, False, "s"),
+        (r"julianday\((?:'now')?\)", f"{_SECONDS} / 86400 + 2440587.5", False, "julian"),
     )
 )  # fmt: skip
 #: The same seconds, but as a text; a number again once SQLite calculates with it.
@@ -44,11 +45,12 @@ _AS_NUMBER = re.compile(
 _CAST = re.compile(r"cast\((.*)as(?:integer|int|bigint)\)")
 
 
-def default(plain: str, codec: Codec, column: Column) -> str | None:
+def default(plain: str, codec: Codec, column: Column, epoch: str = "") -> str | None:
     """The present time in the form that the column holds; None if it is something else.
 
     Args:
         plain: the DEFAULT without spaces and outer parentheses, keywords in lower case.
+        epoch: what the column's numbers count, which become moments; empty: they stay numbers.
 
     Raises:
         Untranslated: the column can't hold it, or only another form of it.
@@ -57,8 +59,10 @@ def default(plain: str, codec: Codec, column: Column) -> str | None:
     as_text = re.fullmatch(_SECONDS_AS_TEXT, counted) is not None
     cast = _CAST.fullmatch(counted)
     counted = "unixepoch()" if as_text else cast[1] if cast else counted
-    for pattern, count, whole in _COUNTS:
+    for pattern, count, whole, unit in _COUNTS:
         if pattern.fullmatch(counted):
+            if epoch == unit and codec.type in ("timestamp", "timestamptz"):
+                return "now()" if codec.type == "timestamptz" else _UTC
             if cast and not whole:
                 count, whole = f"floor({count})", True
             return _count(count, whole, as_text, codec, column)
@@ -85,7 +89,12 @@ def _printed(plain: str, codec: Codec, column: Column) -> str | None:
         form = _CALLED[call[1]]
         for later in re.findall("'[^']*'", call[2] or ""):
             if not _LATER.fullmatch(later):
-                raise Untranslated(f"{later}: it is not a constant")
+                why = (
+                    "nobody knows which zone is local"
+                    if later == "'localtime'"
+                    else "it is not a constant"
+                )
+                raise Untranslated(f"{later}: {why}")
             now = f"({now} + interval {later})"
     elif other:
         form = to_char.form(other[1])

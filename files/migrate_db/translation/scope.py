@@ -214,7 +214,8 @@ def has_aggregate(node: exp.Expr) -> bool:
     return any(
         part.find_ancestor(exp.Select) is node
         for item in node.expressions
-        for part in item.find_all(exp.AggFunc)
+        for part in item.find_all(exp.AggFunc, exp.Anonymous)
+        if not isinstance(part, exp.Anonymous) or part.name.lower() == "total"
     )
 
 

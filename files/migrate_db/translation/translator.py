@@ -393,7 +393,10 @@ class Translator:
             if "real" not in (left.kind, right.kind) and not (
                 fits_double(left) and fits_double(right)
             ):
-                raise Untranslated("it computes with integers that no float holds")
+                raise Untranslated(
+                    "it computes with numbers that may have more digits than a float, 15"
+                    " (`type: numeric(15,2)` in a mapping says that none has)"
+                )
             kind = "real" if "real" in (left.kind, right.kind) else "mixed"
             return Typed(f"({double(left)} {sign} {double(right)})", kind)
         raise unsure(node)

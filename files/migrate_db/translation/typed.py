@@ -45,8 +45,7 @@ class Typed:
 def kind_of(found: Codec) -> str:
     """What SQLite holds in a column that this codec carries."""
     if found.type in numbers.WHOLE:
-        exact = numbers.integer(found.type)
-        return "int" if found.misfit == exact.misfit else "other"
+        return "int" if found.is_whole else "other"
     if found.type.startswith("numeric"):
         return "mixed" if found.misfit.startswith(numbers.numeric().misfit) else "other"
     plain = {

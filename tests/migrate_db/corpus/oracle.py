@@ -413,6 +413,8 @@ class Oracle:
                 for p in self.lite.execute(f"PRAGMA index_xinfo({_q(index)})")
                 if p[5]
             ]
+            # UNIQUE (a, b, a): the same as without the last one
+            parts = [p for n, p in enumerate(parts) if p[0] is None or p not in parts[:n]]
             label = ", ".join(name or "an expression" for name, _ in parts)
             kind = "unique index" if unique else "index"
             if not any(
