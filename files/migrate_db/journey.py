@@ -251,6 +251,7 @@ class Journey:
                 done = catch_up.apply(
                     self.snapshot, self.target, self.plan, unequal, self.events.progress
                 )
+                catch_up.validate(self.target, self.plan)
                 sequences.advance(self.target, self.plan)
                 self.report.notes += lacking.notes(self.target, self.plan)
                 self.report.caught_up = done

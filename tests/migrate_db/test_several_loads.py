@@ -116,3 +116,22 @@ def test_a_rehearsal_of_what_is_equal_writes_nothing(program: Program, tmp_path:
     before = image(program.url)
     assert program.run(source, "--rehearse", "--hold", "--keep-snapshot", kept).code == 0
     assert image(program.url) == before
+
+
+def test_a_key_holds_again_once_its_orphans_are_gone(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);"
+        " CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id)); INSERT INTO c VALUES (1, 1), (2, 9)",
+    )
+    keep, none = tmp_path / "keep.yml", tmp_path / "none.yml"
+    keep.write_text("tables: {c: {columns: {p: {orphans: keep}}}}")
+    none.write_text("tables: {}")
+    assert program.run(source, "--mapping", keep).code == 0
+    sqlite(source, "DELETE FROM c WHERE id = 2; INSERT INTO c VALUES (3, 1)")
+    done = program.run(source, "--catch-up", "--mapping", none)
+    assert (done.code, done.verdict) == (0, "caught up"), done.out
+    assert ask(program.url, "SELECT convalidated FROM pg_constraint WHERE contype = 'f'") == [
+        (True,)
+    ]
+    assert program.verify(source).verdict == "equal"

@@ -209,22 +209,31 @@ def _short(text: str, start: int) -> str:
     return window if window.isprintable() else window.encode("unicode_escape").decode("ascii")
 
 
-def _unsound(target: Target, plan: Plan) -> list[str]:
+def unvalidated(target: Target, plan: Plan) -> list[tuple[str, str]]:
+    """Constraints that the server doesn't know to hold, though nobody wants them so: table and name, as SQL."""
     places = {sql.qualified(target.schema, table.target): table for table in plan.tables}
     rows = target.connection.execute(
-        "SELECT conrelid::regclass::text, conname, contype::text, ARRAY(SELECT attname::text"
+        "SELECT quote_ident(conname), contype::text, ARRAY(SELECT attname::text"
         " FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY(conkey)), p.place"
         " FROM unnest(%s::text[]) p(place) JOIN pg_constraint ON conrelid = p.place::regclass"
         " WHERE NOT convalidated",
         (list(places),),
     ).fetchall()
-    lines = [
-        f"constraint {name} of {table} is not validated"
-        for table, name, kind, columns, place in rows
+    return [
+        (place, name)
+        for name, kind, columns, place in rows
         if kind != "f" or not _keeps_orphans(places[place], set(columns))
     ]
+
+
+def _unsound(target: Target, plan: Plan) -> list[str]:
+    places = [sql.qualified(target.schema, table.target) for table in plan.tables]
+    lines = [
+        f"constraint {name} of {table} is not validated"
+        for table, name in unvalidated(target, plan)
+    ]
     for query in _BROKEN:
-        lines += [row[0] for row in target.connection.execute(query, (list(places),)).fetchall()]
+        lines += [row[0] for row in target.connection.execute(query, (places,)).fetchall()]
     return lines
 
 

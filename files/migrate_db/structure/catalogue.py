@@ -123,7 +123,8 @@ def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
     for table in (*tables, *(f"view {view}" for view in views)):
         left = list(now.get(table, []))
         for item in before[table]:
-            same = next((one for one in left if one == item or _by_another(one, item)), None)
+            valid = item.removesuffix(" NOT VALID")  # which it may have become
+            same = next((o for o in left if o in (item, valid) or _by_another(o, item)), None)
             if same is not None:
                 left.remove(same)
             else:
