@@ -304,6 +304,40 @@ def test_numbers_with_more_digits_than_the_type_keeps(
     assert program.verify(source).code == 3
 
 
+@pytest.mark.parametrize(
+    ("held", "values", "expected"),
+    [
+        ("timestamp", ["2023-01-01 10:00:00.123456789", "2023-01-01T10:00:00.5"],
+         ["2023-01-01 10:00:00.123456", "2023-01-01 10:00:00.5"]),
+        ("timestamptz", ["2023-01-01T23:59:59.999999999Z", "2023-01-01 10:00:00.1234567+02:00"],
+         ["2023-01-01 23:59:59.999999+00", "2023-01-01 08:00:00.123456+00"]),
+        ("timestamp(3)", ["2023-01-01 10:00:00.123456"], ["2023-01-01 10:00:00.123"]),
+        ("timestamp(0)", ["2023-01-01 10:00:00.999"], ["2023-01-01 10:00:00"]),
+        ("time", ["10:00:00.123456789"], ["10:00:00.123456"]),
+    ],
+)  # fmt: skip
+def test_times_with_more_digits_than_the_type_keeps(
+    program: Program, tmp_path: Path, held: str, values: list[str], expected: list[str]
+) -> None:
+    """As Go, Rust and .NET write them."""
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held} NOT NULL)")
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME NOT NULL)",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    assert "`round: type`" in program.run(source).out
+    mapping, kept, back = tmp_path / "m.yml", tmp_path / "kept.db", tmp_path / "back.db"
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping, "--keep-snapshot", kept)
+    assert done.code == 0, done.out
+    shown = "v::text" if held != "timestamptz" else "(v AT TIME ZONE 'UTC')::text || '+00'"
+    assert [row[0] for row in ask(program.url, f"SELECT {shown} FROM t ORDER BY id")] == expected
+    assert program.verify(source).verdict == "equal"
+    program("close", None)
+    assert program("reverse", kept, "--into", back).code == 0
+    assert [row[0] for row in fetch(back, "SELECT v FROM t")] == values, "nobody changed them"
+
+
 def test_a_number_that_no_rounding_makes_fit(program: Program, tmp_path: Path) -> None:
     """Neither one too large or too small nor a text."""
     ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, r real, n numeric(4,2))")

@@ -68,7 +68,7 @@ _WRITTEN = {
     TIME_OF_2000: "substr(m_timestamp(CAST({c} AS BLOB)), 12)",
 }
 #: Digits of a fraction that PostgreSQL keeps at most.
-_MICROSECONDS = 6
+MICROSECONDS = 6
 _REST = (text(), TEXT_OR_NUMBER, BYTEA)
 #: The longest that varchar(n) may be; MySQL's and SQL Server's types go beyond.
 _LONGEST = 10_485_760
@@ -268,7 +268,7 @@ def for_existing(
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
     }
     precision = re.search(r"(?<=time|tamp) ?\((\d)\)", type_name)
-    if bare in known and precision and int(precision[1]) < _MICROSECONDS:
+    if bare in known and precision and int(precision[1]) < MICROSECONDS:
         return tuple(_rounded(found, int(precision[1])) for found in known[bare])
     if bare in known:
         return known[bare]

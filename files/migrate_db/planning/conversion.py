@@ -5,7 +5,10 @@ A value that a wish can't change stays as it is, and is then a finding.
 
 from __future__ import annotations
 
+import re
+
 from migrate_db import sql
+from migrate_db.planning.choice import MICROSECONDS
 from migrate_db.planning.mapping import ColumnWish
 
 
@@ -38,6 +41,9 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
     if wish.round and rounds(rounded):
         nearest = f"m_round({stored}, {sql.string(rounded)})"
         branches.append(f"typeof({stored}) IN ('integer', 'real') THEN {nearest}")
+    kept = fraction(rounded)
+    if wish.round and kept is not None:
+        branches.append(f"typeof({stored}) = 'text' THEN {cut(stored, kept)}")
     if wish.mixed == "bytes":
         digits = f"CASE typeof({stored}) WHEN 'real' THEN m_repr({stored}) ELSE {stored} END"
         as_bytes = f"m_bytes(CAST({stored} AS BLOB))"
@@ -64,6 +70,19 @@ def rounds(type_name: str) -> bool:
     return type_name == "real" or type_name.startswith("numeric(")
 
 
+def fraction(type_name: str) -> int | None:
+    """Digits of a second that a type of times keeps; None for any other type."""
+    if not type_name.startswith("time") or re.match(r"time(\(\d\))? with t", type_name):
+        return None  # of a time with a zone only the server knows what it takes
+    found = re.search(r"\((\d)\)", type_name)
+    return int(found[1]) if found else MICROSECONDS
+
+
+def cut(stored: str, digits: int) -> str:
+    """A text with no more digits of a second."""
+    return f"ifnull(m_cut(CAST({stored} AS BLOB), {digits}), {stored})"
+
+
 def moment_type(wish: ColumnWish, type_name: str) -> str:
     """What moments become: as the target has it, as it is wished, or timestamptz."""
     short = {
@@ -87,7 +106,7 @@ def says(wish: ColumnWish) -> list[str]:
         and "the column may hold NULL; its NOT NULL is not carried",
         f"epoch: {wish.epoch}": wish.epoch and "numbers become moments",
         "zone: utc": wish.zone and "times are UTC",
-        "round: type": wish.round and "numbers are rounded to what the type keeps of them",
+        "round: type": wish.round and "numbers are rounded, and times cut, to what the type keeps",
         f"mixed: {wish.mixed}": wish.mixed
         and {"bytes": "texts and numbers become their bytes", "text": "BLOBs become texts"}[
             wish.mixed

@@ -51,14 +51,18 @@ def misfits(
             if named == "nul":
                 reason = "NUL (character 0) in text, which PostgreSQL can't hold"
             elif fine:
-                named, reason = "round", f"a number with more digits than {column.codec.type} keeps"
+                what = "time" if storage == "text" else "number"
+                named, reason = "round", f"a {what} with more digits than {column.codec.type} keeps"
             found = _finding(table, column.column, row, key, value, named, reason)
             yield replace(found, resolve=found.resolve.replace(_ANOTHER, "")) if exists else found
 
 
 def _is_fine(column: ColumnProfile) -> str:
-    """SQL of whether a misfit is a number that only has to be rounded."""
+    """SQL of whether a misfit only has too many digits."""
     chosen = column.codec
+    if conversion.fraction(chosen.type) is not None:
+        fits = f"NOT {chosen.misfit_of(conversion.cut(column.cell, 0))}"
+        return f"CASE typeof({column.cell}) WHEN 'text' THEN {fits} ELSE 0 END"
     if not conversion.rounds(chosen.type):
         return "0"
     rounded = f"m_round({column.cell}, {sql.string(chosen.type)})"

@@ -69,7 +69,7 @@ class ColumnWish:
     nulls: str = ""  #: ``keep``: the column may hold NULL, whatever its declaration says
     epoch: str = ""  #: numbers are moments, counted in this unit
     zone: str = ""  #: ``utc``: times without a zone are UTC, others are turned to it
-    round: str = ""  #: ``type``: numbers become what the type keeps of them
+    round: str = ""  #: ``type``: numbers and times become what the type keeps of them
     mixed: str = ""  #: texts among BLOBs become their bytes, or BLOBs among texts become texts
     misfit: str = ""  #: ``null``: values that don't fit the type become NULL
     orphans: str = ""  #: ``keep``: the key is made NOT VALID; ``null``: the reference is cut
@@ -328,9 +328,9 @@ def _column(node: _Node, source: str, path: str) -> ColumnWish:
             f"{path}: moments become timestamptz, timestamp or date, not {wish.type}",
             _at(source, node),
         )
-    if wish.round and wish.type and wish.type != "real" and not wish.type.startswith("numeric("):
+    if wish.round and wish.type and not wish.type.startswith(("real", "numeric(", "time")):
         raise _usage(
-            f"{path}: numbers are rounded to real or numeric(p,s), not to {wish.type}",
+            f"{path}: values are rounded to real, numeric(p,s) or a type of times, not to {wish.type}",
             _at(source, node),
         )
     # a target may remember what an earlier version took

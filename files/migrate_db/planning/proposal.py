@@ -23,7 +23,7 @@ _MEANS = {
     "replace": "{n} texts are UTF-8 but for some bytes, which become U+FFFD (or: latin1, cp1252)",
     "mixed": "{n} values are of another kind than the rest; all are kept as bytes, or as texts",
     "misfit": "{n} values don't fit the type; they become NULL",
-    "round": "{n} numbers are rounded to what the type keeps of them",
+    "round": "{n} values have more digits than the type keeps; numbers are rounded, times cut",
     "empty": "{n} values are ''; they become NULL",
     "epoch": "{n} values are numbers, which seem to count moments",
     "null": "{n} values are NULL, though NOT NULL is declared, which is not carried",
@@ -51,7 +51,7 @@ _HEAD = """\
 #             nulls: keep                           NOT NULL is not carried, as NULLs are there
 #             epoch: s|ms|us|julian|cocoa|webkit    numbers are moments, counted so
 #             zone: utc                             times are UTC, whatever they say of a zone
-#             round: type                           numbers become what the type keeps of them
+#             round: type                           numbers and times become what the type keeps of them
 #             mixed: bytes|text                     texts become bytes, or BLOBs become texts
 #             misfit: null                          what doesn't fit the type becomes NULL
 #             orphans: keep|null                    rows without a parent: stay, or point nowhere

@@ -68,12 +68,14 @@ def register(connection: sqlite3.Connection) -> None:
     connection.create_function("m_of_blob", 1, m_of_blob, deterministic=True)
     connection.create_function("m_epoch", 3, m_epoch, deterministic=True)
     connection.create_function("m_round", 2, m_round, deterministic=True)
-    for of_text_by in (m_text, m_zone):
+    for of_text_by in (m_text, m_zone, m_cut):
         connection.create_function(
             of_text_by.__name__, 2, _from_by(encoding, of_text_by), deterministic=True
         )
 
 
+#: What stands before the fraction of a second, its digits, and a zone.
+_LONG_FRACTION = re.compile(rb"([0-9T :-]*:[0-9]{2})\.([0-9]+)([ +:0-9Z-]*)")
 #: Two numbers that no character has; SQLite loses them when it turns UTF-8 into UTF-16.
 _NO_CHARACTERS = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
 
@@ -236,6 +238,15 @@ def m_zone(value: bytes | None, naive: int) -> str | None:
     parts = _moment(value)
     moment = None if parts is None else _in_utc(parts[0], parts[1] or "Z")
     return moment if moment is None or naive else moment + "+00:00"
+
+
+def m_cut(value: bytes | None, digits: int) -> str | None:
+    """A time with no more digits of a second than these; NULL if it has no more, or is none."""
+    match = None if value is None else _LONG_FRACTION.fullmatch(value)
+    if match is None or len(match[2]) <= digits:
+        return None
+    kept = b"." + match[2][:digits] if digits else b""
+    return (match[1] + kept + match[3]).decode()
 
 
 def m_epoch(value: object, unit: str, kind: str) -> str | None:
