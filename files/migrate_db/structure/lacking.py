@@ -83,7 +83,7 @@ def notes(target: Target, plan: Plan) -> list[str]:
     return (
         [told(lack) for _, lack in _find(held, plan)]
         + [
-            f"{table.target}.{column}: it stays as it is, the source has no such column"
+            f"{table.target}.{column}: a column that only the target has"
             for table in plan.tables
             for column in sorted(held[table.target].columns - {c.target for c in table.columns})
         ]
