@@ -205,7 +205,7 @@ class Journey:
         with self.events.phase("sequences") as phase:
             sequences.advance(self.target, self.plan)
             if of_the_app:
-                self.report.notes += sequences.unasked(self.target)
+                self.report.notes += sequences.left_alone(self.target)
             for table in self.plan.tables:
                 self.target.execute(f"ANALYZE {sql.qualified(self.target.schema, table.target)}")
             phase.note = "numbering goes on, statistics are fresh"

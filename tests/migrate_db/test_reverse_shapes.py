@@ -255,8 +255,10 @@ def test_what_is_new_on_postgresql(program: Program, brainer: Path) -> None:
     assert told["tables"] == look.report["reversal"]["tables"]
     assert any("courses.tags: text[] becomes a text" in note for note in done.report["notes"])
     told_new = [note for note in done.report["notes"] if "not in the file" in note]
-    assert [note.partition(":")[0] for note in told_new] == ["courses", "view named"], told_new
-    assert "lower(" in told_new[0]
+    assert [note.partition(" not in the file: ")[2] for note in told_new] == [
+        "CREATE INDEX ON public.courses USING btree (lower((title)::text))",
+        'default of "seen At": now()', "",
+    ], told_new  # fmt: skip
     assert fetch(home.into, "SELECT stars, tags FROM courses ORDER BY id")[:2] == [
         (5, '{a,"b c"}'), (3, None),
     ]  # fmt: skip
@@ -277,6 +279,123 @@ def test_what_is_new_on_postgresql(program: Program, brainer: Path) -> None:
     again = program.run(home.into, "--catch-up", "--hold")
     assert again.code == 0, again.out
     assert program.verify(home.into).verdict == "equal"
+
+
+def test_rules_that_are_new_on_postgresql(program: Program, tmp_path: Path) -> None:
+    """Each is in the file, or named."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'x'), (2, 'y')",
+    )
+    home = Home(program, source)
+    home.write(
+        "CREATE DOMAIN positive AS integer DEFAULT 4 CHECK (value > 0)",
+        "CREATE TABLE parent (id integer PRIMARY KEY)",
+        """ALTER TABLE t ADD st text NOT NULL DEFAULT 'new' CHECK (st <> ''), ADD p positive,
+             ADD n serial, ADD g integer GENERATED ALWAYS AS IDENTITY, ADD m integer,
+             ADD x integer REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED,
+             ADD y integer REFERENCES parent (id), ADD UNIQUE (m) DEFERRABLE""",
+        "CREATE INDEX partial ON t (m) WHERE m > 1", "CREATE INDEX down ON t (m DESC, x)",
+        """CREATE TABLE u (id integer GENERATED ALWAYS AS IDENTITY (INCREMENT 10) PRIMARY KEY,
+             n serial, k text COLLATE "C" CHECK (k <> ''), l varchar DEFAULT NULL,
+             twice integer GENERATED ALWAYS AS (2 * 2) STORED,
+             x integer REFERENCES u (id) DEFERRABLE, UNIQUE (k, l), UNIQUE (l) INCLUDE (k))""",
+        "CREATE TABLE w (a integer PRIMARY KEY DEFAULT 7, b integer)",
+        "CREATE TABLE heir () INHERITS (w)", "INSERT INTO heir VALUES (1)", "CREATE SEQUENCE s",
+        """CREATE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW
+             EXECUTE FUNCTION suppress_redundant_updates_trigger()""",
+    )  # fmt: skip
+    notes = home.returned().report["notes"]
+    new = ": new on PostgreSQL, and not in the file"
+    assert sorted(notes) == sorted([
+        f"t{new}: CHECK ((st <> ''::text))", f"t{new}: type of p: public.positive",
+        f"t{new}: default of n: nextval('public.t_n_seq'::regclass)", f"t{new}: NOT NULL of n",
+        f"t{new}: identity of g", f"t{new}: NOT NULL of g", f"t{new}: UNIQUE (m) DEFERRABLE",
+        f"t{new}: FOREIGN KEY (y) REFERENCES public.parent(id)",
+        f"t{new}: CREATE INDEX ON public.t USING btree (m) WHERE (m > 1)",
+        "u.id: PostgreSQL counts by 10, the file by 1",
+        f"u{new}: default of n: nextval('public.u_n_seq'::regclass)",
+        f"u{new}: CHECK ((k <> ''::text))", f'u{new}: type of k: text COLLATE pg_catalog."C"',
+        f"u{new}: expression of twice: (2 * 2)", f"u{new}: UNIQUE (l) INCLUDE (k)",
+        f"w{new}: default of a: 7",
+        "heir: it inherits from w, and its rows are in both",
+        "sequence public.s: on PostgreSQL, and not in the file", f"trigger tr of t{new}",
+    ])  # fmt: skip
+    made = fetch(home.into, "SELECT sql FROM sqlite_schema WHERE name IN ('t', 'down', 'u')")
+    assert [text for (text,) in made] == [
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, "st" TEXT NOT NULL DEFAULT 'new', "p" INTEGER,"""
+        ' "n" INTEGER, "g" INTEGER, "m" INTEGER, "x" INTEGER REFERENCES "t" ("id") DEFERRABLE'
+        ' INITIALLY DEFERRED, "y" INTEGER)',
+        'CREATE INDEX "down" ON "t" ("m" DESC, "x")',
+        'CREATE TABLE "u" (\n  "id" INTEGER PRIMARY KEY AUTOINCREMENT,\n  "n" INTEGER NOT NULL,\n'
+        '  "k" TEXT,\n  "l" VARCHAR,\n  "twice" INTEGER,\n  "x" INTEGER,\n  UNIQUE ("k", "l"),\n'
+        '  FOREIGN KEY ("x") REFERENCES "u" ("id") DEFERRABLE\n)',
+    ]  # fmt: skip
+
+
+def test_rules_that_are_gone_on_postgresql(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL UNIQUE CHECK (a <> ''), b INT DEFAULT 5);
+        CREATE TABLE c (id INTEGER PRIMARY KEY, t INT REFERENCES t (id));
+        CREATE INDEX i ON t (b); CREATE VIEW v AS SELECT a FROM t; INSERT INTO t VALUES (1, 'x', 1);""",
+    )
+    home = Home(program, source)
+    home.write(
+        "ALTER TABLE t DROP CONSTRAINT t_a_check, DROP CONSTRAINT t_a_key, ALTER a DROP NOT NULL,"
+        " ALTER b DROP DEFAULT, ALTER id DROP IDENTITY",
+        "ALTER TABLE c DROP CONSTRAINT c_t_fkey", "DROP INDEX i", "DROP VIEW v",
+    )  # fmt: skip
+    notes = home.returned().report["notes"]
+    assert all(note.endswith("; the file keeps it") for note in notes), notes
+    assert notes.pop().startswith("view v: gone since the load: SELECT ")
+    assert [note.removesuffix("; the file keeps it") for note in notes] == [
+        "t: gone since the load: CHECK ((a <> ''::text))",
+        "t: gone since the load: CREATE INDEX ON public.t USING btree (b)",
+        "t: gone since the load: NOT NULL of a", "t: gone since the load: UNIQUE (a)",
+        "t: gone since the load: a number of the app's own choice in id",
+        "t: gone since the load: default of b: 5", "t: gone since the load: identity of id",
+        "c: gone since the load: FOREIGN KEY (t) REFERENCES public.t(id)",
+    ]  # fmt: skip
+    assert schema(home.into) == schema(home.kept)
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared", "value"),
+    [
+        ("real NOT NULL DEFAULT 0.1", "REAL NOT NULL DEFAULT 0.10000000149011612", 0.10000000149011612),
+        ("numeric(8,2) DEFAULT 1.256", "NUMERIC(8,2) DEFAULT 1.26", 1.26),
+        ("integer DEFAULT 2.5", "INTEGER DEFAULT 3", 3),
+        ("positive DEFAULT 7", "INTEGER DEFAULT 7", 7),
+        ("jsonb DEFAULT '{\"a\":1}'", "JSON DEFAULT '{\"a\": 1}'", '{"a": 1}'),
+        ("text DEFAULT 'a''b'", "TEXT DEFAULT 'a''b'", "a'b"),
+        ("interval DEFAULT '1 month'", "TEXT", "1 mon"),
+        ("varchar(3)[] DEFAULT '{a,b}'", "TEXT", "{a,b}"),
+    ],
+)  # fmt: skip
+def test_a_new_column(
+    program: Program, tmp_path: Path, kind: str, declared: str, value: Any
+) -> None:
+    """Rows have what its default is in its type, in the file, too."""
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)"
+    )
+    home = Home(program, source)
+    home.write(
+        "CREATE DOMAIN positive AS integer CHECK (value > 0)",
+        f"ALTER TABLE t ADD COLUMN f {kind}",
+        f"CREATE TABLE u (f {kind})",
+        "INSERT INTO u DEFAULT VALUES",
+    )
+    done = home.returned()
+    assert fetch(home.into, "SELECT f FROM t UNION ALL SELECT f FROM u") == [(value,), (value,)]
+    made = [text for (text,) in fetch(home.into, "SELECT sql FROM sqlite_schema")]
+    assert made == [
+        f'CREATE TABLE t (id INTEGER PRIMARY KEY, "f" {declared})',
+        f'CREATE TABLE "u" (\n  "f" {declared}\n)',
+    ]
+    named = any("default of f" in note for note in done.report["notes"])
+    assert named == ("DEFAULT" not in declared)
 
 
 def test_what_is_gone_on_postgresql(program: Program, brainer: Path) -> None:

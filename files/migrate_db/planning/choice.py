@@ -220,11 +220,14 @@ def _rounded(found: Codec, digits: int) -> Codec:
 
 def _spans(declared: str) -> tuple[Codec, ...]:
     """Codecs of spans of time, by what their column is declared."""
+    as_written = foreign.codec_of("interval")
     if "INTERVAL" in declared:
-        return (INTERVAL_DAYS,)
+        return (INTERVAL_DAYS, as_written)
     if "TIME" in declared:
-        return (INTERVAL_SINCE_1970, INTERVAL_MICROS)
-    return (INTERVAL_MICROS, INTERVAL_SINCE_1970)
+        return (INTERVAL_SINCE_1970, INTERVAL_MICROS, as_written)
+    if "TEXT" in declared:
+        return (as_written, INTERVAL_SINCE_1970, INTERVAL_MICROS)
+    return (INTERVAL_MICROS, INTERVAL_SINCE_1970, as_written)
 
 
 def for_existing(
@@ -264,7 +267,7 @@ def for_existing(
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
         "time without time zone": (TIME, TIME_ANY, TIME_OF_2000),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB, UUID_CAPITALS),
-        "interval": (*_spans(declared.upper()), foreign.codec_of("interval")),
+        "interval": _spans(declared.upper()),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
     }
     precision = re.search(r"(?<=time|tamp) ?\((\d)\)", type_name)

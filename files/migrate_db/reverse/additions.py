@@ -11,8 +11,12 @@ import fnmatch
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
+
+import psycopg
 
 from migrate_db import sql
 from migrate_db.codecs.numbers import WHOLE
@@ -20,19 +24,23 @@ from migrate_db.finding import Finding
 from migrate_db.planning import pairing
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.postgresql.names import fitting
-from migrate_db.postgresql.target import Target, TargetTable, tables
+from migrate_db.postgresql.target import WITHOUT_DOMAIN, Target, TargetTable, tables
 from migrate_db.sqlite.schema import Schema
-from migrate_db.structure import catalogue
+from migrate_db.structure import catalogue, sequences
 
 #: What SQLAlchemy declares for SQLite, or what our own codecs read as the same type again.
 _DECLARED = {
     "smallint": "SMALLINT", "integer": "INTEGER", "bigint": "BIGINT", "boolean": "BOOLEAN",
-    "real": "REAL", "double precision": "DOUBLE PRECISION", "text": "TEXT", "citext": "TEXT",
+    "real": "REAL", "double precision": "DOUBLE PRECISION", "text": "TEXT",
     "bytea": "BLOB", "json": "JSON", "jsonb": "JSON", "date": "DATE", "uuid": "CHAR(32)",
     "timestamp without time zone": "DATETIME", "timestamp with time zone": "TIMESTAMPTZ",
     "time without time zone": "TIME",
 }  # fmt: skip
 _SIZED = {"numeric": "NUMERIC", "character varying": "VARCHAR", "character": "CHAR"}
+#: A default that is the same each time, as PostgreSQL prints it.
+_LITERAL = re.compile(
+    r"""(?:NULL|true|false|-?\d+(?:\.\d+)?|'(?:[^']|'')*')(?:::["\w. ]+(?:\(\d+(?:,\d+)?\))?)?"""
+)
 _NOW = ("now()", "CURRENT_TIMESTAMP", "timezone('utc'::text, now())")
 
 _NEW_TABLES = """
@@ -44,34 +52,64 @@ _NEW_TABLES = """
     ORDER BY c.relname
 """
 _NEW_VIEWS = """
-    SELECT c.relname FROM pg_class c
+    SELECT 'view ' || c.relname FROM pg_class c
     WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('v', 'm') AND c.relname <> ALL(%s)
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                       AND d.objid = c.oid AND d.deptype = 'e')
     ORDER BY c.relname
 """
-_COLUMNS = """
-    SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-           pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '', a.attgenerated <> ''
+_NEW_TRIGGERS = """
+    SELECT format('trigger %%s of %%s', t.tgname, c.relname)
+    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE c.relnamespace = to_regnamespace(%s) AND NOT t.tgisinternal AND t.tgname <> ALL(%s)
+    ORDER BY 1
+"""
+_HEIRS = """
+    SELECT format('%%s: it inherits from %%s, and its rows are in both', c.relname, p.relname)
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+    WHERE p.relnamespace = to_regnamespace(%s) AND p.relkind = 'r' ORDER BY 1
+"""
+_COLUMNS = (
+    """
+    SELECT a.attname, quote_ident(a.attname), format_type(b.type, b.size),
+           format_type(a.atttypid, a.atttypmod), a.attnotnull,
+           pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '', a.attgenerated <> '',
+           (SELECT q.seqincrement FROM pg_sequence q WHERE q.seqrelid
+               = pg_get_serial_sequence(a.attrelid::regclass::text, a.attname)::regclass)
     FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    CROSS JOIN"""
+    + WITHOUT_DOMAIN
+    + """ b
     WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
+)
 _INDEXES = """
-    SELECT x.relname, i.indisprimary, i.indisunique,
-           ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY o(num, n)
-                 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = o.num
-                 WHERE o.n <= i.indnkeyatts ORDER BY o.n),
-           i.indpred IS NULL AND i.indexprs IS NULL AND m.amname = 'btree'
-    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+    SELECT x.relname, i.indisprimary, i.indisunique, p.names, p.descending,
+           p.listed, coalesce(pg_get_constraintdef(k.oid), replace(
+               pg_get_indexdef(i.indexrelid), format('INDEX %%I ON ', x.relname), 'INDEX ON '))
+    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+    LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid
+                             AND k.contype IN ('p', 'u', 'x')
+    CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(a.attname::text ORDER BY o.n), '{}'),
+               coalesce(array_agg(i.indoption[(o.n - 1)::int] = 3 ORDER BY o.n), '{}'),
+               format('(%%s)', string_agg(quote_ident(a.attname)
+                      || CASE WHEN i.indoption[(o.n - 1)::int] = 3 THEN ' DESC' ELSE '' END, ', ' ORDER BY o.n))
+        FROM unnest(i.indkey) WITH ORDINALITY o(num, n)
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = o.num
+        WHERE o.n <= i.indnkeyatts) p(names, descending, listed)
     WHERE i.indrelid = %s::regclass ORDER BY x.relname
 """
 _FOREIGN_KEYS = """
-    SELECT k.conname, p.relname, p.relnamespace = c.relnamespace,
+    SELECT p.relname, p.relnamespace = c.relnamespace,
            ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY o(num, n)
                  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.num ORDER BY o.n),
            ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY o(num, n)
                  JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.num ORDER BY o.n),
-           k.confupdtype::text, k.confdeltype::text
+           k.confupdtype::text, k.confdeltype::text,
+           CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
+               || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,
+           pg_get_constraintdef(k.oid)
     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
     WHERE k.conrelid = %s::regclass AND k.contype = 'f' ORDER BY k.conname
 """
@@ -86,16 +124,44 @@ class Additions:
     columns: list[str] = field(default_factory=list)  #: ``table.column``
     notes: list[str] = field(default_factory=list)
     problems: list[Finding] = field(default_factory=list)
+    #: of PostgreSQL's tables what is made, in the words of ``catalogue``
+    carried: set[tuple[str, str]] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class _Column:
     name: str
-    type: str
+    quoted: str  #: as PostgreSQL prints it
+    type: str  #: of a domain, what it is made of
+    declared: str
     not_null: bool
     default: str | None
     identity: bool
     generated: bool
+    step: int | None  #: of the sequence that is its own
+
+
+@dataclass(frozen=True)
+class _Index:
+    name: str
+    primary: bool
+    unique: bool
+    columns: list[str]
+    descending: list[bool]
+    listed: str  #: the columns as PostgreSQL prints them
+    said: str  #: all of it, as ``catalogue`` has it
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is no more to it than its columns, which SQLite's can have."""
+        words = ("UNIQUE", "PRIMARY KEY", "USING btree")
+        return self.said.endswith(tuple(f"{word} {self.listed}" for word in words))
+
+    @property
+    def parts(self) -> str:
+        """In SQLite's words."""
+        pairs = zip(self.columns, self.descending, strict=True)
+        return ", ".join(sql.name(column) + " DESC" * down for column, down in pairs)
 
 
 class LeftOut:
@@ -207,30 +273,43 @@ class _Writer:
             self.problem(name, "", problem)
             return
         self.taken.add(sql.folded(name))
-        indexes = self._ask(_INDEXES, name)
-        key = next((tuple(row[3]) for row in indexes if row[1]), ())
+        indexes = self._indexes_of(name)
+        key = next((index for index in indexes if index.primary), None)
         lines = []
-        alone = key[0] if len(key) == 1 else ""
+        alone = key.columns[0] if key and len(key.columns) == 1 else None
+        rowid = next((c.name for c in columns if c.name == alone and c.type in WHOLE), None)
         for column in columns:
-            declared = self._declared(name, column)
+            declared = self._declared(name, name, column)
             numbers = column.identity or (column.default or "").startswith("nextval(")
-            if column.name == alone and column.type in WHOLE:
+            if column.not_null:
+                self._carry(name, f"NOT NULL of {column.quoted}")
+            if column.name == rowid:
                 # numbers that were handed out are not handed out again
                 line = "INTEGER PRIMARY KEY" + (" AUTOINCREMENT" if numbers else "")
+                if numbers and column.step is not None:
+                    self._carry(name, f"default of {column.quoted}: {column.default}")
+                    self._carry(name, f"identity of {column.quoted}")
+                    self._carry(name, f"a number of the app's own choice in {column.quoted}")
+                    if column.step != 1:
+                        self.made.notes.append(
+                            f"{name}.{column.name}: PostgreSQL counts by {column.step}, the file by 1"
+                        )
             else:
                 line = declared + (" NOT NULL" if column.not_null else "")
-                line += "" if numbers else self._default(name, column, changing=True)
+                line += self._default(name, column, changing=True)
             lines.append(f"  {sql.name(column.name)} {line}")
-        if key and not any("PRIMARY KEY" in line for line in lines):
-            lines.append(f"  PRIMARY KEY ({sql.names(key)})")
-        for _, primary, unique, parts, plain in indexes:
-            if unique and plain and not primary:
-                lines.append(f"  UNIQUE ({sql.names(parts)})")
+        if key and rowid is None:
+            lines.append(f"  PRIMARY KEY ({key.parts})")
+        for index in indexes:
+            if index.plain and index.unique:
+                self._carry(name, index.said)
+                if not index.primary:
+                    lines.append(f"  UNIQUE ({index.parts})")
         lines += [f"  {line}" for line in self._foreign_keys(name, new, None)]
         body = ",\n".join(lines)
         self.made.statements.append(f"CREATE TABLE {sql.name(name)} (\n{body}\n)")
         self.made.tables.append(name)
-        self._indexes(name, name, indexes, lambda parts: True, uniques=False)
+        self._indexes(name, name, [i for i in indexes if not i.unique], lambda parts: True)
 
     def columns(self, table: TablePlan, names: list[str]) -> None:
         """ALTER TABLE … ADD COLUMN, and indexes that need it."""
@@ -248,14 +327,11 @@ class _Writer:
             if problem:
                 self.problem(place, column.name, problem)
                 continue
-            default = self._default(place, column, changing=False)
-            line = self._declared(place, column)
-            if column.not_null and default and default != " DEFAULT NULL":
+            default = self._default(table.target, column, changing=False)
+            line = self._declared(table.target, place, column)
+            if column.not_null and default:  # SQLite wants one for it
                 line += " NOT NULL"
-            elif column.not_null:
-                self.made.notes.append(
-                    f"{place}.{column.name}: NOT NULL is not carried: SQLite wants a default for it"
-                )
+                self._carry(table.target, f"NOT NULL of {column.quoted}")
             line += default
             for key in self._foreign_keys(table.target, [], column.name):
                 line += key.partition(")")[2]
@@ -270,14 +346,21 @@ class _Writer:
         def wanted(parts: list[str]) -> bool:
             return set(parts) <= known and bool(set(parts) & set(added))
 
-        self._indexes(table.target, place, self._ask(_INDEXES, table.target), wanted, uniques=True)
+        self._indexes(table.target, place, self._indexes_of(table.target), wanted)
 
     def _columns(self, table: str) -> list[_Column]:
         return [_Column(*row) for row in self._ask(_COLUMNS, table)]
 
+    def _indexes_of(self, table: str) -> list[_Index]:
+        return [_Index(*row) for row in self._ask(_INDEXES, table)]
+
     def _ask(self, query: str, table: str) -> list[tuple[Any, ...]]:
         place = sql.qualified(self.target.schema, table)
-        return self.target.connection.execute(query.encode(), (place,)).fetchall()
+        with catalogue.full_names(self.target):
+            return self.target.connection.execute(query.encode(), (place,)).fetchall()
+
+    def _carry(self, table: str, item: str) -> None:
+        self.made.carried.add((table, item))
 
     def problem(self, table: str, column: str, reason: str) -> None:
         """Something that the file can't have."""
@@ -292,49 +375,65 @@ class _Writer:
             return f"{column.name} is money, whose text depends on the server's language"
         return ""
 
-    def _declared(self, table: str, column: _Column) -> str:
-        bare, _, size = column.type.partition("(")
-        if column.generated:
-            self.made.notes.append(
-                f"{table}.{column.name}: PostgreSQL computes it; the file gets its values"
-            )
+    def _declared(self, table: str, place: str, column: _Column) -> str:
+        # a domain is carried as what it is made of, without what it demands
+        self._carry(table, f"type of {column.quoted}: {column.type}")
         if column.type in _DECLARED:
             return _DECLARED[column.type]
         timed = re.fullmatch(r"(timestamp|time)\(\d\) (with(?:out)? time zone)", column.type)
         if timed:
             return _DECLARED.get(f"{timed[1]} {timed[2]}", "TEXT")
-        if bare in _SIZED:
-            return _SIZED[bare] + (f"({size}" if size else "")
+        sized = re.fullmatch(r"([a-z ]+)(\(\d+(?:,-?\d+)?\))?", column.type)
+        if sized and sized[1] in _SIZED:
+            return _SIZED[sized[1]] + (sized[2] or "")
         self.made.notes.append(
-            f"{table}.{column.name}: {column.type} becomes a text, as PostgreSQL writes it"
+            f"{place}.{column.name}: {column.type} becomes a text, as PostgreSQL writes it"
         )
         return "TEXT"
 
     def _default(self, table: str, column: _Column, changing: bool) -> str:
         """DEFAULT in SQLite's words; ``changing``: whether it may be another each time."""
-        text = column.default
-        if text is None or column.generated:
-            return ""
+        text = column.default or ""
         if text in _NOW and column.type.startswith("timestamp") and changing:
-            return " DEFAULT CURRENT_TIMESTAMP"
-        if text in ("true", "false"):
-            return f" DEFAULT {int(text == 'true')}"
-        if re.fullmatch(r"-?\d+(\.\d+)?", text):
-            return f" DEFAULT {text}"
-        match = re.fullmatch(r"('(?:[^']|'')*')::[a-z][a-z ]*(?:\(\d+(?:,\d+)?\))?", text)
-        if match and "\\" not in text:
-            inner = match[1][1:-1]
-            plain = re.fullmatch(r"-?\d+(\.\d+)?", inner)
-            texts = ("text", "character", "citext", "json")
-            numbers = (*WHOLE, "numeric", "real", "double precision")
-            if column.type.startswith(texts) or (plain and column.type.startswith(numbers)):
-                return f" DEFAULT {match[1]}"
-        self.made.notes.append(f"{table}.{column.name}: the default {text} is not carried")
-        return ""
+            said = " DEFAULT CURRENT_TIMESTAMP"
+        elif column.generated or not _LITERAL.fullmatch(text):
+            return ""
+        else:
+            value = self._stored(text, column.type)
+            if value is None:
+                return ""
+            said = f" DEFAULT {value}" if value else ""
+        self._carry(table, f"default of {column.quoted}: {text}")
+        return said
+
+    def _stored(self, literal: str, kind: str) -> str | None:
+        """What a column holds by a default: SQLite's literal, empty for NULL; None if it isn't certain."""
+        texts = ("text", "character", "json")
+        numeric = (*WHOLE, "numeric", "real", "double precision", "boolean")
+        if not kind.startswith((*texts, *numeric)) or kind.endswith("[]"):
+            return None
+        form = {"boolean": "int", "real": "double precision"}.get(kind, "text")
+        try:
+            with self.target.connection.transaction():
+                value = self.target.value(f"SELECT ({literal})::{kind}::{form}::text")
+        except psycopg.DataError:  # no row can have it
+            return None
+        if value is None:
+            return ""
+        text = str(value)
+        if kind.startswith(texts):
+            return sql.string(text)
+        if not re.fullmatch(r"[\d.e+-]+", text):  # NaN, or an infinity
+            return None
+        with closing(sqlite3.connect(":memory:")) as connection:
+            (number,) = connection.execute(f"SELECT {text}").fetchone()
+        return text if Decimal(repr(number)) == Decimal(text) else None
 
     def _foreign_keys(self, table: str, new: list[str], column: str | None) -> Iterator[str]:
         """FOREIGN KEY clauses; only the one of a column, if that is given."""
-        for name, parent, here, ours, theirs, update, delete in self._ask(_FOREIGN_KEYS, table):
+        for parent, here, ours, theirs, update, delete, when, said in self._ask(
+            _FOREIGN_KEYS, table
+        ):
             assert isinstance(ours, list) and isinstance(theirs, list)
             if column is not None and column not in ours:
                 continue
@@ -347,55 +446,56 @@ class _Writer:
                 others = [back.get(other, "") for other in others]
             alone = column is None or len(ours) == 1
             if not here or not alone or not all(others) or (known is None and parent not in new):
-                self.made.notes.append(f"{table}: the foreign key {name} is not carried")
                 continue
+            if re.search(r" MATCH FULL| ON DELETE SET (NULL|DEFAULT) \(", said):
+                continue
+            self._carry(table, said)
             on = sql.on_events(sql.ACTIONS[str(update)], sql.ACTIONS[str(delete)])
             yield (
                 f"FOREIGN KEY ({sql.names(ours)}) REFERENCES {sql.name(where)}"
-                f" ({sql.names(others)}){on}"
+                f" ({sql.names(others)}){on}{when}"
             )
 
     def _indexes(
-        self,
-        table: str,
-        place: str,
-        rows: list[tuple[Any, ...]],
-        wanted: Callable[[list[str]], bool],
-        uniques: bool,
+        self, table: str, place: str, indexes: list[_Index], wanted: Callable[[list[str]], bool]
     ) -> None:
-        for name, primary, unique, parts, plain in rows:
-            assert isinstance(parts, list)
-            if primary or (unique and plain and not uniques):
+        for index in indexes:
+            folded = sql.folded(index.name)
+            if not index.plain or not wanted(index.columns) or folded in self.taken:
                 continue
-            if not plain:
-                if not uniques:
-                    self.made.notes.append(f"{place}: the index {name} is not carried")
-                continue
-            if not wanted(parts) or sql.folded(str(name)) in self.taken:
-                continue
-            self.taken.add(sql.folded(str(name)))
-            word = "UNIQUE " if unique else ""
+            self.taken.add(folded)
+            self._carry(table, index.said)
+            word = "UNIQUE " if index.unique else ""
             self.made.statements.append(
-                f"CREATE {word}INDEX {sql.name(str(name))} ON {sql.name(place)} ({sql.names(parts)})"
+                f"CREATE {word}INDEX {sql.name(index.name)} ON {sql.name(place)} ({index.parts})"
             )
 
 
 def not_carried(target: Target, found: Plan, extra: Additions) -> list[str]:
-    """Rules and views that PostgreSQL got since the load, a line for each: the file keeps its own."""
+    """What PostgreSQL got or lost since the load and the file doesn't, a line for each."""
     before = catalogue.recorded(target)
-    now = catalogue.read(target, [t.target for t in found.tables if t.exists], [])
+    there = replace(found, tables=tuple(table for table in found.tables if table.exists))
+    tables = [table.target for table in there.tables]
     lines = []
-    for table, items in now.items():
-        new = catalogue.added(before[table], items) if table in before else []
-        made = [place.partition(".")[2] for place in extra.columns]
+    for table, items in catalogue.read(target, [*tables, *extra.tables], []).items():
+        new = catalogue.added(before.get(table, items), items) if table in tables else items
         lines += [
             f"{table}: new on PostgreSQL, and not in the file: {item}"
             for item in new
-            if not any(re.search(rf'(?<!\w)"?{re.escape(name)}"?(?!\w)', item) for name in made)
+            if (table, item) not in extra.carried
         ]
-    known = [fitting(view.name) for view in found.schema.views]
-    rows = target.connection.execute(_NEW_VIEWS, (sql.name(target.schema), known)).fetchall()
-    return lines + [f"view {name}: new on PostgreSQL, and not in the file" for (name,) in rows]
+    schema = sql.name(target.schema)
+    views = [fitting(view.name) for view in found.schema.views]
+    triggers = [fitting(lack.name) for lack in found.schema.uncarried if lack.kind == "trigger"]
+    for query, ours in ((_NEW_VIEWS, views), (_NEW_TRIGGERS, triggers)):
+        rows = target.connection.execute(query.encode(), (schema, ours)).fetchall()
+        lines += [f"{name}: new on PostgreSQL, and not in the file" for (name,) in rows]
+    lines += [
+        f"sequence {name}: on PostgreSQL, and not in the file" for name in sequences.unasked(target)
+    ]
+    lines += [line for (line,) in target.connection.execute(_HEIRS.encode(), (schema,)).fetchall()]
+    gone = catalogue.gone(target, there, before)
+    return lines + [f"{line.rstrip(';')}; the file keeps it" for line in gone]
 
 
 def make(connection: sqlite3.Connection, additions: Additions) -> None:

@@ -8,6 +8,8 @@ difference, however it came to be gone. What it never had, see ``lacking``.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from migrate_db import sql
 from migrate_db.planning.plan import Plan
@@ -55,32 +57,39 @@ _VIEWS = """
 """
 
 
+@contextmanager
+def full_names(target: Target) -> Iterator[None]:
+    """PostgreSQL prints every name in full, as with a path that knows no table."""
+    before = target.value("SHOW search_path")
+    set_path = "SELECT set_config('search_path', %s, false)"
+    target.connection.execute(set_path, ("pg_catalog",))
+    yield
+    target.connection.execute(set_path, (before,))
+
+
 def read(target: Target, tables: list[str], views: list[str]) -> Recorded:
     """The structure of these tables and views as it is now."""
     found: Recorded = {table: [] for table in tables}
     asked = (sql.name(target.schema), tables)
-    before = target.value("SHOW search_path")
-    # with a path that knows no table, every name is printed in full
-    target.connection.execute("SELECT set_config('search_path', 'pg_catalog', false)")
-    for query in (_CONSTRAINTS, _INDEXES):
-        for table, text in target.connection.execute(query.encode(), asked).fetchall():
-            found[table].append(text)
-    rows = target.connection.execute(_COLUMNS, asked).fetchall()
-    for table, column, not_null, identity, generated, default, kind in rows:
-        found[table].append(f"{_TYPE} {column}: {kind}")
-        if not_null:
-            found[table].append(f"NOT NULL of {column}")
-        if identity:
-            found[table].append(f"identity of {column}")
-        if identity == "d":
-            found[table].append(f"{_CHOICE} {column}")
-        if default is not None:
-            word = "expression" if generated else "default"
-            found[table].append(f"{word} of {column}: {default}")
-    for view, text in target.connection.execute(_VIEWS.encode(), (asked[0], views)).fetchall():
-        major = target.connection.info.server_version // 10_000
-        found[f"view {view}"] = [f"{_BY}{major}: {' '.join(text.split())}"]
-    target.connection.execute("SELECT set_config('search_path', %s, false)", (before,))
+    with full_names(target):
+        for query in (_CONSTRAINTS, _INDEXES):
+            for table, text in target.connection.execute(query.encode(), asked).fetchall():
+                found[table].append(text)
+        rows = target.connection.execute(_COLUMNS, asked).fetchall()
+        for table, column, not_null, identity, generated, default, kind in rows:
+            found[table].append(f"{_TYPE} {column}: {kind}")
+            if not_null:
+                found[table].append(f"NOT NULL of {column}")
+            if identity:
+                found[table].append(f"identity of {column}")
+            if identity == "d":
+                found[table].append(f"{_CHOICE} {column}")
+            if default is not None:
+                word = "expression" if generated else "default"
+                found[table].append(f"{word} of {column}: {default}")
+        for view, text in target.connection.execute(_VIEWS.encode(), (asked[0], views)).fetchall():
+            major = target.connection.info.server_version // 10_000
+            found[f"view {view}"] = [f"{_BY}{major}: {' '.join(text.split())}"]
     return {table: sorted(items) for table, items in found.items()}
 
 

@@ -82,7 +82,7 @@ def advance(target: Target, plan: Plan) -> None:
 
 
 def unasked(target: Target) -> list[str]:
-    """Sequences of the schema that no column asks: an app, a function or a trigger may, a line for each."""
+    """Sequences of the schema that no column asks: an app, a function or a trigger may; quoted, in full."""
     rows = target.connection.execute(
         r"""
         SELECT format('%%I.%%I', n.nspname, s.relname) FROM pg_sequence q
@@ -99,10 +99,15 @@ def unasked(target: Target) -> list[str]:
         """,
         (target.schema,),
     ).fetchall()
+    return [name for (name,) in rows]
+
+
+def left_alone(target: Target) -> list[str]:
+    """What of them the app's people must see to, a line for each."""
     return [
         f"sequence {name}: no column asks it, so it stays where it is, at {target.value(_STANDS + name)}; if the"
         f" app numbers its rows by it: SELECT setval('{name}', the highest number in use)"
-        for (name,) in rows
+        for name in unasked(target)
     ]
 
 
