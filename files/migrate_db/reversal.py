@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -56,6 +56,7 @@ class Way:
     known: State
     directory: Path  #: for what is thrown away
     beside: Path  #: for the file that is made, on the disk where it will be
+    extra: Additions = field(default_factory=Additions)
 
     def go(self) -> None:
         """All of it; nothing outside our own directories is changed before the last step."""
@@ -121,15 +122,17 @@ class Way:
                 read, found, existing = self._decide(connection, left_out, quick)
                 for finding in additions.dropped(self.target, found, existing):
                     self.report.findings.add(finding)
-                extra = additions.find(
-                    self.target, read, found, existing, left_out, additions.names_of(connection)
-                )
+                if quick:  # the second time the file has it already
+                    self.extra = additions.find(
+                        self.target, read, found, existing, left_out, additions.names_of(connection)
+                    )
+            extra = self.extra
             told.added_tables, told.added_columns = extra.tables, extra.columns
             self.report.notes += additions.not_carried(self.target, found, extra)
             self.report.notes += extra.notes
             for problem in extra.problems:
                 self.report.findings.add(problem)
-            if extra.statements and not self.report.findings:
+            if quick and extra.statements and not self.report.findings:
                 self._extend(base, extra)
                 with _opened(base) as connection:
                     _, found, _ = self._decide(connection, left_out, quick)

@@ -272,9 +272,16 @@ def test_a_value_that_a_sample_does_not_show(program: Program, tmp_path: Path) -
     sqlite(source, "CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME)",
            ("INSERT INTO t VALUES (?, ?)", rows))  # fmt: skip
     home = Home(program, source)
-    home.write("UPDATE t SET at = '2025-01-01 00:00:00' WHERE id = 9")
+    home.write("UPDATE t SET at = '2025-01-01 00:00:00' WHERE id = 9",
+               "ALTER TABLE t ADD COLUMN f interval", "CREATE TABLE u (id int, CHECK (id > 0))")  # fmt: skip
     done = home.returned()
-    assert done.report["reversal"]["tables"][0]["changed"] == 1
+    told = done.report["reversal"]
+    assert told["tables"][0]["changed"] == 1
+    assert (told["added_tables"], told["added_columns"]) == (["u"], ["t.f"])
+    assert done.report["notes"] == [
+        "u: new on PostgreSQL, and not in the file: CHECK ((id > 0))",
+        "t.f: interval becomes a text, as PostgreSQL writes it",
+    ]
     assert ask(program.url, "SELECT count(*) FROM t WHERE id = 15000") == [(1,)]
     assert fetch(home.into, "SELECT at FROM t WHERE id IN (9, 15000) ORDER BY id") == [
         ("2025-01-01 00:00:00",), ("2024-01-02T03:04:05",),

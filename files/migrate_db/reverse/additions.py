@@ -478,7 +478,8 @@ def not_carried(target: Target, found: Plan, extra: Additions) -> list[str]:
     tables = [table.target for table in there.tables]
     lines = []
     for table, items in catalogue.read(target, [*tables, *extra.tables], []).items():
-        new = catalogue.added(before.get(table, items), items) if table in tables else items
+        is_old = table not in extra.tables
+        new = catalogue.added(before.get(table, items), items) if is_old else items
         lines += [
             f"{table}: new on PostgreSQL, and not in the file: {item}"
             for item in new
