@@ -294,7 +294,8 @@ def test_rules_that_are_new_on_postgresql(program: Program, tmp_path: Path) -> N
         """ALTER TABLE t ADD st text NOT NULL DEFAULT 'new' CHECK (st <> ''), ADD p positive,
              ADD n serial, ADD g integer GENERATED ALWAYS AS IDENTITY, ADD m integer,
              ADD x integer REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED,
-             ADD y integer REFERENCES parent (id), ADD UNIQUE (m) DEFERRABLE""",
+             ADD y integer REFERENCES parent (id), ADD UNIQUE (m) DEFERRABLE,
+             ADD "z)" integer REFERENCES t (id)""",
         "CREATE INDEX partial ON t (m) WHERE m > 1", "CREATE INDEX down ON t (m DESC, x)",
         """CREATE TABLE u (id integer GENERATED ALWAYS AS IDENTITY (INCREMENT 10) PRIMARY KEY,
              n serial, k text COLLATE "C" CHECK (k <> ''), l varchar DEFAULT NULL,
@@ -325,7 +326,7 @@ def test_rules_that_are_new_on_postgresql(program: Program, tmp_path: Path) -> N
     assert [text for (text,) in made] == [
         """CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, "st" TEXT NOT NULL DEFAULT 'new', "p" INTEGER,"""
         ' "n" INTEGER, "g" INTEGER, "m" INTEGER, "x" INTEGER REFERENCES "t" ("id") DEFERRABLE'
-        ' INITIALLY DEFERRED, "y" INTEGER)',
+        ' INITIALLY DEFERRED, "y" INTEGER, "z)" INTEGER REFERENCES "t" ("id"))',
         'CREATE INDEX "down" ON "t" ("m" DESC, "x")',
         'CREATE TABLE "u" (\n  "id" INTEGER PRIMARY KEY AUTOINCREMENT,\n  "n" INTEGER NOT NULL,\n'
         '  "k" TEXT,\n  "l" VARCHAR,\n  "twice" INTEGER,\n  "x" INTEGER,\n  UNIQUE ("k", "l"),\n'

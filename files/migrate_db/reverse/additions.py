@@ -305,7 +305,8 @@ class _Writer:
                 self._carry(name, index.said)
                 if not index.primary:
                     lines.append(f"  UNIQUE ({index.parts})")
-        lines += [f"  {line}" for line in self._foreign_keys(name, new, None)]
+        for ours, clause in self._foreign_keys(name, new, None):
+            lines.append(f"  FOREIGN KEY ({sql.names(ours)}) {clause}")
         body = ",\n".join(lines)
         self.made.statements.append(f"CREATE TABLE {sql.name(name)} (\n{body}\n)")
         self.made.tables.append(name)
@@ -333,8 +334,8 @@ class _Writer:
                 line += " NOT NULL"
                 self._carry(table.target, f"NOT NULL of {column.quoted}")
             line += default
-            for key in self._foreign_keys(table.target, [], column.name):
-                line += key.partition(")")[2]
+            for _, clause in self._foreign_keys(table.target, [], column.name):
+                line += f" {clause}"
             self.made.statements.append(
                 f"ALTER TABLE {sql.name(place)} ADD COLUMN {sql.name(column.name)} {line}"
             )
@@ -429,8 +430,10 @@ class _Writer:
             (number,) = connection.execute(f"SELECT {text}").fetchone()
         return text if Decimal(repr(number)) == Decimal(text) else None
 
-    def _foreign_keys(self, table: str, new: list[str], column: str | None) -> Iterator[str]:
-        """FOREIGN KEY clauses; only the one of a column, if that is given."""
+    def _foreign_keys(
+        self, table: str, new: list[str], column: str | None
+    ) -> Iterator[tuple[list[str], str]]:
+        """Columns and their REFERENCES clause; only those of one column, if that is given."""
         for parent, here, ours, theirs, update, delete, when, said in self._ask(
             _FOREIGN_KEYS, table
         ):
@@ -451,10 +454,7 @@ class _Writer:
                 continue
             self._carry(table, said)
             on = sql.on_events(sql.ACTIONS[str(update)], sql.ACTIONS[str(delete)])
-            yield (
-                f"FOREIGN KEY ({sql.names(ours)}) REFERENCES {sql.name(where)}"
-                f" ({sql.names(others)}){on}{when}"
-            )
+            yield ours, f"REFERENCES {sql.name(where)} ({sql.names(others)}){on}{when}"
 
     def _indexes(
         self, table: str, place: str, indexes: list[_Index], wanted: Callable[[list[str]], bool]
