@@ -278,7 +278,8 @@ def _reverse_options(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--check-only", action="store_true",
-        help="say what would be carried, and what SQLite can't hold; changes nothing",
+        help="make and prove the file in --work-dir, say what it carries or why it can't be made,"
+        " and throw it away",
     )  # fmt: skip
     command.add_argument(
         "--expect-sha256", default="", metavar="HEX",

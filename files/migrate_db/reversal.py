@@ -71,26 +71,25 @@ class Way:
                 found = self._plan(base, told, quick=False)
                 staged = self._stage(found, base, told, 1)
             self._demand_carried(told)
-            if self.options.check_only:
-                self.report.verdict, self.report.exit_code = "reversible", Exit.DONE
-                return
-            assert self.options.into is not None
-            self._apply(found, base, staged, self.options.into)
+            self._apply(found, base, staged)
             if any(c.orphans == "null" for t in found.tables for c in t.wish.columns.values()):
                 # references that were cut when their parent was missing; it may be there now
                 again = self._stage(found, base, Reversal(), 2)
                 self._demand_carried(told)
                 if again.tables:
-                    self._apply(found, base, again, self.options.into)
+                    self._apply(found, base, again)
             self._prove(found, base, told)
-        self._publish(base)
+        if self.options.check_only:
+            self.report.verdict, self.report.exit_code = "reversible", Exit.DONE
+        else:
+            self._publish(base)
 
-    def _apply(self, found: Plan, base: Path, staged: Staging, into: Path) -> None:
-        with self.events.phase("apply") as phase, _on_disk(into.parent):
+    def _apply(self, found: Plan, base: Path, staged: Staging) -> None:
+        into = self.options.into
+        with self.events.phase("apply") as phase, _on_disk(self.beside.parent):
             numbering = sequences.read(self.target, found)
-            notes = landing.land(
-                base, staged, found.tables, numbering, kept.is_wal(into), found.quarantine
-            )
+            wal = into is not None and kept.is_wal(into)
+            notes = landing.land(base, staged, found.tables, numbering, wal, found.quarantine)
             self.report.notes += notes
             rows = sum(t.added + t.changed + t.removed for t in staged.reversals)
             phase.note = f"{rows:,} rows written, removed or added"

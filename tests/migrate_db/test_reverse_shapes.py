@@ -195,7 +195,9 @@ def test_what_stayed_behind_stays(program: Program, tmp_path: Path) -> None:
     assert program("open", None).code == 0
     # what was corrected and put there takes its place
     home.write("INSERT INTO t (id, day) VALUES (3, '2025-02-02')")
-    assert home.returned().report["notes"] == []
+    notes = home.returned().report["notes"]
+    assert "t [id=3]: quarantined at the load, it gave way" in notes[0]
+    assert len(notes) == 2 and notes[1].startswith("t: 1 rows that were quarantined"), notes
     assert fetch(home.into, "SELECT day, n FROM t WHERE id = 3") == [("2025-02-02", None)]
 
 
@@ -209,6 +211,48 @@ def test_rows_that_stayed_behind_and_have_no_key(program: Program, tmp_path: Pat
     notes = home.returned().report["notes"]
     assert notes == ["t: 1 rows that were quarantined at the load are in the file as they were"]
     assert fetch(home.into, "SELECT a FROM t ORDER BY a") == [("x",), ("y",), ("y\0",)]
+
+
+@pytest.mark.parametrize(
+    ("unique", "shape", "mail"),
+    [
+        ("lower(mail))", "", "B"),
+        ("mail COLLATE NOCASE)", "", "B"),
+        ("mail) WHERE n IS NOT NULL", "WITHOUT ROWID", "b"),
+    ],
+)
+def test_a_row_that_stayed_behind_gives_way_to_another(
+    program: Program, tmp_path: Path, unique: str, shape: str, mail: str
+) -> None:
+    """What points at it goes, too; what pointed nowhere before stays."""
+    source = sqlite(
+        tmp_path / "g.db",
+        f"""PRAGMA encoding = 'UTF-16le';
+        CREATE TABLE t (id TEXT PRIMARY KEY, mail TEXT, n TEXT) {shape};
+        CREATE UNIQUE INDEX own ON t ({unique};
+        CREATE TABLE c (id INTEGER PRIMARY KEY, t TEXT REFERENCES t (id), up INT REFERENCES c (id));
+        INSERT INTO t VALUES ('a', 'a', 'x'), ('b', 'b', 'p' || char(0)), ('d', 'd', 'p' || char(0));
+        INSERT INTO c VALUES (1, 'a', NULL), (2, 'b', NULL), (3, 'a', 4), (4, 'a', 2), (5, 'd', NULL),
+          (6, 'no', NULL);""",
+    )
+    words = ("--on-finding", "quarantine", "--quarantine-file", tmp_path / "q")
+    home = Home(program, source, *words)
+    home.write(f"INSERT INTO t VALUES ('e', '{mail}', 'new'), ('d', 'f', 'new')")
+    look = program("reverse", home.kept, "--check-only")
+    notes = home.returned().report["notes"]
+    assert (look.verdict, look.report["notes"]) == ("reversible", notes)
+    b, d, e = ("id='b'", "id='d'", "id='e'") if shape else ("rowid=2", "rowid=3", "rowid=5")
+    for place, why in (
+        (f"t [{b}]", f" [{e}]"), (f"t [{d}]", "the same id ["),
+        ("c [id=2]", "with the row of t"), ("c [id=4]", "with the row of c"),
+        ("c [id=3]", "with the row of c"),
+        ("t: 2 rows", "not in the file"), ("c: 3 rows", "not in the file"), ("c: 2 rows", "as they were"),
+    ):  # fmt: skip
+        assert any(note.startswith(place) and why in note for note in notes), (place, notes)
+    assert fetch(home.into, "SELECT id, n FROM t ORDER BY id") == [
+        ("a", "x"), ("d", "new"), ("e", "new"),
+    ]  # fmt: skip
+    assert fetch(home.into, "SELECT id FROM c ORDER BY id") == [(1,), (5,), (6,)]
 
 
 def test_a_column_that_differs_from_another_in_case(program: Program, tmp_path: Path) -> None:
@@ -485,4 +529,7 @@ def test_a_rule_that_only_sqlite_has(program: Program, tmp_path: Path) -> None:
         ("id=6", "UNIQUE constraint failed"),
     ]  # fmt: skip
     home.write("DELETE FROM t WHERE id IN (3, 4, 6)", "INSERT INTO t VALUES (7, 7, 'g', 'B')")
-    assert "UNIQUE constraint failed: t.u" in home.refused().error
+    look = program("reverse", home.kept, "--check-only")
+    refused = home.refused()
+    assert (look.code, look.error) == (1, refused.error)
+    assert "UNIQUE constraint failed: t.u" in refused.error and "t [id=7]" in refused.error

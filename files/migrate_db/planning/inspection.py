@@ -40,12 +40,12 @@ def misfits(
         if not column.misfits:
             continue
         rows = connection.execute(
-            f"SELECT {identity(table)}, {_key(table)}, typeof({column.cell}),"
+            f"SELECT {identity(table)}, {naming(table)}, typeof({column.cell}),"
             f" {_rendering(column.cell)}, instr({column.cell}, char(0)), {_is_fine(column)}"
             f" FROM {profile.relation} WHERE {column.codec.misfit_of(column.cell)}"
         )
         for row, key, kind, value, nul, fine in rows:
-            storage = _printable(kind)
+            storage = printable(kind)
             named = _kind(column.codec, storage, value, bool(nul), exists)
             reason = f"{storage} that does not fit {column.codec.type}"
             if named == "nul":
@@ -107,7 +107,7 @@ def bad_text(
         )
     for column in columns:  # rare: now find out where
         rows = connection.execute(
-            f"SELECT {identity(table)}, {_key(table)}, {column.cell}, CAST({column.cell} AS BLOB)"
+            f"SELECT {identity(table)}, {naming(table)}, {column.cell}, CAST({column.cell} AS BLOB)"
             f" FROM {profile.relation} WHERE typeof({column.cell}) = 'text'"
             f" AND NOT {column.codec.misfit_of(column.cell)}"
         )
@@ -159,7 +159,7 @@ def nulls(
         return
     for column, reason in required.items():
         rows = connection.execute(
-            f"SELECT {identity(table)}, {_key(table)} FROM {reading.relation} WHERE {tests[column]}"
+            f"SELECT {identity(table)}, {naming(table)} FROM {reading.relation} WHERE {tests[column]}"
         )
         for row, key in rows:
             kind = "null key" if reason == "NULL in a primary key" else "null"
@@ -183,7 +183,7 @@ def too_wide(
         for c, size in zip(profile.columns, fixed, strict=True)
     ]
     rows = connection.execute(
-        f"SELECT * FROM (SELECT {identity(table)}, {_key(table)}, {_HEAD} + {sql.joined(sizes, ' + ')}"
+        f"SELECT * FROM (SELECT {identity(table)}, {naming(table)}, {_HEAD} + {sql.joined(sizes, ' + ')}"
         f" AS m_size FROM {profile.relation}) WHERE m_size > {_WIDEST}"
     )
     for row, key, size in rows:
@@ -247,7 +247,7 @@ def _beside_parents(
     kept = "" if computed or not reference.indexed else "NOT "
     return (
         f"p AS {kept}MATERIALIZED (SELECT {theirs}{more} FROM {reference.parent_relation})",
-        f"FROM (SELECT {identity(table)} AS row, {_key(table)} AS key,"
+        f"FROM (SELECT {identity(table)} AS row, {naming(table)} AS key,"
         f" {_rendering(reference.cells[0])} AS value, {ours} FROM {relation}) c LEFT JOIN p ON {same}"
         " WHERE " + " AND ".join(f"c.k{n} IS NOT NULL" for n in numbers),
     )
@@ -270,7 +270,7 @@ def duplicates(
     given = " AND ".join(f"{cell} <> 'NULL'" for cell in canonical)
     alike = ", ".join(canonical)
     rows = connection.execute(
-        f"SELECT row, key, value FROM (SELECT {identity(table)} AS row, {_key(table)} AS key,"
+        f"SELECT row, key, value FROM (SELECT {identity(table)} AS row, {naming(table)} AS key,"
         f" {_rendering(sql.name(columns[0]))} AS value,"
         f" row_number() OVER (PARTITION BY {alike} ORDER BY {identity(table)}) AS place"
         f" FROM {relation} WHERE {given}) WHERE place > 1"
@@ -293,13 +293,13 @@ def changes(
 ) -> Iterator[Finding]:
     """Name values that a wish changes; the reason says what each becomes."""
     rows = connection.execute(
-        f"SELECT {_key(table)}, {_rendering(sql.name(column))}, {_rendering(cell)}"
+        f"SELECT {naming(table)}, {_rendering(sql.name(column))}, {_rendering(cell)}"
         f" FROM {relation} WHERE {where} LIMIT {limit}"
     )
     for key, old, new in rows:
         yield Finding(
-            table.name, _printable(key), column, _printable(old),
-            f"becomes {_printable(new)}", "", "converted",
+            table.name, printable(key), column, printable(old),
+            f"becomes {printable(new)}", "", "converted",
         )  # fmt: skip
 
 
@@ -330,7 +330,7 @@ def number(table: Table) -> str | None:
     return rowid(table) if table.sql and not table.without_rowid else None
 
 
-def _key(table: Table) -> str:
+def naming(table: Table) -> str:
     """An SQL expression that names a row for a person."""
     if table.without_rowid:
         parts = [f"{sql.string(c + '=')} || quote({sql.name(c)})" for c in table.primary_key]
@@ -346,9 +346,9 @@ def _finding(
     named = row.decode("ascii") if isinstance(row, bytes) else row
     return Finding(
         table=table.name,
-        key=_printable(key),
+        key=printable(key),
         column=column,
-        value=_printable(value),
+        value=printable(value),
         reason=reason,
         resolve=_RESOLVE[kind].format(place=f"{table.name}.{column}", table=table.name),
         kind=kind,
@@ -414,7 +414,8 @@ def _is_legible(text: bytes, encoding: str) -> bool:
     return "\ufffe" not in letters and "\uffff" not in letters
 
 
-def _printable(value: object) -> str:
+def printable(value: object) -> str:
+    """What SQLite gave, for a person's line; texts as bytes, of which the first ones are shown."""
     if isinstance(value, bytes):
         # a character that is cut off at the end is no mistake of the text's
         text = _decoder("backslashreplace").decode(value[:80], final=len(value) <= 80)

@@ -109,34 +109,9 @@ class Quarantine:
         asked = connection or self._connection
         return int(asked.execute(f"SELECT count(*) FROM {place}").fetchone()[0])
 
-    def give_way(self, connection: sqlite3.Connection, table: Table, arriving: str) -> None:
-        """Drop kept rows from a file, and from here, where another row arrives with a key of theirs.
-
-        Args:
-            connection: to a copy of the file, with these rows attached.
-            arriving: what stands after FROM for the rows that are about to be inserted.
-        """
-        place = self._place(table.name)
-        if place is None:
-            return
-        keys = [table.primary_key] if table.primary_key else []
-        keys += [
-            tuple(column.name or "" for column in index.columns)
-            for index in table.indexes
-            if index.unique and not index.partial and all(column.name for column in index.columns)
-        ]
-        row, name = identity(table), sql.name(table.name)
-        for key in keys:
-            alike = f"({sql.names(key)}) IN (SELECT {sql.names(key)} FROM {arriving})"
-            connection.execute(
-                f"CREATE TEMP TABLE m_way AS SELECT {row} AS row FROM main.{name}"
-                f" WHERE {row} IN (SELECT row FROM {place}) AND {alike}"
-            )
-            for relation, named in ((f"main.{name}", row), (place, "row")):
-                connection.execute(
-                    f"DELETE FROM {relation} WHERE {named} IN (SELECT row FROM temp.m_way)"
-                )
-            connection.execute("DROP TABLE temp.m_way")
+    def place(self, table: Table) -> str | None:
+        """What stands after FROM for what names these rows of a table, if there are any."""
+        return self._place(table.name)
 
     def _place(self, table: str) -> str | None:
         number = self._numbers.get(table)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from migrate_db import interruption, sql
 from migrate_db.errors import MigrationError
+from migrate_db.planning import inspection
 from migrate_db.planning.plan import TablePlan
 from migrate_db.planning.quarantine import Quarantine
+from migrate_db.reverse.giving_way import GivingWay
 from migrate_db.reverse.staging import Staged, Staging
 from migrate_db.sqlite import collations, declaration, functions, source, virtual
 from migrate_db.structure.sequences import Sequence as Numbering
@@ -39,10 +41,13 @@ def land(
         tables: all that are carried.
         numbering: where PostgreSQL's sequences stand.
         wal: whether the file is to be in WAL mode.
-        aside: rows of the file that PostgreSQL never had; they give way to what has their key there now.
+        aside: rows of the file that PostgreSQL never had; see ``giving_way``.
 
     Returns:
         what a reader of the report should know.
+
+    Raises:
+        MigrationError: a row has no place beside another one that stays.
     """
     connection = sqlite3.connect(path, isolation_level=None)
     interruption.attend(connection)
@@ -59,13 +64,17 @@ def land(
             source.attach_quarantine(connection, aside.directory)
         notes = []
         connection.execute("BEGIN")
+        given = None if aside is None else GivingWay(connection, aside, [t.table for t in tables])
         with _without_triggers(connection, {sql.folded(s.plan.table.name) for s in staging.tables}):
             for staged in staging.tables:
                 _delete(connection, staged)
             for staged in staging.tables:
-                if aside is not None:
-                    aside.give_way(connection, staged.plan.table, f"made.{staged.name}")
+                if given is not None:
+                    given.make_room(staged)
                 _insert(connection, staged)
+            if given is not None:
+                given.follow()
+                notes += given.notes()
             if staging.tables:
                 notes += _rebuild(connection, {s.plan.table.name for s in staging.tables})
         notes += _number(connection, tables, numbering)
@@ -75,13 +84,6 @@ def land(
         if wal:
             connection.execute("PRAGMA locking_mode = NORMAL")
             connection.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.IntegrityError as error:
-        raise MigrationError(
-            f"SQLite refuses a row of PostgreSQL beside what the kept file has: {error}",
-            where=str(path),
-            next="something that was left out is in the way; change the row on"
-            " PostgreSQL, as an administrator, then run again",
-        ) from None
     finally:
         connection.close()
     return notes
@@ -107,9 +109,30 @@ def _insert(connection: sqlite3.Connection, staged: Staged) -> None:
     names = sql.names(staged.columns)
     if staged.row and not staged.plan.table.rowid_alias:
         names = f"{staged.row}, {names}"
-    connection.execute(
-        f"INSERT OR ABORT INTO main.{staged.name} ({names}) SELECT {names} FROM made.{staged.name}"
+    insert = f"INTO main.{staged.name} ({names}) SELECT {names} FROM made.{staged.name}"
+    try:
+        connection.execute(f"INSERT OR ABORT {insert}")
+    except sqlite3.IntegrityError as error:
+        connection.execute(f"INSERT OR IGNORE {insert}")
+        raise MigrationError(
+            f"SQLite refuses rows of PostgreSQL beside what the kept file has: {error}",
+            where=f"table {staged.plan.table.name}",
+            details=_absent(connection, staged),
+            next="change or remove these rows on PostgreSQL, as an administrator, or what they are"
+            " alike to there; then run again. Nothing was changed",
+        ) from None
+
+
+def _absent(connection: sqlite3.Connection, staged: Staged) -> list[str]:
+    """Rows that were to arrive, and did not: the first ones."""
+    row = inspection.identity(staged.plan.table)
+    connection.text_factory = bytes  # a key may be no UTF-8
+    rows = connection.execute(
+        f"SELECT {inspection.naming(staged.plan.table)} FROM made.{staged.name}"
+        f" WHERE {row} NOT IN (SELECT {row} FROM main.{staged.name}) LIMIT ?",
+        (_SHOWN,),
     )
+    return [f"{staged.plan.table.name} [{inspection.printable(key)}]" for (key,) in rows]
 
 
 @contextmanager
@@ -237,7 +260,8 @@ def demand_references(before: Path, after: Path) -> None:
                     (_SHOWN,),
                 )
             ],
-            next="mend them on PostgreSQL, where the key is missing or not validated; then run again",
+            next="mend them on PostgreSQL, where the key is missing or not validated, or add there what"
+            " they point at; then run again",
         )
 
 
