@@ -41,6 +41,8 @@ from migrate_db.structure import sequences
 
 #: What can't be carried, in the report; all of it is counted, and in its findings.
 _LISTED = 1000
+#: What SQLite works out by itself.
+_COMPUTED = "generated column"
 #: KiB of the file that are kept in memory.
 _CACHE = 1024
 
@@ -142,6 +144,7 @@ class Way:
                 for lack in found.uncarried
                 if lack.kind in ("table", "column") and lack.name not in named
             ]
+            self.report.uncarried += [lack for lack in found.uncarried if lack.kind == _COMPUTED]
             phase.note = f"{len(found.tables)} tables"
             if extra.tables or extra.columns:
                 phase.note += f", new on PostgreSQL: {', '.join([*extra.tables, *extra.columns])}"
@@ -168,6 +171,7 @@ class Way:
         for finding in told:
             if found.blocking and finding.kind not in ("structure", "no column"):
                 self.report.findings.add(_retyped(finding))
+        found = _without_computed(found)
         there = tuple(
             self._with_bulky(connection, textual_form.settled(connection, table), set())
             if table.exists
@@ -310,6 +314,28 @@ class Way:
         directory = self.directory / f"{name}{number}"
         directory.mkdir()
         return directory
+
+
+def _without_computed(found: Plan) -> Plan:
+    """The plan without columns that only SQLite computes: an app on PostgreSQL doesn't keep them up to date.
+
+    Not before there is a plan, as some rows may have been quarantined because of them.
+    """
+    tables, told = [], list(found.uncarried)
+    for table in found.tables:
+        generated = {c.name for c in table.table.columns if c.generated}
+        left = {c.source for c in table.columns if c.source in generated and not c.computed}
+        if table.exists and left:
+            columns = tuple(c for c in table.columns if c.source not in left)
+            key = () if left & set(table.key) else table.key
+            table = replace(table, columns=columns, key=key)
+            told += [
+                Uncarried(_COMPUTED, f"{table.table.name}.{name}",
+                          "SQLite computes it; PostgreSQL's values of it are not compared")
+                for name in sorted(left)
+            ]  # fmt: skip
+        tables.append(table)
+    return replace(found, tables=tuple(tables), uncarried=tuple(told))
 
 
 def _still_aside(connection: sqlite3.Connection, found: Plan) -> list[str]:

@@ -511,6 +511,32 @@ def test_a_reference_that_was_cut(program: Program, tmp_path: Path) -> None:
     assert [t["added"] for t in done.report["reversal"]["tables"]] == [1, 1]
 
 
+@pytest.mark.parametrize("how", ["STORED", "VIRTUAL"])
+def test_a_column_that_only_sqlite_computes(program: Program, tmp_path: Path, how: str) -> None:
+    """It follows what it is made of, and is no reason to let a quarantined row go, nor a key to find rows by."""
+    source = sqlite(
+        tmp_path / "g.db",
+        f"""CREATE TABLE t (id INTEGER PRIMARY KEY, n INT,
+          g TEXT AS (printf('%d!', n) || iif(n = 9, char(0), '')) {how});
+        CREATE TABLE k (a TEXT NOT NULL, g TEXT AS (printf('%s!', a)) {how} NOT NULL UNIQUE);
+        INSERT INTO t (id, n) VALUES (1, 5), (2, 6), (3, 9); INSERT INTO k (a) VALUES ('x'), ('y');""",
+    )
+    words = ("--on-finding", "quarantine", "--quarantine-file", tmp_path / "q")
+    home = Home(program, source, *words)
+    home.write(
+        "UPDATE t SET n = 7 WHERE id = 1", "UPDATE t SET g = 'own' WHERE id = 2",
+        "INSERT INTO t (id, n) VALUES (4, 8)", "UPDATE k SET a = 'z' WHERE a = 'x'",
+    )  # fmt: skip
+    look = program("reverse", home.kept, "--check-only")
+    assert look.verdict == "reversible", look.out
+    told = home.returned().report["uncarried"]
+    assert [(u["kind"], u["name"]) for u in told] == [
+        ("generated column", n) for n in ("t.g", "k.g")
+    ]
+    assert fetch(home.into, "SELECT id, g FROM t") == [(1, "7!"), (2, "6!"), (3, "9!\0"), (4, "8!")]
+    assert fetch(home.into, "SELECT a, g FROM k ORDER BY a") == [("y", "y!"), ("z", "z!")]
+
+
 def test_a_rule_that_only_sqlite_has(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "r.db",
