@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -87,7 +88,19 @@ class Journey:
                 catalogue.as_text(self.target, self.plan),
                 self._remembered().as_json(),
                 self.proved_on,
+                self._aside(),
             )
+
+    def _aside(self) -> str:
+        """Which rows stayed behind; of tables that this run leaves out, those of an earlier one."""
+        from migrate_db.postgresql import state
+
+        known = state.read(self.target)
+        before: dict[str, str] = json.loads(known.aside) if known and known.aside else {}
+        chosen = {table.table.name for table in self.plan.tables}
+        rows = {name: digest for name, digest in before.items() if name not in chosen}
+        rows |= self.plan.quarantine.digests() if self.plan.quarantine else {}
+        return json.dumps(rows)
 
     def _remembered(self) -> Mapping:
         """The mapping; what it leaves out, and an earlier run has loaded, is not left out."""

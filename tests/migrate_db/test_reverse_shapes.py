@@ -201,6 +201,29 @@ def test_what_stayed_behind_stays(program: Program, tmp_path: Path) -> None:
     assert fetch(home.into, "SELECT day, n FROM t WHERE id = 3") == [("2025-02-02", None)]
 
 
+def test_what_stayed_behind_is_not_taken_for_removed(program: Program, tmp_path: Path) -> None:
+    """What made the rows stay behind is no more: nobody can tell them from those that the app removed."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, n varchar(3), m text)")
+    source = sqlite(
+        tmp_path / "w.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n VARCHAR(9), m TEXT); CREATE TABLE u (a TEXT);"
+        "INSERT INTO t VALUES (1, 'x', 'x'), (2, 'longer', 'x'), (3, 'z', char(0)); INSERT INTO u VALUES ('x')",
+    )
+    home = Home(program, source, "--on-finding", "quarantine", "--quarantine-file", tmp_path / "q")
+    assert home.refused("--leave-out", "t.m").findings == [("t", "", "")]
+    assert program("open", None).code == 0
+    home.write("ALTER TABLE t ALTER n TYPE varchar(9)", "UPDATE u SET a = 'y'")
+    refused = home.refused()
+    assert refused.findings == [("t", "", "")] and "--leave-out 't'" in refused.text
+    home.returned("--leave-out", "t")
+    assert fetch(home.into, "SELECT id FROM t") == [(1,), (2,), (3,)]
+    assert fetch(home.into, "SELECT a FROM u") == [("y",)]
+    assert program("open", None).code == 0
+    home.write("ALTER TABLE t ALTER n TYPE varchar(3)")
+    home.returned()
+    assert fetch(home.into, "SELECT id FROM t") == [(1,), (2,), (3,)]
+
+
 def test_rows_that_stayed_behind_and_have_no_key(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "k.db",

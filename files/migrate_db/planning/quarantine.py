@@ -6,6 +6,7 @@ every connection to the snapshot attaches as ``quarantine``.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -108,6 +109,17 @@ class Quarantine:
             return 0
         asked = connection or self._connection
         return int(asked.execute(f"SELECT count(*) FROM {place}").fetchone()[0])
+
+    def digests(self) -> dict[str, str]:
+        """Of each table that has such rows, a digest of what names them."""
+        found = {}
+        for name in self._numbers:
+            told = hashlib.sha256()
+            rows = self._connection.execute(f"SELECT row FROM {self._place(name)} ORDER BY row")
+            for (row,) in rows:
+                told.update(f"{source.text(row)}\n".encode())
+            found[name] = told.hexdigest()
+        return found
 
     def place(self, table: Table) -> str | None:
         """What stands after FROM for what names these rows of a table, if there are any."""

@@ -42,6 +42,9 @@ class State:
     lived_since: str | None = None  #: since when the app lived here, if that is over
     proved_on: str | None = None  #: the server that answered then, see ``leader``
     returned_at: str | None = None  #: when what the app wrote here was led back, if it was
+    aside: str = (
+        ""  #: which rows stayed behind, ``Quarantine.digests`` as JSON; empty in older records
+    )
 
 
 def read(target: Target) -> State | None:
@@ -67,6 +70,7 @@ def read(target: Target) -> State | None:
         source=own.get("source", ""),
         snapshot_sha256=own.get("snapshot_sha256", ""),
         mapping=own.get("mapping", ""),
+        aside=own.get("aside", ""),
     )
 
 
@@ -85,6 +89,7 @@ def record_load(
     structure: str,
     mapping: str,
     proved_on: str,
+    aside: str,
 ) -> None:
     """Write the record anew, inside the transaction that loads.
 
@@ -92,6 +97,7 @@ def record_load(
         structure: see ``structure.as_text``.
         mapping: see ``Mapping.as_json``.
         proved_on: see ``leader.of``.
+        aside: see ``State``.
     """
     # who may not make one may have it
     if target.value("SELECT to_regnamespace('migrate_db')") is None:
@@ -104,7 +110,7 @@ def record_load(
     _make_room(target)
     was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
     before = _loads(target)
-    load = {"source": source, "snapshot_sha256": sha256, "mapping": mapping}
+    load = {"source": source, "snapshot_sha256": sha256, "mapping": mapping, "aside": aside}
     loads = json.dumps(before | {target.schema: load})
     if before.keys() - {target.schema}:
         # the app may live in another schema: that it may write is not for this load to say
