@@ -29,8 +29,9 @@ from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.postgresql.state import State
 from migrate_db.postgresql.target import Target, TargetTable, tables
 from migrate_db.report import Report, Reversal
-from migrate_db.reverse import additions, kept, landing, staging, textual_form, whole_rows
-from migrate_db.reverse.additions import Additions, LeftOut
+from migrate_db.reverse import additions, kept, landing, rules, staging, textual_form, whole_rows
+from migrate_db.reverse.additions import Additions
+from migrate_db.reverse.left_out import LeftOut, dropped
 from migrate_db.reverse.staging import Staging
 from migrate_db.rows import proof
 from migrate_db.sqlite import parents, schema, source
@@ -124,7 +125,7 @@ class Way:
                 read, found, existing = self._decide(connection, left_out, quick)
                 for finding in self._other_rows_aside(found, told.from_sha256):
                     self.report.findings.add(finding)
-                for finding in additions.dropped(self.target, found, existing):
+                for finding in dropped(self.target, found, existing):
                     self.report.findings.add(finding)
                 if quick:  # the second time the file has it already
                     self.extra = additions.find(
@@ -132,7 +133,7 @@ class Way:
                     )
             extra = self.extra
             told.added_tables, told.added_columns = extra.tables, extra.columns
-            self.report.notes += additions.not_carried(self.target, found, extra)
+            self.report.notes += rules.not_carried(self.target, found, extra)
             self.report.notes += extra.notes
             for problem in extra.problems:
                 self.report.findings.add(problem)

@@ -42,9 +42,8 @@ class State:
     lived_since: str | None = None  #: since when the app lived here, if that is over
     proved_on: str | None = None  #: the server that answered then, see ``leader``
     returned_at: str | None = None  #: when what the app wrote here was led back, if it was
-    aside: str = (
-        ""  #: which rows stayed behind, ``Quarantine.digests`` as JSON; empty in older records
-    )
+    #: which rows stayed behind, ``Quarantine.digests`` as JSON; empty in older records
+    aside: str = ""
 
 
 def read(target: Target) -> State | None:

@@ -1,20 +1,16 @@
-"""What the two sides have that the other lacks: tables and columns of later, as SQLite's DDL.
+"""Tables and columns that the app made on PostgreSQL, as SQLite's DDL.
 
-Tables and columns that the app made on PostgreSQL are made in the file, too, with what of
-their constraints is certain to mean the same there. What PostgreSQL dropped is refused: nobody
-knows what the app expects to find in the file.
+They are made in the file, too, with what of their constraints is certain to mean the same there.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 import psycopg
 
@@ -23,10 +19,10 @@ from migrate_db.codecs.numbers import WHOLE
 from migrate_db.finding import Finding
 from migrate_db.planning import pairing
 from migrate_db.planning.plan import Plan, TablePlan
-from migrate_db.postgresql.names import fitting
-from migrate_db.postgresql.target import WITHOUT_DOMAIN, Target, TargetTable, tables
+from migrate_db.postgresql.target import Target, TargetTable, tables
+from migrate_db.reverse import theirs
+from migrate_db.reverse.left_out import LeftOut
 from migrate_db.sqlite.schema import Schema
-from migrate_db.structure import catalogue, sequences
 
 #: What SQLAlchemy declares for SQLite, or what our own codecs read as the same type again.
 _DECLARED = {
@@ -43,77 +39,6 @@ _LITERAL = re.compile(
 )
 _NOW = ("now()", "CURRENT_TIMESTAMP", "timezone('utc'::text, now())")
 
-_NEW_TABLES = """
-    SELECT c.relname FROM pg_class c
-    WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('r', 'p')
-      AND NOT c.relispartition AND c.relname <> ALL(%s)
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-                      AND d.objid = c.oid AND d.deptype = 'e')
-    ORDER BY c.relname
-"""
-_NEW_VIEWS = """
-    SELECT 'view ' || c.relname FROM pg_class c
-    WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('v', 'm') AND c.relname <> ALL(%s)
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-                      AND d.objid = c.oid AND d.deptype = 'e')
-    ORDER BY c.relname
-"""
-_NEW_TRIGGERS = """
-    SELECT format('trigger %%s of %%s', t.tgname, c.relname)
-    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-    WHERE c.relnamespace = to_regnamespace(%s) AND NOT t.tgisinternal AND t.tgname <> ALL(%s)
-    ORDER BY 1
-"""
-_HEIRS = """
-    SELECT format('%%s: it inherits from %%s, and its rows are in both', c.relname, p.relname)
-    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-    WHERE p.relnamespace = to_regnamespace(%s) AND p.relkind = 'r' ORDER BY 1
-"""
-_COLUMNS = (
-    """
-    SELECT a.attname, quote_ident(a.attname), format_type(b.type, b.size),
-           format_type(a.atttypid, a.atttypmod), a.attnotnull,
-           pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '', a.attgenerated <> '',
-           (SELECT q.seqincrement FROM pg_sequence q WHERE q.seqrelid
-               = pg_get_serial_sequence(a.attrelid::regclass::text, a.attname)::regclass)
-    FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    CROSS JOIN"""
-    + WITHOUT_DOMAIN
-    + """ b
-    WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
-"""
-)
-_INDEXES = """
-    SELECT x.relname, i.indisprimary, i.indisunique, p.names, p.descending,
-           p.listed, coalesce(pg_get_constraintdef(k.oid), replace(
-               pg_get_indexdef(i.indexrelid), format('INDEX %%I ON ', x.relname), 'INDEX ON '))
-    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-    LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid
-                             AND k.contype IN ('p', 'u', 'x')
-    CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(a.attname::text ORDER BY o.n), '{}'),
-               coalesce(array_agg(i.indoption[(o.n - 1)::int] = 3 ORDER BY o.n), '{}'),
-               format('(%%s)', string_agg(quote_ident(a.attname)
-                      || CASE WHEN i.indoption[(o.n - 1)::int] = 3 THEN ' DESC' ELSE '' END, ', ' ORDER BY o.n))
-        FROM unnest(i.indkey) WITH ORDINALITY o(num, n)
-        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = o.num
-        WHERE o.n <= i.indnkeyatts) p(names, descending, listed)
-    WHERE i.indrelid = %s::regclass ORDER BY x.relname
-"""
-_FOREIGN_KEYS = """
-    SELECT p.relname, p.relnamespace = c.relnamespace,
-           ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY o(num, n)
-                 JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.num ORDER BY o.n),
-           ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY o(num, n)
-                 JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.num ORDER BY o.n),
-           k.confupdtype::text, k.confdeltype::text,
-           CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
-               || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,
-           pg_get_constraintdef(k.oid)
-    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
-    WHERE k.conrelid = %s::regclass AND k.contype = 'f' ORDER BY k.conname
-"""
-
 
 @dataclass
 class Additions:
@@ -126,80 +51,6 @@ class Additions:
     problems: list[Finding] = field(default_factory=list)
     #: of PostgreSQL's tables what is made, in the words of ``catalogue``
     carried: set[tuple[str, str]] = field(default_factory=set)
-
-
-@dataclass(frozen=True)
-class _Column:
-    name: str
-    quoted: str  #: as PostgreSQL prints it
-    type: str  #: of a domain, what it is made of
-    declared: str
-    not_null: bool
-    default: str | None
-    identity: bool
-    generated: bool
-    step: int | None  #: of the sequence that is its own
-
-
-@dataclass(frozen=True)
-class _Index:
-    name: str
-    primary: bool
-    unique: bool
-    columns: list[str]
-    descending: list[bool]
-    listed: str  #: the columns as PostgreSQL prints them
-    said: str  #: all of it, as ``catalogue`` has it
-
-    @property
-    def plain(self) -> bool:
-        """Whether there is no more to it than its columns, which SQLite's can have."""
-        words = ("UNIQUE", "PRIMARY KEY", "USING btree")
-        return self.said.endswith(tuple(f"{word} {self.listed}" for word in words))
-
-    @property
-    def parts(self) -> str:
-        """In SQLite's words."""
-        pairs = zip(self.columns, self.descending, strict=True)
-        return ", ".join(sql.name(column) + " DESC" * down for column, down in pairs)
-
-
-class LeftOut:
-    """Tables and columns that the operator leaves where they are."""
-
-    def __init__(self, patterns: tuple[str, ...]) -> None:
-        self._patterns = patterns
-
-    def table(self, name: str) -> bool:
-        """Whether a whole table is left out."""
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
-
-    def column(self, table: str, column: str) -> bool:
-        """Whether a column is, written ``table.column``."""
-        return self.table(f"{table}.{column}")
-
-
-def dropped(target: Target, found: Plan, existing: dict[str, TargetTable]) -> Iterator[Finding]:
-    """Tables and columns of the file that PostgreSQL had at the load and has no more."""
-    for table in found.tables:
-        name = table.table.name
-        if not table.exists:
-            yield _gone(name, "", f"table {table.target} is gone on PostgreSQL")
-            continue
-        pairs, _ = pairing.paired(table.table, table.wish, existing[table.target])
-        for column, match in pairs:
-            if match is None:
-                reason = f"the column is gone on PostgreSQL, or has another name there ({target})"
-                yield _gone(name, column.name, reason)
-
-
-def _gone(table: str, column: str, reason: str) -> Finding:
-    place = f"{table}.{column}" if column else table
-    return Finding(
-        table, "", column, "", reason,
-        f"bring it back there, or leave it as it was at the cut-over: --leave-out '{place}'",
-        kind="gone",
-    )  # fmt: skip
 
 
 def find(
@@ -237,8 +88,7 @@ def find(
     excluded = {sql.folded(table.name) for table in schema.tables} - {
         sql.folded(t.table.name) for t in found.tables
     }
-    rows = target.connection.execute(_NEW_TABLES, (sql.name(target.schema), ours)).fetchall()
-    new = [row[0] for row in rows if not left_out.table(row[0])]
+    new = [name for name in theirs.tables(target, ours) if not left_out.table(name)]
     for name in new:
         if sql.folded(name) in excluded:
             if target.value(f"SELECT 1 FROM {sql.qualified(target.schema, name)} LIMIT 1"):
@@ -263,7 +113,7 @@ class _Writer:
         problem = "SQLite keeps such names for itself" if name.lower().startswith("sqlite_") else ""
         if sql.folded(name) in self.taken:
             problem = "the file has something of that name; SQLite doesn't tell A from a"
-        columns = self._columns(name)
+        columns = theirs.columns(self.target, name)
         if len({sql.folded(column.name) for column in columns}) < len(columns):
             problem = "two of its columns differ only in case, which SQLite doesn't tell apart"
         problem = problem or next((p for c in columns if (p := self._unheld(c))), "")
@@ -273,7 +123,7 @@ class _Writer:
             self.problem(name, "", problem)
             return
         self.taken.add(sql.folded(name))
-        indexes = self._indexes_of(name)
+        indexes = theirs.indexes(self.target, name)
         key = next((index for index in indexes if index.primary), None)
         lines = []
         alone = key.columns[0] if key and len(key.columns) == 1 else None
@@ -321,7 +171,7 @@ class _Writer:
             return
         there = {column.source for column in table.columns}
         added = []
-        for column in self._columns(table.target):
+        for column in theirs.columns(self.target, table.target):
             if column.name not in names:
                 continue
             problem = self._unheld(column)
@@ -347,18 +197,7 @@ class _Writer:
         def wanted(parts: list[str]) -> bool:
             return set(parts) <= known and bool(set(parts) & set(added))
 
-        self._indexes(table.target, place, self._indexes_of(table.target), wanted)
-
-    def _columns(self, table: str) -> list[_Column]:
-        return [_Column(*row) for row in self._ask(_COLUMNS, table)]
-
-    def _indexes_of(self, table: str) -> list[_Index]:
-        return [_Index(*row) for row in self._ask(_INDEXES, table)]
-
-    def _ask(self, query: str, table: str) -> list[tuple[Any, ...]]:
-        place = sql.qualified(self.target.schema, table)
-        with catalogue.full_names(self.target):
-            return self.target.connection.execute(query.encode(), (place,)).fetchall()
+        self._indexes(table.target, place, theirs.indexes(self.target, table.target), wanted)
 
     def _carry(self, table: str, item: str) -> None:
         self.made.carried.add((table, item))
@@ -371,12 +210,12 @@ class _Writer:
             f"rename it there, or leave it behind: --leave-out '{place}'", kind="new",
         ))  # fmt: skip
 
-    def _unheld(self, column: _Column) -> str:
+    def _unheld(self, column: theirs.Column) -> str:
         if column.type == "money":
             return f"{column.name} is money, whose text depends on the server's language"
         return ""
 
-    def _declared(self, table: str, place: str, column: _Column) -> str:
+    def _declared(self, table: str, place: str, column: theirs.Column) -> str:
         # a domain is carried as what it is made of, without what it demands
         self._carry(table, f"type of {column.quoted}: {column.type}")
         if column.type in _DECLARED:
@@ -392,7 +231,7 @@ class _Writer:
         )
         return "TEXT"
 
-    def _default(self, table: str, column: _Column, changing: bool) -> str:
+    def _default(self, table: str, column: theirs.Column, changing: bool) -> str:
         """DEFAULT in SQLite's words; ``changing``: whether it may be another each time."""
         text = column.default or ""
         if text in _NOW and column.type.startswith("timestamp") and changing:
@@ -434,30 +273,33 @@ class _Writer:
         self, table: str, new: list[str], column: str | None
     ) -> Iterator[tuple[list[str], str]]:
         """Columns and their REFERENCES clause; only those of one column, if that is given."""
-        for parent, here, ours, theirs, update, delete, when, said in self._ask(
-            _FOREIGN_KEYS, table
-        ):
-            assert isinstance(ours, list) and isinstance(theirs, list)
-            if column is not None and column not in ours:
+        for key in theirs.foreign_keys(self.target, table):
+            if column is not None and column not in key.columns:
                 continue
-            known = self.known.get(str(parent))
-            where = str(parent)
-            others = [str(other) for other in theirs]
+            known = self.known.get(key.parent)
+            where, others = key.parent, key.parent_columns
             if known is not None:
                 back = {c.target: c.source for c in known.columns}
                 where = known.table.name
                 others = [back.get(other, "") for other in others]
-            alone = column is None or len(ours) == 1
-            if not here or not alone or not all(others) or (known is None and parent not in new):
+            alone = column is None or len(key.columns) == 1
+            if not key.here or not alone or not all(others) or (known is None and where not in new):
                 continue
-            if re.search(r" MATCH FULL| ON DELETE SET (NULL|DEFAULT) \(", said):
+            if re.search(r" MATCH FULL| ON DELETE SET (NULL|DEFAULT) \(", key.said):
                 continue
-            self._carry(table, said)
-            on = sql.on_events(sql.ACTIONS[str(update)], sql.ACTIONS[str(delete)])
-            yield ours, f"REFERENCES {sql.name(where)} ({sql.names(others)}){on}{when}"
+            self._carry(table, key.said)
+            on = sql.on_events(sql.ACTIONS[key.on_update], sql.ACTIONS[key.on_delete])
+            yield (
+                key.columns,
+                f"REFERENCES {sql.name(where)} ({sql.names(others)}){on}{key.deferrable}",
+            )
 
     def _indexes(
-        self, table: str, place: str, indexes: list[_Index], wanted: Callable[[list[str]], bool]
+        self,
+        table: str,
+        place: str,
+        indexes: list[theirs.Index],
+        wanted: Callable[[list[str]], bool],
     ) -> None:
         for index in indexes:
             folded = sql.folded(index.name)
@@ -469,34 +311,6 @@ class _Writer:
             self.made.statements.append(
                 f"CREATE {word}INDEX {sql.name(index.name)} ON {sql.name(place)} ({index.parts})"
             )
-
-
-def not_carried(target: Target, found: Plan, extra: Additions) -> list[str]:
-    """What PostgreSQL got or lost since the load and the file doesn't, a line for each."""
-    before = catalogue.recorded(target)
-    there = replace(found, tables=tuple(table for table in found.tables if table.exists))
-    tables = [table.target for table in there.tables]
-    lines = []
-    for table, items in catalogue.read(target, [*tables, *extra.tables], []).items():
-        is_old = table not in extra.tables
-        new = catalogue.added(before.get(table, items), items) if is_old else items
-        lines += [
-            f"{table}: new on PostgreSQL, and not in the file: {item}"
-            for item in new
-            if (table, item) not in extra.carried
-        ]
-    schema = sql.name(target.schema)
-    views = [fitting(view.name) for view in found.schema.views]
-    triggers = [fitting(lack.name) for lack in found.schema.uncarried if lack.kind == "trigger"]
-    for query, ours in ((_NEW_VIEWS, views), (_NEW_TRIGGERS, triggers)):
-        rows = target.connection.execute(query.encode(), (schema, ours)).fetchall()
-        lines += [f"{name}: new on PostgreSQL, and not in the file" for (name,) in rows]
-    lines += [
-        f"sequence {name}: on PostgreSQL, and not in the file" for name in sequences.unasked(target)
-    ]
-    lines += [line for (line,) in target.connection.execute(_HEIRS.encode(), (schema,)).fetchall()]
-    gone = catalogue.gone(target, there, before)
-    return lines + [f"{line.rstrip(';')}; the file keeps it" for line in gone]
 
 
 def make(connection: sqlite3.Connection, additions: Additions) -> None:

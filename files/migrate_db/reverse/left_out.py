@@ -1,0 +1,49 @@
+"""What PostgreSQL has lost since the load, and what the operator leaves where it is."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+
+from migrate_db.finding import Finding
+from migrate_db.planning import pairing
+from migrate_db.planning.plan import Plan
+from migrate_db.postgresql.target import Target, TargetTable
+
+
+class LeftOut:
+    """Tables and columns that the operator leaves where they are."""
+
+    def __init__(self, patterns: tuple[str, ...]) -> None:
+        self._patterns = patterns
+
+    def table(self, name: str) -> bool:
+        """Whether a whole table is left out."""
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
+
+    def column(self, table: str, column: str) -> bool:
+        """Whether a column is, written ``table.column``."""
+        return self.table(f"{table}.{column}")
+
+
+def dropped(target: Target, found: Plan, existing: dict[str, TargetTable]) -> Iterator[Finding]:
+    """Tables and columns of the file that PostgreSQL had at the load and has no more."""
+    for table in found.tables:
+        name = table.table.name
+        if not table.exists:
+            yield _gone(name, "", f"table {table.target} is gone on PostgreSQL")
+            continue
+        pairs, _ = pairing.paired(table.table, table.wish, existing[table.target])
+        for column, match in pairs:
+            if match is None:
+                reason = f"the column is gone on PostgreSQL, or has another name there ({target})"
+                yield _gone(name, column.name, reason)
+
+
+def _gone(table: str, column: str, reason: str) -> Finding:
+    place = f"{table}.{column}" if column else table
+    return Finding(
+        table, "", column, "", reason,
+        f"bring it back there, or leave it as it was at the cut-over: --leave-out '{place}'",
+        kind="gone",
+    )  # fmt: skip
