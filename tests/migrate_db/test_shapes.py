@@ -534,8 +534,8 @@ def test_many_tables(program: Program, tmp_path: Path) -> None:
 def test_what_counts_seconds_has_room_beyond_2038(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "s.db",
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, at INTEGER, size INTEGER, n INTEGER);"
-        "INSERT INTO t VALUES (1, 1731536000, -2000000000, 1073741824)",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at INTEGER, size INTEGER, most INTEGER);"
+        "INSERT INTO t VALUES (1, 1731536000, 2000000000, 2147483647), (2, 0, -1, -2147483648)",
     )
     result = program.run(source)
     assert result.code == 0, result.out

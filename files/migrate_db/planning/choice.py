@@ -47,11 +47,12 @@ from migrate_db.codecs.times import (
 )
 from migrate_db.sqlite.schema import Column
 
-#: SQLite has 64 bits for each number, so what counts seconds or bytes is to have room: values beyond half of what
-#: ``integer`` holds ask for ``bigint``, before the app's next one doesn't fit.
+#: SQLite has 64 bits for each number. What counts seconds or bytes is to have room for the app's next ones, so
+#: values in the last half of ``integer`` ask for ``bigint``; but for the very last one, which programs write for
+#: "as many as there are".
 _ROOMY = replace(
     integer("integer"),
-    misfit=f"typeof({{c}}) <> 'integer' OR {{c}} NOT BETWEEN {-(2**30)} AND {2**30}",
+    misfit=f"{integer('integer').misfit} OR {{c}} BETWEEN {2**30} AND {2**31 - 2}",
 )
 _INTEGERS = (integer("smallint"), _ROOMY, integer("bigint"))
 _WORDS = (("false", "true"), ("False", "True"), ("f", "t"), ("no", "yes"))
