@@ -87,7 +87,8 @@ def validate(target: Target, plan: Plan) -> None:
             suppress(psycopg.IntegrityError),
             target.connection.transaction(),
         ):  # the proof tells it
-            target.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
+            place = sql.qualified(target.schema, table.target)
+            target.execute(f"ALTER TABLE {place} VALIDATE CONSTRAINT {name}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,8 +209,8 @@ def _short(text: str, start: int) -> str:
     return window if window.isprintable() else window.encode("unicode_escape").decode("ascii")
 
 
-def unvalidated(target: Target, plan: Plan) -> list[tuple[str, str]]:
-    """Constraints that the server doesn't know to hold, though nobody wants them so: table and name, as SQL."""
+def unvalidated(target: Target, plan: Plan) -> list[tuple[TablePlan, str]]:
+    """Constraints that the server doesn't know to hold, though nobody wants them so; names as SQL."""
     places = {sql.qualified(target.schema, table.target): table for table in plan.tables}
     rows = target.connection.execute(
         "SELECT quote_ident(conname), contype::text, ARRAY(SELECT attname::text"
@@ -220,7 +220,7 @@ def unvalidated(target: Target, plan: Plan) -> list[tuple[str, str]]:
         (list(places),),
     ).fetchall()
     return [
-        (place, name)
+        (places[place], name)
         for name, kind, columns, place in rows
         if kind != "f" or not _keeps_orphans(places[place], set(columns))
     ]
@@ -229,7 +229,7 @@ def unvalidated(target: Target, plan: Plan) -> list[tuple[str, str]]:
 def _unsound(target: Target, plan: Plan) -> list[str]:
     places = [sql.qualified(target.schema, table.target) for table in plan.tables]
     lines = [
-        f"constraint {name} of {table} is not validated"
+        f"constraint {name} of {table.target} is not validated"
         for table, name in unvalidated(target, plan)
     ]
     for query in _BROKEN:
