@@ -69,7 +69,7 @@ _WRITTEN = {
     TIME_OF_2000: "substr(m_timestamp(CAST({c} AS BLOB)), 12)",
 }
 #: Digits of a fraction that PostgreSQL keeps at most.
-MICROSECONDS = 6
+_MICROSECONDS = 6
 _REST = (text(), TEXT_OR_NUMBER, BYTEA)
 #: The longest that varchar(n) may be; MySQL's and SQL Server's types go beyond.
 _LONGEST = 10_485_760
@@ -183,6 +183,14 @@ TYPES = (
 )  # fmt: skip
 
 
+def fraction(type_name: str) -> int | None:
+    """Digits of a second that a type of times keeps; None for any other type."""
+    if not type_name.startswith("time") or re.match(r"time(\(\d\))? with t", type_name):
+        return None  # of a time with a zone only the server knows what it takes
+    found = re.search(r"\((\d)\)", type_name)
+    return int(found[1]) if found else _MICROSECONDS
+
+
 def _without_precision(type_name: str) -> str:
     """A type of times as the one without a precision; what that would round, the proof finds."""
     return re.sub(r"(?<=time|tamp) ?\(\d\)(?= with)", "", type_name)
@@ -271,9 +279,9 @@ def for_existing(
         "interval": _spans(declared.upper()),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
     }
-    precision = re.search(r"(?<=time|tamp) ?\((\d)\)", type_name)
-    if bare in known and precision and int(precision[1]) < MICROSECONDS:
-        return tuple(_rounded(found, int(precision[1])) for found in known[bare])
+    kept = fraction(type_name)
+    if bare in known and kept is not None and kept < _MICROSECONDS:
+        return tuple(_rounded(found, kept) for found in known[bare])
     if bare in known:
         return known[bare]
     lists = (arrays.codec_of(type_name),) if type_name.endswith("[]") else ()

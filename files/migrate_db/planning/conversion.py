@@ -5,10 +5,8 @@ A value that a wish can't change stays as it is, and is then a finding.
 
 from __future__ import annotations
 
-import re
-
 from migrate_db import sql
-from migrate_db.planning.choice import MICROSECONDS
+from migrate_db.planning.choice import fraction
 from migrate_db.planning.mapping import ColumnWish
 
 
@@ -68,14 +66,6 @@ def _in_utc(stored: str, kind: str) -> str:
 def rounds(type_name: str) -> bool:
     """Whether a type keeps less of a number than SQLite does."""
     return type_name == "real" or type_name.startswith("numeric(")
-
-
-def fraction(type_name: str) -> int | None:
-    """Digits of a second that a type of times keeps; None for any other type."""
-    if not type_name.startswith("time") or re.match(r"time(\(\d\))? with t", type_name):
-        return None  # of a time with a zone only the server knows what it takes
-    found = re.search(r"\((\d)\)", type_name)
-    return int(found[1]) if found else MICROSECONDS
 
 
 def cut(stored: str, digits: int) -> str:

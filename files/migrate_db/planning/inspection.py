@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from migrate_db import sql
 from migrate_db.codecs.codec import Codec
 from migrate_db.finding import Finding
-from migrate_db.planning import conversion
+from migrate_db.planning import choice, conversion
 from migrate_db.planning.profile import ColumnProfile, TableProfile
 from migrate_db.planning.reading import Reading
 from migrate_db.sqlite import batches, functions, source
@@ -60,7 +60,7 @@ def misfits(
 def _is_fine(column: ColumnProfile) -> str:
     """SQL of whether a misfit only has too many digits."""
     chosen = column.codec
-    if conversion.fraction(chosen.type) is not None:
+    if choice.fraction(chosen.type) is not None:
         fits = f"NOT {chosen.misfit_of(conversion.cut(column.cell, 0))}"
         return f"CASE typeof({column.cell}) WHEN 'text' THEN {fits} ELSE 0 END"
     if not conversion.rounds(chosen.type):

@@ -128,10 +128,10 @@ def _planned(
             name, rows = f"{table.name} {len(there)}", references.relation(parent, quarantine)
             there.append(keys := parents.Keys(name, other_cells, rows))
             parents.write_down(connection, keys)
-            found = f"({own}) IN {keys.rows}" if len(ours) > 1 else f"{own} IN {keys.rows}"
+            row = f"({own})" if len(ours) > 1 else own
             # a reference that is NULL in part names no row, so it lacks none
-            partly = [f"{cell} IS NULL OR " for cell in own_cells if len(ours) > 1]
-            cells[cut] = f"CASE WHEN {''.join(partly)}{found} THEN {cells[cut]} END"
+            partly = "".join(f"{cell} IS NULL OR " for cell in own_cells)
+            cells[cut] = f"CASE WHEN {partly}{row} IN {keys.rows} THEN {cells[cut]} END"
     left = quarantine.count(table) if quarantine is not None else 0
     relation = references.relation(draft, quarantine)
     plain = {

@@ -155,7 +155,8 @@ class _Writer:
                 self._carry(name, index.said)
                 if not index.primary:
                     lines.append(f"  UNIQUE ({index.parts})")
-        for ours, clause in self._foreign_keys(name, new, None):
+        foreign = theirs.foreign_keys(self.target, name)
+        for ours, clause in self._foreign_keys(name, foreign, new, None):
             lines.append(f"  FOREIGN KEY ({sql.names(ours)}) {clause}")
         body = ",\n".join(lines)
         self.made.statements.append(f"CREATE TABLE {sql.name(name)} (\n{body}\n)")
@@ -170,6 +171,7 @@ class _Writer:
                 self.problem(place, name, "a virtual table can't get another column")
             return
         there = {column.source for column in table.columns}
+        foreign = theirs.foreign_keys(self.target, table.target)
         added = []
         for column in theirs.columns(self.target, table.target):
             if column.name not in names:
@@ -184,7 +186,7 @@ class _Writer:
                 line += " NOT NULL"
                 self._carry(table.target, f"NOT NULL of {column.quoted}")
             line += default
-            for _, clause in self._foreign_keys(table.target, [], column.name):
+            for _, clause in self._foreign_keys(table.target, foreign, [], column.name):
                 line += f" {clause}"
             self.made.statements.append(
                 f"ALTER TABLE {sql.name(place)} ADD COLUMN {sql.name(column.name)} {line}"
@@ -270,10 +272,10 @@ class _Writer:
         return text if Decimal(repr(number)) == Decimal(text) else None
 
     def _foreign_keys(
-        self, table: str, new: list[str], column: str | None
+        self, table: str, keys: list[theirs.ForeignKey], new: list[str], column: str | None
     ) -> Iterator[tuple[list[str], str]]:
         """Columns and their REFERENCES clause; only those of one column, if that is given."""
-        for key in theirs.foreign_keys(self.target, table):
+        for key in keys:
             if column is not None and column not in key.columns:
                 continue
             known = self.known.get(key.parent)

@@ -8,16 +8,10 @@ from migrate_db import sql
 from migrate_db.planning.plan import Plan
 from migrate_db.postgresql.names import fitting
 from migrate_db.postgresql.target import Target
+from migrate_db.reverse import theirs
 from migrate_db.reverse.additions import Additions
 from migrate_db.structure import catalogue, sequences
 
-_NEW_VIEWS = """
-    SELECT 'view ' || c.relname FROM pg_class c
-    WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('v', 'm') AND c.relname <> ALL(%s)
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-                      AND d.objid = c.oid AND d.deptype = 'e')
-    ORDER BY c.relname
-"""
 _NEW_TRIGGERS = """
     SELECT format('trigger %%s of %%s', t.tgname, c.relname)
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
@@ -48,9 +42,9 @@ def not_carried(target: Target, found: Plan, extra: Additions) -> list[str]:
     schema = sql.name(target.schema)
     views = [fitting(view.name) for view in found.schema.views]
     triggers = [fitting(lack.name) for lack in found.schema.uncarried if lack.kind == "trigger"]
-    for query, ours in ((_NEW_VIEWS, views), (_NEW_TRIGGERS, triggers)):
-        rows = target.connection.execute(query.encode(), (schema, ours)).fetchall()
-        lines += [f"{name}: new on PostgreSQL, and not in the file" for (name,) in rows]
+    rows = target.connection.execute(_NEW_TRIGGERS, (schema, triggers)).fetchall()
+    new = [f"view {name}" for name in theirs.views(target, views)] + [name for (name,) in rows]
+    lines += [f"{name}: new on PostgreSQL, and not in the file" for name in new]
     lines += [
         f"sequence {name}: on PostgreSQL, and not in the file" for name in sequences.unasked(target)
     ]

@@ -9,9 +9,9 @@ from migrate_db import sql
 from migrate_db.postgresql.target import WITHOUT_DOMAIN, Target
 from migrate_db.structure import catalogue
 
-_NEW_TABLES = """
+_NEW = """
     SELECT c.relname FROM pg_class c
-    WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('r', 'p')
+    WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind::text = ANY(%s)
       AND NOT c.relispartition AND c.relname <> ALL(%s)
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                       AND d.objid = c.oid AND d.deptype = 'e')
@@ -20,8 +20,7 @@ _NEW_TABLES = """
 _COLUMNS = (
     """
     SELECT a.attname, quote_ident(a.attname), format_type(b.type, b.size),
-           format_type(a.atttypid, a.atttypmod), a.attnotnull,
-           pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '', a.attgenerated <> '',
+           a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '', a.attgenerated <> '',
            (SELECT q.seqincrement FROM pg_sequence q WHERE q.seqrelid
                = pg_get_serial_sequence(a.attrelid::regclass::text, a.attname)::regclass)
     FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -70,7 +69,6 @@ class Column:
     name: str
     quoted: str  #: as PostgreSQL prints it
     type: str  #: of a domain, what it is made of
-    declared: str
     not_null: bool
     default: str | None
     identity: bool
@@ -119,8 +117,17 @@ class ForeignKey:
 
 def tables(target: Target, known: list[str]) -> list[str]:
     """All tables but those that are known, and an extension's."""
-    rows = target.connection.execute(_NEW_TABLES, (sql.name(target.schema), known)).fetchall()
-    return [row[0] for row in rows]
+    return _new(target, ["r", "p"], known)
+
+
+def views(target: Target, known: list[str]) -> list[str]:
+    """The same of views, materialized ones too."""
+    return _new(target, ["v", "m"], known)
+
+
+def _new(target: Target, kinds: list[str], known: list[str]) -> list[str]:
+    asked = (sql.name(target.schema), kinds, known)
+    return [row[0] for row in target.connection.execute(_NEW, asked).fetchall()]
 
 
 def columns(target: Target, table: str) -> list[Column]:
