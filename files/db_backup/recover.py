@@ -133,7 +133,7 @@ def _dumped(run: Run, chosen: Base, at: datetime, place: Path, name: str) -> Set
                 _wait(run, name, url, at)
             except _TooShort:
                 # it stops at the first commit after the moment; if there is none, the end is that moment
-                end = wal.end_after(run, at)
+                end = wal.end_after(run, chosen.at, at)
                 if not end:
                     raise
                 remove(name)

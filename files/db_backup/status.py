@@ -118,7 +118,7 @@ def _moments(run: Run, now: datetime) -> list[Limit]:
     if gap and gap > bases[-1].at:
         text = f"the server gave up keeping changes, those before {manifest.iso(gap)} are lost: db_backup base"
         return [changes, Limit("base backup", False, text, age, hours)]
-    since = next(one for one in bases if not gap or one.at > gap)
+    since = next(one for one in bases if not gap or one.at >= gap)
     text = f"{age:.1f} h old (limit {hours:g} h); every moment since {since.ended} can be recovered"
     return [changes, Limit("base backup", age <= hours, text, age, hours)]
 

@@ -207,10 +207,14 @@ def gap(run: Run) -> datetime | None:
     return manifest.parse(str(found)) if found else None
 
 
-def end_after(run: Run, at: datetime) -> str:
-    """An end of the changes that all up to a moment lies before; empty if they weren't all received."""
+def end_after(run: Run, base: datetime, at: datetime) -> str:
+    """An end of the changes that all up to a moment lies before; empty if they weren't all received.
+
+    Args:
+        base: the first moment of the base backup that they follow.
+    """
     found, lost = noted(run), gap(run)
-    name = "before_gap" if lost and at < lost else "all"
+    name = "before_gap" if lost and base < lost else "all"
     until = str(found.get(name, ""))
     return str(found.get(f"{name}_lsn", "")) if until and at <= manifest.parse(until) else ""
 

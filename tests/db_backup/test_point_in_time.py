@@ -38,6 +38,10 @@ class PointInTime(Program):
         found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
         return found
 
+    def has_received(self, moment: str) -> bool:
+        """Whether everything up to a moment, as ``insert`` gives it, was there at a later look."""
+        return str(self.noted().get("all", "")) > moment.replace(" ", "T")[:19] + "Z"
+
     @contextmanager
     def receiver(self, **changed: str) -> Iterator[subprocess.Popen[str]]:
         before = self.noted().get("at")
@@ -152,7 +156,7 @@ def test_a_lost_slot_is_said_and_a_base_backup_begins_anew(program: PointInTime)
     with program.receiver():
         assert program("base").code == 0
         before = insert(program, 1)
-        wait(lambda: program.noted().get("all", "") > before.replace(" ", "T")[:19] + "Z")
+        wait(lambda: program.has_received(before))
     # the receiver is dead, and the server keeps 32 MB for it
     for _ in range(4):
         ask(
@@ -162,12 +166,13 @@ def test_a_lost_slot_is_said_and_a_base_backup_begins_anew(program: PointInTime)
         ask(program.url, "DROP TABLE big; SELECT pg_switch_wal(); CHECKPOINT")
     ((state,),) = ask(program.url, "SELECT wal_status FROM pg_replication_slots")
     assert state == "lost"
-    lost = insert(program, 2)
     with program.receiver():
+        lost = insert(program, 2)  # received, but what lies before it was not
         limit = program.limits()["base backup"]
         assert not limit["ok"] and "are lost: db_backup base" in limit["text"]
         assert program("base").code == 0
         assert program.limits()["base backup"]["ok"]
+        wait(lambda: program.has_received(lost))
         result = program("restore", "--at", lost, "--replace")
         assert result.code == 1 and "do not reach" in result.error, error(result)
         assert rows(program) == [1, 2], "untouched"
