@@ -151,7 +151,8 @@ def execute(
                 command,
                 env=os.environ | environment,
                 stdin=stdin,
-                stdout=subprocess.DEVNULL if stdout is None else stdout,
+                # `docker exec` says there why it could not begin
+                stdout=said if stdout is None else stdout,
                 stderr=said,
                 cwd=cwd,
             )

@@ -103,7 +103,6 @@ def verify(options: Options, events: Events, report: Report) -> None:
                     copy.connection, target, found, events.progress, before, told=told
                 )
                 report.notes += lacking.notes(target, found)
-                report.notes += catalogue.of_another_source(found, before)
                 phase.note = stations.proved(report)
     if report.proof.holds:
         stations.conclude(report, "equal")

@@ -156,7 +156,7 @@ class Journey:
         from migrate_db.postgresql.target import relation_names
         from migrate_db.rows import load
         from migrate_db.rows.blocks import SourceBlocks
-        from migrate_db.structure import ddl
+        from migrate_db.structure import catalogue, ddl
 
         statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))
         self.report.uncarried += statements.uncarried
@@ -169,6 +169,8 @@ class Journey:
             with load.undisturbed(self.target, self.plan):
                 if replace:
                     self.target.execute(f"TRUNCATE {', '.join(old)}")
+                    before = catalogue.recorded(self.target)
+                    self.report.notes += catalogue.of_another_source(self.plan, before)
                 self._load_rows()
                 # the proof's reading of the source goes on while PostgreSQL makes the indexes
                 ahead = stack.enter_context(SourceBlocks(self.snapshot, self.plan.tables))

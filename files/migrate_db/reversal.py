@@ -10,6 +10,7 @@ triggers, indexes, pragmas. Until the rename nothing but files of ours was writt
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -142,6 +143,13 @@ class Way:
                 with _opened(base) as connection:
                     _, found, _ = self._decide(connection, left_out, quick)
             self._demand_carried(told)
+            if self.options.leave_out and not found.tables:
+                raise MigrationError(
+                    "every table is left out",
+                    where="--leave-out",
+                    next="leave some; the file as it was at the cut-over is the kept one",
+                    code=Exit.USAGE,
+                )
             named = {lack.name for lack in self.report.uncarried}
             self.report.uncarried += [
                 Uncarried(lack.kind, lack.name, "not migrated: it is as it was at the cut-over")
@@ -312,11 +320,15 @@ class Way:
                 self.report.notes += _still_aside(connection, found)
                 phase.note = proved(self.report)
                 if not self.report.proof.holds:
+                    unequal = [table.table for table in compared if not table.holds]
+                    left_out = " ".join(f"--leave-out {shlex.quote(name)}" for name in unequal[:20])
                     raise MigrationError(
                         "the file that was made is not equal to PostgreSQL; it was thrown away",
                         where=str(self.target),
                         details=self.report.proof.failures[:20],
-                        next="nothing was changed; please report this with the lines above",
+                        # an R-tree rounds what it is given
+                        next="nothing was changed; change these rows on PostgreSQL, or leave the table as it was at"
+                        f" the cut-over: {left_out}; please report this with the lines above",
                     )
             with self.events.phase("integrity") as phase:
                 landing.demand_references(self.options.source, base)

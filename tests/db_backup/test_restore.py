@@ -298,3 +298,11 @@ def test_nothing_to_go_back_to(program: Program) -> None:
     result = program("restore", "--undo")
     assert result.code == 1 and "nothing to go back to" in result.error
     assert image(program.url)
+
+
+def test_what_docker_says_where_others_print_their_output(program: Program) -> None:
+    """`docker exec` tells there that it could not begin."""
+    name = program.backup()
+    tools = "sh -c 'cat >/dev/null; echo cannot begin; exit 126' sh"
+    refused = program("restore", name, "--as", "look", server_tools=tools)
+    assert refused.code == 1 and "cannot begin" in refused.error, refused.error

@@ -290,6 +290,21 @@ def test_a_column_that_differs_from_another_in_case(program: Program, tmp_path: 
     home.returned("--leave-out", "t.A")
 
 
+def test_what_an_rtree_would_round(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "r.db",
+        "CREATE VIRTUAL TABLE r USING rtree(id, x0, x1); INSERT INTO r VALUES (1, 1, 2);"
+        "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+    )
+    home = Home(program, source)
+    home.write("INSERT INTO r VALUES (2, 0.1, 0.25)")
+    refused = home.refused()
+    assert "r [id=2]: x0" in refused.error and "--leave-out r;" in refused.error
+    nothing = home.back("--leave-out", "[rt]")
+    assert nothing.code == 2 and "every table is left out" in nothing.error
+    home.returned("--leave-out", "r")
+
+
 def test_what_is_new_on_postgresql(program: Program, brainer: Path) -> None:
     home = Home(program, brainer)
     home.write(

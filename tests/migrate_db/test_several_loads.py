@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ..postgres import PostgresContainer
 from .program import Program, ask, fetch, image, sqlite
 
 TWO = """
@@ -22,6 +23,27 @@ def test_one_table_after_the_other(program: Program, tmp_path: Path) -> None:
     assert ask(program.url, "SELECT count(*) FROM b") == [(3,)]
     ask(program.url, "DELETE FROM b WHERE id = 2")
     assert program.verify(source).code == 3
+
+
+def test_a_table_that_the_source_dropped_since_is_named(
+    program: Program, postgres_container: PostgresContainer, tmp_path: Path
+) -> None:
+    source = sqlite(tmp_path / "s.db", TWO)
+    assert program.run(source).code == 0
+    sqlite(source, "DROP TABLE b")
+    said = "b: it was loaded once, and this source has no such table; its rows stay, and were not compared"
+    assert said in program.run(source).report["notes"]
+    sqlite(source, "INSERT INTO a VALUES (2, 'new')")
+    assert said in program.run(source, "--catch-up").report["notes"]
+    assert said in program.verify(source).report["notes"]
+    sqlite(source, "INSERT INTO a VALUES (3, 'new')")
+    keep = ["--replace", "--keep-dump", tmp_path, "--server-tools"]
+    no_tools = program.run(source, *keep, "sh -c 'echo too old >&2; exit 1' sh")
+    assert "pg_dump failed" in no_tools.error and "too old" in no_tools.error
+    tools = f"docker exec -i -e PGUSER -e PGPASSWORD -e PGDATABASE {postgres_container.name}"
+    replaced = program.run(source, *keep, tools)
+    assert said in replaced.report["notes"], replaced.out
+    assert ask(program.url, "SELECT count(*) FROM b") == [(2,)]
 
 
 def test_the_way_back_names_what_never_came(program: Program, tmp_path: Path) -> None:

@@ -37,14 +37,11 @@ def keep(target: Target, url: str, directory: Path, tools: list[str]) -> Path:
     environment = os.environ | libpq.environment(url)
     try:
         with open(aside, "xb", opener=private) as file:
-            _run(
-                [*tools, "pg_dump", "--format=custom", f"--lock-wait-timeout={_PATIENCE}"],
-                environment,
-                stdout=file,
-            )
+            dump = ["pg_dump", "--format=custom", f"--lock-wait-timeout={_PATIENCE}"]
+            _run(tools, dump, environment, stdout=file)
             os.fsync(file.fileno())
         with aside.open("rb") as file:
-            _run([*tools, "pg_restore", "--file=/dev/null"], environment, stdin=file)
+            _run(tools, ["pg_restore", "--file=/dev/null"], environment, stdin=file)
         aside.rename(final)
     except OSError as error:
         raise MigrationError(
@@ -59,6 +56,7 @@ def keep(target: Target, url: str, directory: Path, tools: list[str]) -> Path:
 
 
 def _run(
+    tools: list[str],
     command: list[str],
     environment: dict[str, str],
     stdin: IO[bytes] | int = subprocess.DEVNULL,
@@ -67,7 +65,7 @@ def _run(
     try:
         with interruption.Welcome():
             done = subprocess.run(
-                command,
+                [*tools, *command],
                 env=environment,
                 stdin=stdin,
                 stdout=stdout,
@@ -76,12 +74,13 @@ def _run(
             )
     except FileNotFoundError:
         raise MigrationError(
-            f"{command[0]} was not found, so what is there can't be kept",
+            f"{[*tools, *command][0]} was not found, so what is there can't be kept",
             next="install postgresql-client, or pass --server-tools 'docker exec -i CONTAINER'",
         ) from None
     if done.returncode:
         raise MigrationError(
-            f"{command[-2]} failed, so what is there can't be kept",
+            f"{command[0]} failed, so what is there can't be kept",
             details=done.stderr.decode("utf-8", "replace").splitlines()[-8:],
-            next="see the message above; nothing was changed",
+            next="see the message above; the server's own tools do: --server-tools 'docker exec -i CONTAINER';"
+            " nothing was changed",
         )

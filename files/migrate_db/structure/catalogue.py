@@ -151,7 +151,7 @@ def of_another_source(plan: Plan, before: Recorded) -> list[str]:
     """Tables that were loaded and that this source hasn't, a line for each."""
     named = {plan.mapping.table(t.name).rename or fitting(t.name) for t in plan.schema.tables}
     return [
-        f"{table}: it was loaded once, and this source has no such table; not compared"
+        f"{table}: it was loaded once, and this source has no such table; its rows stay, and were not compared"
         for table in before
         if not table.startswith("view ") and table not in named
     ]

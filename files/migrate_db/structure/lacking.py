@@ -14,6 +14,7 @@ from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.postgresql.names import fitting
 from migrate_db.postgresql.target import Target, relation_names
 from migrate_db.sqlite.schema import ForeignKey, Index, Uncarried
+from migrate_db.structure import catalogue
 from migrate_db.translation import parsing
 
 
@@ -92,6 +93,7 @@ def notes(target: Target, plan: Plan) -> list[str]:
             for view in plan.schema.views
             if fitting(view.name) not in there
         ]
+        + catalogue.of_another_source(plan, catalogue.recorded(target))
     )
 
 
