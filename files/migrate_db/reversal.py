@@ -44,6 +44,10 @@ from migrate_db.structure import sequences
 
 #: What can't be carried, in the report; all of it is counted, and in its findings.
 _LISTED = 1000
+#: Of an index.
+_UNWRITABLE = (
+    "only the app knows its order, so the file is made without it; let the app make it again"
+)
 #: What SQLite works out by itself.
 _COMPUTED = "generated column"
 #: KiB of the file that are kept in memory.
@@ -275,6 +279,11 @@ class Way:
             with self.events.phase("compare") as phase, _on_disk(self.options.work_dir):
                 staging.collect(staged, connection, self.target, found, self.events.progress)
                 told.tables = staged.reversals
+                self.report.uncarried += [
+                    Uncarried("index", index.name, f"{_UNWRITABLE}: {index.sql}")
+                    for table in staged.tables
+                    for index in table.unwritable
+                ]
                 changes = [sum(t) for t in zip(*((r.added, r.changed, r.removed)
                                                  for r in told.tables), strict=True)]  # fmt: skip
                 added, changed, removed = changes or (0, 0, 0)

@@ -1,6 +1,7 @@
 """Any shape of table comes back: keys of every kind, triggers, indexes, and what is new."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,36 @@ def test_a_column_that_differs_from_another_in_case(program: Program, tmp_path: 
     assert home.refused().findings == [("t", "", "A")]
     assert program("open", None).code == 0
     home.returned("--leave-out", "t.A")
+
+
+def test_an_index_that_only_the_app_can_keep(program: Program, tmp_path: Path) -> None:
+    source = tmp_path / "a.db"
+    with closing(sqlite3.connect(source)) as connection:
+        connection.create_collation("OWN", lambda a, b: (a > b) - (a < b))
+        connection.create_function("own", 1, str.lower, deterministic=True)
+        connection.executescript(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT COLLATE OWN);"
+            "CREATE INDEX by_v ON t (v); CREATE INDEX by_own ON t (own(v)); CREATE INDEX plain ON t (v COLLATE BINARY);"
+            "CREATE TABLE u (id INTEGER PRIMARY KEY, v TEXT COLLATE OWN UNIQUE);"
+            "CREATE TABLE w (id INTEGER PRIMARY KEY, v TEXT COLLATE OWN); CREATE INDEX stays ON w (v);"
+            "INSERT INTO t VALUES (1, 'b'), (2, 'a'); INSERT INTO u VALUES (1, 'x'); INSERT INTO w VALUES (1, 'y')"
+        )
+    home = Home(program, source)
+    home.write("UPDATE t SET v = 'A' WHERE id = 1", "INSERT INTO t (v) VALUES ('c')")
+    done = home.back()
+    assert done.code == 0, done.out
+    home.demand_clean()
+    made = {lack["name"]: lack["reason"] for lack in done.report["uncarried"]}
+    assert made.keys() == {"by_v", "by_own"} and "CREATE INDEX by_v ON t (v)" in made["by_v"]
+    indexes = fetch(home.into, "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql > ''")
+    assert sorted(indexes) == [("plain",), ("stays",)]
+    with closing(sqlite3.connect(home.into)) as connection:
+        rows = connection.execute("SELECT id, v FROM t NOT INDEXED").fetchall()
+    assert rows == [(1, "A"), (2, "a"), (3, "c")]
+    home.into.unlink()
+    assert program("open", None).code == 0
+    home.write("INSERT INTO u VALUES (2, 'z')")
+    assert "--leave-out u" in home.refused().error
 
 
 def test_what_an_rtree_would_round(program: Program, tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def land(
         given = None if aside is None else GivingWay(connection, aside, [t.table for t in tables])
         with _without_triggers(connection, {sql.folded(s.plan.table.name) for s in staging.tables}):
             for staged in staging.tables:
+                for index in staged.unwritable:
+                    connection.execute(f"DROP INDEX main.{sql.name(index.name)}")
                 _delete(connection, staged)
             for staged in staging.tables:
                 if given is not None:

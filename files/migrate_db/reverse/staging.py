@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -51,6 +52,11 @@ class Staged:
     @property
     def name(self) -> str:
         return sql.name(self.plan.table.name)
+
+    @property
+    def unwritable(self) -> tuple[schema.Index, ...]:
+        """Indexes that only the app can keep in their order."""
+        return tuple(index for index in self.plan.table.indexes if index.in_unknown_order)
 
     def removed(self, within: str = "true") -> str:
         """SQL condition: rows that go, or come back changed.
@@ -146,6 +152,23 @@ def collect(
             else:
                 file.execute(f"DROP TABLE e{number}")
         file.execute("COMMIT")
+    _demand_known_order(staging.tables)
+
+
+def _demand_known_order(tables: list[Staged]) -> None:
+    """An index that was made by hand can be left out of the file; a key or a UNIQUE can't."""
+    fixed = [
+        staged.plan.table.name
+        for staged in tables
+        if any(index.origin != "c" for index in staged.unwritable)
+    ]
+    if fixed:
+        raise MigrationError(
+            "a key or a UNIQUE is in an order that only the app knows; rows can't be written",
+            where=", ".join(fixed),
+            next="leave them as they were at the cut-over: "
+            + " ".join(f"--leave-out {shlex.quote(name)}" for name in fixed),
+        )
 
 
 def _staged(table: TablePlan, number: int) -> Staged:
@@ -155,12 +178,6 @@ def _staged(table: TablePlan, number: int) -> Staged:
     if not row and not table.table.without_rowid:
         raise MigrationError(
             "columns hide all names of the rowid, so no row can be named",
-            where=f"table {table.table.name}",
-            next=f"leave it as it was at the cut-over: --leave-out '{table.table.name}'",
-        )
-    if table.table.in_unknown_order:
-        raise MigrationError(
-            "an index is in an order that only the app knows; rows can't be written",
             where=f"table {table.table.name}",
             next=f"leave it as it was at the cut-over: --leave-out '{table.table.name}'",
         )

@@ -86,6 +86,13 @@ class Index:
     constraint: str = ""  #: of a UNIQUE, the name that the user gave it
     function: str = ""  #: that it needs and only the app has
 
+    @property
+    def in_unknown_order(self) -> bool:
+        """Whether a collation or a function of the app's own orders it."""
+        return bool(self.function) or any(
+            part.collation not in collations.KNOWN for part in self.columns
+        )
+
 
 @dataclass(frozen=True)
 class Table:
@@ -107,10 +114,7 @@ class Table:
     @property
     def in_unknown_order(self) -> bool:
         """Whether an index is ordered by a collation or a function of the app's own."""
-        parts = (part for index in self.indexes for part in index.columns)
-        return any(part.collation not in collations.KNOWN for part in parts) or any(
-            index.function for index in self.indexes
-        )
+        return any(index.in_unknown_order for index in self.indexes)
 
     def column(self, column_name: str) -> Column | None:
         """Find a column by name, in any case, as SQLite does."""
