@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from migrate_db import stations
@@ -13,6 +14,9 @@ from migrate_db.report import Report
 if TYPE_CHECKING:
     from migrate_db.postgresql.state import State
     from migrate_db.postgresql.target import Target
+
+#: Tables that an advice spells out.
+_NAMED = 5
 
 
 def demand_content(options: Options, found: Plan, report: Report) -> None:
@@ -76,6 +80,13 @@ def may_catch_up(options: Options, target: Target, known: State | None, found: P
         return True
     if not options.replace:
         again = "--catch-up to bring it up to the source, or " if can else ""
+        if ours and absent:
+            new = [table.table.name for table in found.tables if not table.exists]
+            named = " ".join(f"--include {shlex.quote(name)}" for name in new[:_NAMED])
+            again = (
+                f"{named}{' …' * (len(new) > _NAMED)} to load what is new, but for foreign keys to the"
+                " rest, and then with --catch-up; or with "
+            )
         raise MigrationError(
             "the target is not empty" + ("" if ours else ", and not made by us"),
             where=str(target),

@@ -46,6 +46,18 @@ def test_a_table_that_the_source_dropped_since_is_named(
     assert ask(program.url, "SELECT count(*) FROM b") == [(2,)]
 
 
+def test_a_table_that_is_new_in_the_source(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "s.db", TWO)
+    assert program.run(source).code == 0
+    sqlite(source, "CREATE TABLE new (a REFERENCES a); INSERT INTO new VALUES (1);"
+           "INSERT INTO a VALUES (2, 'later')")  # fmt: skip
+    refused = program.run(source, "--catch-up")
+    assert refused.code == 1 and "run again with --include new to load" in refused.error
+    assert program.run(source, "--include", "new").code == 0
+    assert program.run(source, "--catch-up").code == 0
+    assert program.verify(source).code == 0
+
+
 def test_the_way_back_names_what_never_came(program: Program, tmp_path: Path) -> None:
     source = sqlite(tmp_path / "s.db", TWO)
     kept, mapping, back = tmp_path / "kept.db", tmp_path / "m.yml", tmp_path / "back.db"
