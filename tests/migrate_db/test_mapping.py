@@ -120,6 +120,45 @@ def test_a_text_that_was_cut_keeps_its_other_letters(program: Program, tmp_path:
     ]
 
 
+def test_binary_data_that_was_bound_as_text_stays_whole(
+    program: Program, tmp_path: Path, work: Path
+) -> None:
+    """As PHP's PDO does by default; and keys of which half happen to be ASCII."""
+    png = "89504e470d0a1a0a0000000d49484452ff00fe"
+    source = sqlite(
+        tmp_path / "php.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, image BLOB, key BLOB(1024), mixed TEXT, plain BLOB, words TEXT);"
+        f"INSERT INTO t VALUES (1, CAST(x'{png}' AS TEXT), x'6162', 'a' || char(0), 'p', x'61'),"
+        " (2, 'plain', 'cd', x'41', 'q', 'b'), (3, NULL, NULL, 'ü', NULL, NULL)",
+    )
+    everything = "SELECT id, quote(CAST(image AS BLOB)), quote(key), quote(CAST(mixed AS BLOB)), plain, quote(words),"
+    everything += " typeof(image), typeof(key), typeof(mixed) FROM t ORDER BY id"
+    before = fetch(source, everything)
+    findings = program.check(source).report["findings"]
+    offered = {f["column"] for f in findings if "`mixed: bytes`" in f["resolve"]}
+    assert offered == {"image", "key", "mixed", "words"}
+    proposed, kept = tmp_path / "proposed.yml", tmp_path / "kept.db"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    text = proposed.read_text()
+    for column in ("image", "key", "mixed"):
+        assert f"{column}: {{type: bytea, mixed: bytes}}" in text, text
+    assert (
+        "NUL character; all are kept as bytes" in text
+        and "taken out" not in text.split("tables:")[1]
+    )
+    assert "words: {type: text, mixed: text}" in text
+    assert "(`mixed: bytes` in a mapping keeps bytea)\n      plain: {type: text}" in text
+    assert program.run(source, "--mapping", proposed, "--keep-snapshot", kept).code == 0
+    assert ask(program.url, "SELECT encode(image, 'hex'), key FROM t ORDER BY id") == [
+        (png, b"ab"), (b"plain".hex(), b"cd"), (None, None),
+    ]  # fmt: skip
+    assert program.verify(source).verdict == "equal"
+    program("close", None)
+    back = tmp_path / "back.db"
+    assert program("reverse", kept, "--into", back).verdict == "reversed"
+    assert fetch(back, everything) == before
+
+
 def test_half_a_letter_in_a_utf16_file(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "half.db",

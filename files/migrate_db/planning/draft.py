@@ -222,7 +222,7 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     if not profile.rows or profile.assumed:
         return
     yield from inspection.misfits(connection, table, profile, draft.present is not None)
-    yield from inspection.bad_text(connection, table, profile)
+    yield from inspection.bad_text(connection, table, profile, draft.present is not None)
     yield from inspection.too_wide(connection, table, profile)
     yield from inspection.nulls(connection, table, draft.reading, required(draft))
     for columns, kind, enforced in uniques(draft):
