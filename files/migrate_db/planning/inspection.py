@@ -15,6 +15,7 @@ from migrate_db.planning.profile import ColumnProfile, TableProfile
 from migrate_db.planning.reading import Reading
 from migrate_db.sqlite import batches, functions, source
 from migrate_db.sqlite.schema import Table
+from migrate_db.visible import visible
 
 _decoder = codecs.getincrementaldecoder("utf-8")
 #: Bytes of text that are decoded at once to see whether they are UTF-8.
@@ -429,7 +430,5 @@ def printable(value: object) -> str:
     if isinstance(value, bytes):
         # a character that is cut off at the end is no mistake of the text's
         text = _decoder("backslashreplace").decode(value[:80], final=len(value) <= 80)
-        return "".join(
-            c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-        )
+        return visible(text)
     return "" if value is None else str(value)
