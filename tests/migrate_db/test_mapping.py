@@ -311,6 +311,39 @@ def test_a_clean_source_gets_a_mapping_that_changes_nothing(
     assert before.report["ddl"] == after.report["ddl"] and not after.report["converted"]
 
 
+@pytest.mark.parametrize("pair", ["ft", ("false", "true"), ("no", "yes")])
+@pytest.mark.parametrize("rows", ["", "INSERT INTO t (id, x) VALUES (1, NULL);"])
+def test_a_default_in_words_survives_the_proposal(
+    program: Program, tmp_path: Path, pair: tuple[str, str], rows: str
+) -> None:
+    """As an old Rails declares what no row says yet."""
+    source = sqlite(
+        tmp_path / "s.db",
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, x BOOLEAN DEFAULT '{pair[1]}', y boolean DEFAULT '{pair[0]}');"
+        + rows,
+    )
+    proposed = tmp_path / "proposed.yml"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    planned = program("plan", source, "--mapping", proposed, url="none").report
+    assert "y: {type: boolean}" in proposed.read_text() and not planned["uncarried"]
+    assert '"x" boolean DEFAULT true' in planned["ddl"][0]
+    assert '"y" boolean DEFAULT false' in planned["ddl"][0]
+
+
+def test_a_default_of_null_is_no_news(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, x BLOB DEFAULT NULL, y BLOB DEFAULT 'a');"
+        "INSERT INTO t VALUES (1, 'a', 'b')",
+    )
+    wishes = tmp_path / "m.yml"
+    wishes.write_text("tables: {t: {columns: {x: {mixed: bytes}, y: {mixed: bytes}}}}")
+    said = [
+        n for n in program("plan", source, "--mapping", wishes).report["notes"] if "default" in n
+    ]
+    assert said == [r"t.y: its default 'a' becomes '\x61', as you asked"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

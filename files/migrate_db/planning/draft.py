@@ -154,7 +154,7 @@ def _candidates(
             )
         else:
             _demand_type(table, column, wish, match)
-            candidates[column.name] = choice.for_existing(match.type, match.labels, column.declared)
+            candidates[column.name] = choice.for_existing(match.type, match.labels, column)
             mapping[column.name] = match.name
     findings += [
         Finding(
@@ -183,7 +183,8 @@ def _for_new(table: Table, column: Column, wish: TableWish) -> tuple[Codec, ...]
     if asked.mixed == "bytes":
         return choice.for_existing("bytea")
     if asked.type or asked.epoch or asked.zone:
-        return choice.for_existing(asked.type or conversion.moment_type(asked, ""))
+        wished = asked.type or conversion.moment_type(asked, "")
+        return choice.for_existing(wished, column=column)
     wanted = choice.for_declared(column)
     return tuple(c for c in wanted if c is not texts.JSON) if _indexed(table, column) else wanted
 
