@@ -84,8 +84,8 @@ def draw(
     if present is None and table.rowid_alias and numbered and highest >= _LAST_INTEGER:
         candidates[table.rowid_alias] = (numbers.integer("bigint"),)
         notes.append(
-            f"{table.name}.{table.rowid_alias}: becomes bigint, because new rows need"
-            f" numbers beyond {highest}"
+            f"{table.name}.{table.rowid_alias}: becomes bigint, because rows were"
+            f" numbered up to {highest}, and integer ends at {_LAST_INTEGER:,}"
         )
     types = {column.name: column.type for column in present.columns} if present else {}
     cells = {
