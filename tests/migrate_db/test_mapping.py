@@ -159,6 +159,20 @@ def test_binary_data_that_was_bound_as_text_stays_whole(
     assert fetch(back, everything) == before
 
 
+def test_a_cut_emoji_is_no_latin1(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "cut.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, half TEXT, latin TEXT);"
+        "INSERT INTO t VALUES (1, CAST(x'6869eda0bd' AS TEXT), CAST(x'6869eda0bd' AS TEXT)),"
+        " (2, 'a', CAST(x'6de4' AS TEXT))",
+    )
+    proposed = tmp_path / "proposed.yml"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    text = proposed.read_text()
+    assert "half: {type: text, invalid_utf8: replace}" in text
+    assert "latin: {type: text, invalid_utf8: latin1}" in text, "a letter would be lost"
+
+
 def test_half_a_letter_in_a_utf16_file(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "half.db",

@@ -161,7 +161,9 @@ def _candidates(
             table.name, "", left.name, "",
             f"the target's column {present.name}.{left.name} is NOT NULL without a default,"
             " and the source has no such column",
-            "give it a default",
+            f"ALTER TABLE {sql.name(present.name)} ALTER COLUMN {sql.name(left.name)} SET DEFAULT …"
+            " in the target; no mapping helps",
+            kind="no default",
         )
         for left in free
         if left.not_null and not left.has_default and not left.generated

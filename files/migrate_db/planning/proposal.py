@@ -16,6 +16,7 @@ from migrate_db.planning.mapping import ColumnWish, Mapping, TableWish
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.sqlite.schema import Schema
 from migrate_db.sqlite.source import is_utf8
+from migrate_db.visible import visible
 
 #: What was resolved may show what stood behind it: '' made NULL, in a key.
 _ROUNDS = 4
@@ -45,6 +46,11 @@ _AS_BYTES = {
     "utf8": "{n} texts are not UTF-8; all are kept as bytes",
 }
 _QUARANTINED = "{n} rows can't be in the target as it is; they go to a file"
+#: No wish is about a column that the source hasn't.
+_BY_HAND = (
+    "no mapping helps: the target's column {column} is NOT NULL; give it a default there,"
+    " ALTER TABLE … SET DEFAULT"
+)
 _HEAD = """\
 # What `migrate_db run --mapping THIS_FILE` does with {source}.
 # Change what you like; a line that is missing means: as the program decides.
@@ -96,18 +102,26 @@ def propose(
     proposal = Proposal(wishes, make(wishes, findings))
     if not any(table.rows for table in proposal.plan.tables):
         proposal.mapping = replace(wishes, allow_empty="true")
+    for table, column, kind in findings.counts:
+        if kind == "no default":
+            proposal.say(table, "", _BY_HAND.format(column=visible(column)))
     for _ in range(_ROUNDS):
-        if not findings:
+        if not (left := _resolvable(findings)):
             return proposal
-        for (table, column, kind), count in findings.counts.items():
+        for (table, column, kind), count in left.items():
             _resolve(connection, proposal, table, column, kind, count)
         findings = Findings()
         proposal.plan = make(proposal.mapping, findings)
-    if findings:
-        for (table, column, _), count in findings.counts.items():
+    if left := _resolvable(findings):
+        for (table, column, _), count in left.items():
             proposal.say(table, column, _QUARANTINED.format(n=f"{count:,}"))
         proposal.mapping = replace(proposal.mapping, on_finding="quarantine")
     return proposal
+
+
+def _resolvable(findings: Findings) -> dict[tuple[str, str, str], int]:
+    """How many there are of each table, column and kind that a mapping can say something of."""
+    return {place: count for place, count in findings.counts.items() if place[2] != "no default"}
 
 
 def _resolve(
@@ -262,20 +276,32 @@ def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str) -> 
 
 
 def _is_cut(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:
-    """Whether a text that isn't UTF-8 has letters that are: Latin-1 would spoil all of them."""
+    """Whether Latin-1 would spoil letters: a text that isn't UTF-8 has some that are, or all are cut emoji."""
+    halves = True
     cell = sql.name(column)
     rows = connection.execute(f"SELECT {cell} FROM {plan.relation} WHERE typeof({cell}) = 'text'")
     for (text,) in rows:
         letters = text.decode("utf-8", "replace")
-        known = letters.replace("\ufffd", "")
-        if letters.encode() != text and not known.isascii():
+        if letters.encode() == text:
+            continue
+        if not letters.replace("\ufffd", "").isascii():
             return True
-    return False
+        halves = halves and _has_halves(text)
+    return halves
+
+
+def _has_halves(text: bytes) -> bool:
+    """Whether a text is UTF-8 but for halves of pairs of UTF-16, of which nothing can be read."""
+    try:
+        text.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def render(proposal: Proposal, source: str) -> str:
     """The file, for people to edit."""
-    lines = [_HEAD.format(source=" ".join(source.split()))]
+    lines = [_HEAD.format(source=visible(source))]
     if proposal.mapping.on_finding:
         lines.append(f"on_finding: {proposal.mapping.on_finding}")
     if proposal.mapping.allow_empty:
@@ -305,11 +331,11 @@ def _column(proposal: Proposal, plan: TablePlan, name: str, declared: str) -> li
     if carried is not None and (chosen := choice.named(carried.codec.type)):
         words = {"type": chosen} | words
     shown = ", ".join(f"{key}: {_scalar(word)}" for key, word in words.items())
-    said = " ".join(declared.split())
+    said = visible(" ".join(declared.split()))
     why = [f"      # {text}" for text in proposal.why.get((plan.table.name, name), [])]
     place = f"{plan.table.name}.{name}: "
     why += [
-        f"      # {' '.join(note.removeprefix(place).split())}"
+        f"      # {visible(note.removeprefix(place))}"
         for note in proposal.plan.notes
         if note.startswith(place) and ("numbers that seem" in note or "`mixed: bytes`" in note)
     ]
