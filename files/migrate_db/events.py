@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from typing import IO, Protocol
 
 from migrate_db import interruption
+from migrate_db.visible import visible
 
 #: Seconds between two progress lines where no terminal draws a bar.
 _EVERY = 2.0
@@ -109,11 +110,12 @@ class Plain:
         """A line now and then."""
         if time.monotonic() - self._shown >= _EVERY:
             self._shown = time.monotonic()
-            print(f"[{phase}] {self._rate.line(item, done, total, size)}", file=self._out)
+            line = self._rate.line(visible(item), done, total, size)
+            print(f"[{phase}] {line}", file=self._out)
 
     def end(self, phase: Phase) -> None:
         """One line per phase."""
-        print(f"[{phase.name}] {phase.note or 'done'}  ({phase.seconds:.1f} s)", file=self._out)
+        print(_ended(phase), file=self._out)
 
 
 class Silent:
@@ -138,7 +140,7 @@ class Bar:
 
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
-            TextColumn("[{task.fields[phase]}] {task.description}"),
+            TextColumn("[{task.fields[phase]}] {task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,}/{task.total:,} rows  {task.fields[rate]}"),
             TimeRemainingColumn(),
@@ -162,7 +164,7 @@ class Bar:
             self._bar.start()
             self._item = item
             self._rate = Rate()
-            self._task = self._bar.add_task(item, total=total, phase=phase, rate="")
+            self._task = self._bar.add_task(visible(item), total=total, phase=phase, rate="")
         if self._task is not None:
             self._bar.update(self._task, completed=done, rate=self._rate.speed(done, size))
 
@@ -172,8 +174,7 @@ class Bar:
             self._bar.remove_task(self._task)
             self._task = None
             self._bar.stop()
-        line = f"[{phase.name}] {phase.note or 'done'}  ({phase.seconds:.1f} s)"
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(_ended(phase), markup=False, soft_wrap=True)
 
 
 class Rate:
@@ -196,6 +197,10 @@ class Rate:
         seconds = max(time.monotonic() - self._begun, 1e-3)
         left = seconds * max(total - done, 0) / max(done, 1)
         return f"{item}: {done:,} of {total:,} rows, {self.speed(done, size)}, {left:.0f} s left"
+
+
+def _ended(phase: Phase) -> str:
+    return f"[{phase.name}] {visible(phase.note) or 'done'}  ({phase.seconds:.1f} s)"
 
 
 def _now() -> str:

@@ -101,7 +101,8 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
     """A PostgreSQL error as one screen."""
     diagnosis = getattr(error, "diag", None)
     text = (getattr(diagnosis, "message_primary", None) or str(error)).strip()
-    details = [text, *filter(None, [getattr(diagnosis, "message_detail", None)])]
+    said = [text, getattr(diagnosis, "message_detail", None) or ""]
+    details = [line.strip() for part in said for line in part.splitlines()]
     state = getattr(error, "sqlstate", None) or ""
     if committing and not state:
         return unknown(place, details)

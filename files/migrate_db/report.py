@@ -20,6 +20,7 @@ from migrate_db.reverse.staging import TableReversal
 from migrate_db.rows.catch_up import CaughtUp
 from migrate_db.rows.proof import Proof
 from migrate_db.sqlite.schema import Uncarried
+from migrate_db.visible import lines_of_sql, visible
 
 #: The verdicts, and what each means.
 VERDICTS = {
@@ -169,7 +170,7 @@ def lines(report: Report) -> list[str]:
         ("Carried in another shape", report.notes),
         ("Changed, as you asked", conversions(report)),
         ("Not carried", [f"{u.kind} {u.name}: {u.reason}" for u in report.uncarried]),
-        ("DDL", report.ddl),
+        ("DDL", [line for text in report.ddl for line in lines_of_sql(text)]),
     ):
         if entries:
             out += ["", f"{title}:", *(f"  {entry}" for entry in entries)]
@@ -181,7 +182,8 @@ def lines(report: Report) -> list[str]:
                 out.append(f"  … and {more:,} more like this; --findings FILE lists them all")
             if finding.resolve and more is not None:
                 out.append(f"      -> {finding.resolve}")
-        if report.blocking and not report.error:
+        by_mapping = any(kind != "no default" for _, _, kind in report.findings.counts)
+        if report.blocking and by_mapping and not report.error:
             source = shlex.quote(str(report.source.get("path", "FILE")))
             out += [
                 "",
@@ -202,7 +204,7 @@ def lines(report: Report) -> list[str]:
     if report.error:
         out += ["", *report.error]
     out += ["", f"{report.verdict.upper()}: {report.meaning}"]
-    return out
+    return [visible(line) for line in out]
 
 
 def conversions(report: Report) -> list[str]:
@@ -265,6 +267,7 @@ def _table(report: Report) -> list[str]:
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     """The first row is the head, the first column stands left."""
+    rows = [tuple(map(visible, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     out = []
     for number, row in enumerate(rows):

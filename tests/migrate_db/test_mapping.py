@@ -120,6 +120,59 @@ def test_a_text_that_was_cut_keeps_its_other_letters(program: Program, tmp_path:
     ]
 
 
+def test_binary_data_that_was_bound_as_text_stays_whole(
+    program: Program, tmp_path: Path, work: Path
+) -> None:
+    """As PHP's PDO does by default; and keys of which half happen to be ASCII."""
+    png = "89504e470d0a1a0a0000000d49484452ff00fe"
+    source = sqlite(
+        tmp_path / "php.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, image BLOB, key BLOB(1024), mixed TEXT, plain BLOB, words TEXT);"
+        f"INSERT INTO t VALUES (1, CAST(x'{png}' AS TEXT), x'6162', 'a' || char(0), 'p', x'61'),"
+        " (2, 'plain', 'cd', x'41', 'q', 'b'), (3, NULL, NULL, 'ü', NULL, NULL)",
+    )
+    everything = "SELECT id, quote(CAST(image AS BLOB)), quote(key), quote(CAST(mixed AS BLOB)), plain, quote(words),"
+    everything += " typeof(image), typeof(key), typeof(mixed) FROM t ORDER BY id"
+    before = fetch(source, everything)
+    findings = program.check(source).report["findings"]
+    offered = {f["column"] for f in findings if "`mixed: bytes`" in f["resolve"]}
+    assert offered == {"image", "key", "mixed", "words"}
+    proposed, kept = tmp_path / "proposed.yml", tmp_path / "kept.db"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    text = proposed.read_text()
+    for column in ("image", "key", "mixed"):
+        assert f"{column}: {{type: bytea, mixed: bytes}}" in text, text
+    assert (
+        "NUL character; all are kept as bytes" in text
+        and "taken out" not in text.split("tables:")[1]
+    )
+    assert "words: {type: text, mixed: text}" in text
+    assert "(`mixed: bytes` in a mapping keeps bytea)\n      plain: {type: text}" in text
+    assert program.run(source, "--mapping", proposed, "--keep-snapshot", kept).code == 0
+    assert ask(program.url, "SELECT encode(image, 'hex'), key FROM t ORDER BY id") == [
+        (png, b"ab"), (b"plain".hex(), b"cd"), (None, None),
+    ]  # fmt: skip
+    assert program.verify(source).verdict == "equal"
+    program("close", None)
+    back = tmp_path / "back.db"
+    assert program("reverse", kept, "--into", back).verdict == "reversed"
+    assert fetch(back, everything) == before
+
+
+def test_a_cut_emoji_is_no_latin1(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "cut.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, half TEXT, latin TEXT);"
+        "INSERT INTO t VALUES (1, CAST(x'6869eda0bd' AS TEXT), CAST(x'6869eda0bd' AS TEXT)),"
+        " (2, 'a', CAST(x'6de4' AS TEXT))",
+    )
+    proposed = tmp_path / "proposed.yml"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    text = proposed.read_text()
+    assert "half: {type: text, invalid_utf8: replace}" in text
+    assert "latin: {type: text, invalid_utf8: latin1}" in text, "a letter would be lost"
+
+
 def test_half_a_letter_in_a_utf16_file(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "half.db",
@@ -270,6 +323,39 @@ def test_a_clean_source_gets_a_mapping_that_changes_nothing(
     after = program("plan", brainer, "--mapping", proposed, url="none")
     assert (before.code, after.code) == (0, 0)
     assert before.report["ddl"] == after.report["ddl"] and not after.report["converted"]
+
+
+@pytest.mark.parametrize("pair", ["ft", ("false", "true"), ("no", "yes")])
+@pytest.mark.parametrize("rows", ["", "INSERT INTO t (id, x) VALUES (1, NULL);"])
+def test_a_default_in_words_survives_the_proposal(
+    program: Program, tmp_path: Path, pair: tuple[str, str], rows: str
+) -> None:
+    """As an old Rails declares what no row says yet."""
+    source = sqlite(
+        tmp_path / "s.db",
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, x BOOLEAN DEFAULT '{pair[1]}', y boolean DEFAULT '{pair[0]}');"
+        + rows,
+    )
+    proposed = tmp_path / "proposed.yml"
+    program("plan", source, "--write-mapping", proposed, url="none")
+    planned = program("plan", source, "--mapping", proposed, url="none").report
+    assert "y: {type: boolean}" in proposed.read_text() and not planned["uncarried"]
+    assert '"x" boolean DEFAULT true' in planned["ddl"][0]
+    assert '"y" boolean DEFAULT false' in planned["ddl"][0]
+
+
+def test_a_default_of_null_is_no_news(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, x BLOB DEFAULT NULL, y BLOB DEFAULT 'a');"
+        "INSERT INTO t VALUES (1, 'a', 'b')",
+    )
+    wishes = tmp_path / "m.yml"
+    wishes.write_text("tables: {t: {columns: {x: {mixed: bytes}, y: {mixed: bytes}}}}")
+    said = [
+        n for n in program("plan", source, "--mapping", wishes).report["notes"] if "default" in n
+    ]
+    assert said == [r"t.y: its default 'a' becomes '\x61', as you asked"]
 
 
 @pytest.mark.parametrize(

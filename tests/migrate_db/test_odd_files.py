@@ -1,5 +1,7 @@
 """What files of real apps have in them, and no textbook: each was lost, changed or refused once."""
 
+import os
+import pty
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -357,3 +359,34 @@ def test_a_unique_that_rows_contradict_is_no_key(program: Program, tmp_path: Pat
     assert program.verify(source).code == 3
     assert program.run(source, "--catch-up").code == 0
     assert ask(program.url, "SELECT v FROM t WHERE v < 'd' ORDER BY v") == [("a",), ("b",), ("c",)]
+
+
+def test_a_name_says_nothing_to_the_terminal(program: Program, tmp_path: Path) -> None:
+    """Neither an escape nor a line of its own; and none of what a progress bar reads as a style."""
+    name, shown = "[/x]\x1b[2J\nMIGRATED: all", r"[/x]\x1b[2J\nMIGRATED: all"
+    source = sqlite(
+        tmp_path / "s.db",
+        f'CREATE TABLE "{name}" ("{name}" TEXT DEFAULT \'\n\x1b[2J\'); INSERT INTO "{name}" VALUES (1);'
+        f'CREATE VIEW "{name}v" AS SELECT date() FROM "{name}"',
+    )
+    texts = [program("plan", source, url="none").text]
+    words = program.command("run", "--source", source)
+    terminal, ours = pty.openpty()
+    done = subprocess.run(
+        words,
+        env=program.environment | {"TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=ours,
+        text=True,
+        check=False,
+    )
+    os.close(ours)
+    told = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert done.returncode == 0, told
+    texts.append(done.stdout)
+    for text in texts:
+        assert shown in text and "\x1b" not in text
+    assert '\n    "' + shown + "\" text DEFAULT '" + r"\n\x1b[2J'" in texts[0]
+    assert [text.count("\nMIGRATED") for text in texts] == [0, 1]
+    assert "[load]" in told and "\x1b[2J" not in told

@@ -624,3 +624,47 @@ def test_a_column_that_an_empty_table_lacks_is_told(program: Program, tmp_path: 
     done = program.run(source)
     assert done.code == 0
     assert notes(done.report, "t.b: the target's table t has no such column")
+
+
+def test_what_jsonb_forgets_is_told(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v jsonb, empty jsonb)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v JSON, empty JSON);"
+        """INSERT INTO t VALUES (1, '{"a":1,"a":2}', NULL), (2, '[-0]', NULL)""",
+    )
+    (told,) = notes(program.run(source).report, "jsonb")
+    assert told.startswith("t.v: ") and "the last of equal ones" in told and "sign of 0" in told
+    assert ask(program.url, "SELECT v::text FROM t ORDER BY id") == [('{"a": 2}',), ("[0]",)]
+
+
+def test_nothing_is_said_of_times_that_are_not_there(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, at timestamptz, never timestamptz)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME, never DATETIME);"
+        "INSERT INTO t VALUES (1, '2024-01-01 10:00:00Z', NULL)",
+    )
+    assert notes(program.run(source).report, "UTC") == ["t.at: all times say they are UTC"]
+
+
+def test_a_column_that_only_the_target_requires(program: Program, tmp_path: Path) -> None:
+    """Neither a mapping nor a quarantine fills it, so neither is proposed."""
+    ask(program.url, 'CREATE TABLE t (id int PRIMARY KEY, v varchar(9), "on" boolean NOT NULL)')
+    source = sqlite(tmp_path / "s.db", SOURCE + "UPDATE t SET v = 'a' || char(0) WHERE id = 1")
+    proposed = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", proposed)
+    text = proposed.read_text()
+    assert "\non_finding" not in text and "nul: strip" in text
+    assert "# no mapping helps: the target's column on is NOT NULL" in text
+    refused = program.run(source, "--mapping", proposed)
+    assert (refused.code, refused.findings) == (1, [("t", "", "on")])
+    resolve = refused.report["findings"][0]["resolve"]
+    assert resolve.startswith('ALTER TABLE "t" ALTER COLUMN "on" SET DEFAULT')
+    assert (
+        "resolves them all"
+        not in program.check(source, "--mapping", proposed, url=program.url).text
+    )
+    ask(program.url, resolve.partition("…")[0] + "true")
+    assert program.run(source, "--mapping", proposed).code == 0
+    assert ask(program.url, 'SELECT DISTINCT "on" FROM t') == [(True,)]

@@ -438,6 +438,7 @@ def test_the_last_number_of_all(program: Program, tmp_path: Path) -> None:
     result = program.run(source)
     assert result.code in (0, 1)
     assert "please report" not in result.text and "9223372036854775807" in result.text
+    assert "new rows need" not in result.text, "there are none beyond"
 
 
 def test_values_decide_where_the_type_lies(program: Program, tmp_path: Path) -> None:

@@ -231,6 +231,33 @@ def test_a_view_on_one_that_is_taken_back(program: Program, tmp_path: Path) -> N
     }  # fmt: skip
 
 
+def test_a_view_beside_a_column_that_is_left_out(program: Program, tmp_path: Path) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        """CREATE TABLE p (id INTEGER PRIMARY KEY, n TEXT, s TEXT); CREATE TABLE c (k INTEGER PRIMARY KEY, s TEXT);
+        CREATE TABLE q (id INTEGER PRIMARY KEY, n TEXT);
+        INSERT INTO p VALUES (1, 'a', 's'), (2, 'b', NULL);
+        INSERT INTO c VALUES (1, 'x'); INSERT INTO q VALUES (1, 'q');
+        CREATE VIEW good AS SELECT p.id, n, c.s FROM p JOIN c ON k = id;
+        CREATE VIEW number AS SELECT rowid AS i, n FROM p;
+        CREATE VIEW every AS SELECT * FROM p; CREATE VIEW sorted AS SELECT n FROM p ORDER BY s;
+        CREATE VIEW alike AS SELECT n FROM p NATURAL JOIN c; CREATE VIEW using_ AS SELECT n FROM p JOIN c USING (s);
+        CREATE VIEW inner_ AS SELECT k FROM c WHERE EXISTS (SELECT 1 FROM p WHERE s = c.s);
+        CREATE VIEW gone AS SELECT rowid AS i, n FROM q;""",
+    )  # fmt: skip
+    wishes = tmp_path / "m.yml"
+    wishes.write_text(
+        "tables: {p: {columns: {s: {exclude: true}}}, q: {columns: {id: {exclude: true}}}}"
+    )
+    done = program.run(source, "--mapping", wishes)
+    assert done.code == 0, done.out
+    why = {u["name"]: u["reason"] for u in done.report["uncarried"] if u["kind"] == "view"}
+    lacking = ("every", "sorted", "alike", "using_", "inner_")
+    assert why == {**dict.fromkeys(lacking, "p.s is not carried"), "gone": "q.id is not carried"}
+    assert ask(program.url, "SELECT * FROM good") == [(1, "a", "x")]
+    assert ask(program.url, "SELECT * FROM number ORDER BY i") == [(1, "a"), (2, "b")]
+
+
 _NICKS = """
     CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, nick TEXT); INSERT INTO t VALUES (1, 'z', 'a'), (2, 'y', 'b');
 """

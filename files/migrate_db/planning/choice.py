@@ -104,6 +104,13 @@ def _grows_large(column: Column) -> bool:
     return bool(re.fullmatch(r"[+-]?\d+", default)) and not -(2**31) <= int(default) < 2**31
 
 
+def _booleans(column: Column | None) -> tuple[Codec, ...]:
+    """Codecs of booleans; the default says in which words they are written, where no row does."""
+    default = (column.default if column else None) or ""
+    said = [c for c in _BOOLEANS if default in _WORDED.get(c, ())]
+    return (*said, *(c for c in _BOOLEANS if c not in said))
+
+
 def for_declared(column: Column) -> tuple[Codec, ...]:
     """Codecs for a column of a table that is yet to be made, narrowest first.
 
@@ -116,9 +123,7 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
     if counts_by_default(column):
         return (*_INTEGERS[1:], numeric(), *_REST)
     if "BOOL" in bare:
-        # in which words they are written, where no row says it
-        said = [c for c in _BOOLEANS if (column.default or "") in _WORDED.get(c, ())]
-        return (*said, *(c for c in _BOOLEANS if c not in said), *_INTEGERS, numeric(), *_REST)
+        return (*_booleans(column), *_INTEGERS, numeric(), *_REST)
     if bare in ("TIMESTAMPTZ", "DATETIMETZ", "DATETIMEOFFSET", "TIMESTAMP WITH TIME ZONE"):
         return (TIMESTAMPTZ, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), *_REST)
     if "DATETIME" in bare or bare == "TIMESTAMP" or bare.startswith("TIMESTAMP "):
@@ -240,14 +245,14 @@ def _spans(declared: str) -> tuple[Codec, ...]:
 
 
 def for_existing(
-    type_name: str, labels: tuple[str, ...] = (), declared: str = ""
+    type_name: str, labels: tuple[str, ...] = (), column: Column | None = None
 ) -> tuple[Codec, ...]:
     """Codecs that fill a column whose type the target has already decided.
 
     Args:
         type_name: as ``format_type`` prints it, e.g. ``character varying(20)``.
         labels: if it is an ENUM.
-        declared: what the source says of the column, which decides where no value does.
+        column: the source's; what it says of itself decides where no value does.
     """
     if labels:
         return (enum(type_name, labels),)
@@ -259,7 +264,7 @@ def for_existing(
     limit = size[0] if size else None
     known: dict[str, tuple[Codec, ...]] = {
         **{name: (integer(name),) for name in WHOLE},
-        "boolean": (*_BOOLEANS, BOOLEAN_ANY),
+        "boolean": (*_booleans(column), BOOLEAN_ANY),
         "double precision": (DOUBLE, DOUBLE_OR_INTEGER),
         "real": (REAL4, REAL4_OR_INTEGER),
         "text": (text(), TEXT_OR_NUMBER),
@@ -276,7 +281,7 @@ def for_existing(
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
         "time without time zone": (TIME, TIME_ANY, TIME_OF_2000),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB, UUID_CAPITALS),
-        "interval": _spans(declared.upper()),
+        "interval": _spans(column.declared.upper() if column else ""),
         "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
     }
     kept = fraction(type_name)

@@ -84,8 +84,8 @@ def draw(
     if present is None and table.rowid_alias and numbered and highest >= _LAST_INTEGER:
         candidates[table.rowid_alias] = (numbers.integer("bigint"),)
         notes.append(
-            f"{table.name}.{table.rowid_alias}: becomes bigint, because new rows need"
-            f" numbers beyond {highest}"
+            f"{table.name}.{table.rowid_alias}: becomes bigint, because rows were"
+            f" numbered up to {highest}, and integer ends at {_LAST_INTEGER:,}"
         )
     types = {column.name: column.type for column in present.columns} if present else {}
     cells = {
@@ -154,14 +154,16 @@ def _candidates(
             )
         else:
             _demand_type(table, column, wish, match)
-            candidates[column.name] = choice.for_existing(match.type, match.labels, column.declared)
+            candidates[column.name] = choice.for_existing(match.type, match.labels, column)
             mapping[column.name] = match.name
     findings += [
         Finding(
             table.name, "", left.name, "",
             f"the target's column {present.name}.{left.name} is NOT NULL without a default,"
             " and the source has no such column",
-            "give it a default",
+            f"ALTER TABLE {sql.name(present.name)} ALTER COLUMN {sql.name(left.name)} SET DEFAULT …"
+            " in the target; no mapping helps",
+            kind="no default",
         )
         for left in free
         if left.not_null and not left.has_default and not left.generated
@@ -183,7 +185,8 @@ def _for_new(table: Table, column: Column, wish: TableWish) -> tuple[Codec, ...]
     if asked.mixed == "bytes":
         return choice.for_existing("bytea")
     if asked.type or asked.epoch or asked.zone:
-        return choice.for_existing(asked.type or conversion.moment_type(asked, ""))
+        wished = asked.type or conversion.moment_type(asked, "")
+        return choice.for_existing(wished, column=column)
     wanted = choice.for_declared(column)
     return tuple(c for c in wanted if c is not texts.JSON) if _indexed(table, column) else wanted
 
@@ -222,7 +225,7 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     if not profile.rows or profile.assumed:
         return
     yield from inspection.misfits(connection, table, profile, draft.present is not None)
-    yield from inspection.bad_text(connection, table, profile)
+    yield from inspection.bad_text(connection, table, profile, draft.present is not None)
     yield from inspection.too_wide(connection, table, profile)
     yield from inspection.nulls(connection, table, draft.reading, required(draft))
     for columns, kind, enforced in uniques(draft):

@@ -15,6 +15,7 @@ from migrate_db.planning.profile import ColumnProfile, TableProfile
 from migrate_db.planning.reading import Reading
 from migrate_db.sqlite import batches, functions, source
 from migrate_db.sqlite.schema import Table
+from migrate_db.visible import visible
 
 _decoder = codecs.getincrementaldecoder("utf-8")
 #: Bytes of text that are decoded at once to see whether they are UTF-8.
@@ -30,6 +31,7 @@ _FIXED = {
 _POINTER = 18
 #: Said of tables that are yet to be made; the others have their types.
 _ANOTHER = " (or another `type`)"
+_AS_BYTES = " (or `mixed: bytes`, which keeps all of it as bytea)"
 
 
 def misfits(
@@ -54,7 +56,13 @@ def misfits(
                 what = "time" if storage == "text" else "number"
                 named, reason = "round", f"a {what} with more digits than {column.codec.type} keeps"
             found = _finding(table, column.column, row, key, value, named, reason)
-            yield replace(found, resolve=found.resolve.replace(_ANOTHER, "")) if exists else found
+            yield _as_it_is(found) if exists else found
+
+
+def _as_it_is(found: Finding) -> Finding:
+    """The same for a table that has its types."""
+    resolve = found.resolve.replace(_ANOTHER, "").replace(_AS_BYTES, "")
+    return replace(found, resolve=resolve)
 
 
 def _is_fine(column: ColumnProfile) -> str:
@@ -93,7 +101,7 @@ def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) ->
 
 
 def bad_text(
-    connection: sqlite3.Connection, table: Table, profile: TableProfile
+    connection: sqlite3.Connection, table: Table, profile: TableProfile, exists: bool
 ) -> Iterator[Finding]:
     """Name every text that is not valid UTF-8; PostgreSQL takes no other."""
     columns = [c for c in profile.columns if c.codec.carries_text]
@@ -113,7 +121,8 @@ def bad_text(
         )
         for row, key, value, stored in rows:
             if not _is_legible(stored, encoding):
-                yield _finding(table, column.column, row, key, value, "utf8", reason)
+                found = _finding(table, column.column, row, key, value, "utf8", reason)
+                yield _as_it_is(found) if exists else found
 
 
 def _is_clean(
@@ -366,9 +375,11 @@ def _rendering(cell: str) -> str:
 
 #: What resolves each kind; the words of a mapping stand in ``mapping``.
 _RESOLVE = {
-    "nul": "correct it in the app, or `nul: strip` for {place} in --mapping,"
-    " or --on-finding quarantine",
-    "utf8": "correct it in the app, or `invalid_utf8: latin1` (or `replace`) for {place}"
+    "nul": "correct it in the app, or `nul: strip`" + _AS_BYTES + " for {place}"
+    " in --mapping, or --on-finding quarantine",
+    "utf8": "correct it in the app, or `invalid_utf8: latin1` (or `replace`)"
+    + _AS_BYTES
+    + " for {place}"
     " in --mapping, or --on-finding quarantine",
     "mixed": "`mixed: bytes` (or `text`) for {place} in --mapping, or --on-finding quarantine",
     "misfit": "correct it in the app, or `misfit: null`" + _ANOTHER + " for {place}"
@@ -419,7 +430,5 @@ def printable(value: object) -> str:
     if isinstance(value, bytes):
         # a character that is cut off at the end is no mistake of the text's
         text = _decoder("backslashreplace").decode(value[:80], final=len(value) <= 80)
-        return "".join(
-            c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-        )
+        return visible(text)
     return "" if value is None else str(value)

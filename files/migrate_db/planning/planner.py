@@ -82,7 +82,7 @@ def make(
         references.orphans(connection, drafts, found, quarantine)
     tables = []
     for draft in drafts.values():
-        notes += remarks.of_table(draft)
+        notes += remarks.of_table(connection, draft)
         notes += remarks.of_numbers(connection, draft)
         tables.append(_planned(connection, draft, drafts, quarantine))
     if quarantine is not None:

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 from migrate_db import sql
+from migrate_db.codecs import texts
 from migrate_db.finding import Findings
 from migrate_db.planning import choice, epochs
 from migrate_db.planning.draft import MOST_COLUMNS
 from migrate_db.planning.mapping import ColumnWish, Mapping, TableWish
 from migrate_db.planning.plan import Plan, TablePlan
+from migrate_db.sqlite.schema import Schema
+from migrate_db.sqlite.source import is_utf8
+from migrate_db.visible import visible
 
 #: What was resolved may show what stood behind it: '' made NULL, in a key.
 _ROUNDS = 4
@@ -36,7 +40,17 @@ _MEANS = {
     "too wide": "PostgreSQL takes no more columns; the last {n} are left out",
     "no column": "the target's table has no such column: {n} columns are not carried",
 }
+#: The same where bytes carry all of it.
+_AS_BYTES = {
+    "nul": "{n} values hold a NUL character; all are kept as bytes",
+    "utf8": "{n} texts are not UTF-8; all are kept as bytes",
+}
 _QUARANTINED = "{n} rows can't be in the target as it is; they go to a file"
+#: No wish is about a column that the source hasn't.
+_BY_HAND = (
+    "no mapping helps: the target's column {column} is NOT NULL; give it a default there,"
+    " ALTER TABLE … SET DEFAULT"
+)
 _HEAD = """\
 # What `migrate_db run --mapping THIS_FILE` does with {source}.
 # Change what you like; a line that is missing means: as the program decides.
@@ -88,18 +102,26 @@ def propose(
     proposal = Proposal(wishes, make(wishes, findings))
     if not any(table.rows for table in proposal.plan.tables):
         proposal.mapping = replace(wishes, allow_empty="true")
+    for table, column, kind in findings.counts:
+        if kind == "no default":
+            proposal.say(table, "", _BY_HAND.format(column=visible(column)))
     for _ in range(_ROUNDS):
-        if not findings:
+        if not (left := _resolvable(findings)):
             return proposal
-        for (table, column, kind), count in findings.counts.items():
+        for (table, column, kind), count in left.items():
             _resolve(connection, proposal, table, column, kind, count)
         findings = Findings()
         proposal.plan = make(proposal.mapping, findings)
-    if findings:
-        for (table, column, _), count in findings.counts.items():
+    if left := _resolvable(findings):
+        for (table, column, _), count in left.items():
             proposal.say(table, column, _QUARANTINED.format(n=f"{count:,}"))
         proposal.mapping = replace(proposal.mapping, on_finding="quarantine")
     return proposal
+
+
+def _resolvable(findings: Findings) -> dict[tuple[str, str, str], int]:
+    """How many there are of each table, column and kind that a mapping can say something of."""
+    return {place: count for place, count in findings.counts.items() if place[2] != "no default"}
 
 
 def _resolve(
@@ -113,11 +135,18 @@ def _resolve(
     plan = proposal.plan.table(table)
     wish = proposal.mapping.table(table)
     own = wish.column(column)
-    key, word = _answer(connection, plan, column, kind, own)
+    if kind in ("nul", "utf8", "mixed") and _loses_nothing_as_bytes(
+        connection, proposal.plan.schema, plan, column
+    ):
+        key, word = "mixed", "bytes"
+    else:
+        key, word = _answer(connection, plan, column, kind, own)
     if key in ("misfit", "empty") and plan.exists and plan.column(column).required:
         key = ""  # it would be the next finding, which says less than this one
     if word == "replace" or (kind, word) == ("orphan", "keep"):
         meaning = _MEANS[word]
+    elif key == "mixed":
+        meaning = _AS_BYTES.get(kind, _MEANS["mixed"])
     else:
         meaning = _MEANS.get(key if key in ("epoch", "misfit") else kind, "")
     if key in ("primary_key", "unique") and getattr(wish, key) in ("", "unique"):
@@ -133,6 +162,8 @@ def _resolve(
         proposal.say(table, "", meaning.format(n=f"{len(left):,}"))
     elif own.mixed == "bytes" and key in ("nul", "invalid_utf8"):
         pass  # bytes hold anything
+    elif word == "bytes" == own.mixed != plan.wish.column(column).mixed:
+        proposal.say(table, column, meaning.format(n=f"{count:,}"))  # another kind has asked for it
     elif key == "mixed" and word == "bytes" and not own.mixed:
         columns = {
             **wish.columns,
@@ -197,6 +228,43 @@ def _is_bytea(plan: TablePlan, column: str) -> bool:
     return plan.column(column).codec.type == "bytea"
 
 
+def _loses_nothing_as_bytes(
+    connection: sqlite3.Connection, schema: Schema, plan: TablePlan, column: str
+) -> bool:
+    """Whether a column yet to be made is to hold bytes: declared so, or BLOBs stand beside what is no text.
+
+    PHP, for one, binds what it reads from a file as a text.
+    """
+    wish, declared = plan.wish.column(column), plan.table.column(column)
+    asked = wish.type or wish.mixed or wish.nul or wish.invalid_utf8
+    if plan.exists or declared is None or asked:
+        return False
+    if not is_utf8(connection) or _is_in_a_key(schema, plan.table.name, column):
+        return False  # half a pair has no bytes in UTF-8; a key needs one type on both sides
+    if choice.for_declared(declared)[0] is texts.BYTEA:
+        return True
+    cell = sql.name(column)
+    tests = (
+        f"typeof({cell}) = 'blob'",
+        f"typeof({cell}) = 'text' AND (instr({cell}, char(0))"
+        f" OR typeof(m_of_blob(CAST({cell} AS BLOB))) = 'blob')",
+    )
+    return all(
+        connection.execute(f"SELECT 1 FROM {plan.relation} WHERE {test} LIMIT 1").fetchone()
+        for test in tests
+    )
+
+
+def _is_in_a_key(schema: Schema, table: str, column: str) -> bool:
+    """Whether a foreign key has or points at a column."""
+    return any(
+        (column in key.columns and child.name == table)
+        or (column in key.parent_columns and key.parent == table)
+        for child in schema.tables
+        for key in child.foreign_keys
+    )
+
+
 def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:
     """Whether all BLOBs of a column are texts that PostgreSQL takes."""
     cell = sql.name(column)
@@ -208,20 +276,32 @@ def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str) -> 
 
 
 def _is_cut(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:
-    """Whether a text that isn't UTF-8 has letters that are: Latin-1 would spoil all of them."""
+    """Whether Latin-1 would spoil letters: a text that isn't UTF-8 has some that are, or all are cut emoji."""
+    halves = True
     cell = sql.name(column)
     rows = connection.execute(f"SELECT {cell} FROM {plan.relation} WHERE typeof({cell}) = 'text'")
     for (text,) in rows:
         letters = text.decode("utf-8", "replace")
-        known = letters.replace("\ufffd", "")
-        if letters.encode() != text and not known.isascii():
+        if letters.encode() == text:
+            continue
+        if not letters.replace("\ufffd", "").isascii():
             return True
-    return False
+        halves = halves and _has_halves(text)
+    return halves
+
+
+def _has_halves(text: bytes) -> bool:
+    """Whether a text is UTF-8 but for halves of pairs of UTF-16, of which nothing can be read."""
+    try:
+        text.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def render(proposal: Proposal, source: str) -> str:
     """The file, for people to edit."""
-    lines = [_HEAD.format(source=" ".join(source.split()))]
+    lines = [_HEAD.format(source=visible(source))]
     if proposal.mapping.on_finding:
         lines.append(f"on_finding: {proposal.mapping.on_finding}")
     if proposal.mapping.allow_empty:
@@ -251,13 +331,13 @@ def _column(proposal: Proposal, plan: TablePlan, name: str, declared: str) -> li
     if carried is not None and (chosen := choice.named(carried.codec.type)):
         words = {"type": chosen} | words
     shown = ", ".join(f"{key}: {_scalar(word)}" for key, word in words.items())
-    said = " ".join(declared.split())
+    said = visible(" ".join(declared.split()))
     why = [f"      # {text}" for text in proposal.why.get((plan.table.name, name), [])]
     place = f"{plan.table.name}.{name}: "
     why += [
-        f"      # {note.removeprefix(place)}"
+        f"      # {visible(note.removeprefix(place))}"
         for note in proposal.plan.notes
-        if note.startswith(place + "numbers that seem")
+        if note.startswith(place) and ("numbers that seem" in note or "`mixed: bytes`" in note)
     ]
     return [*why, f"      {_scalar(name)}: {{{shown}}}" + (f"  # declared {said}" if said else "")]
 

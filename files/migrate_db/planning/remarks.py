@@ -11,6 +11,7 @@ from migrate_db.codecs import numbers, texts, times
 from migrate_db.codecs.codec import Codec
 from migrate_db.planning import choice, conversion, epochs
 from migrate_db.planning.draft import Draft
+from migrate_db.planning.profile import ColumnProfile
 from migrate_db.postgresql.names import SYSTEM_COLUMNS
 from migrate_db.sqlite.schema import Column, Table
 
@@ -18,7 +19,7 @@ from migrate_db.sqlite.schema import Column, Table
 _TRUTH = re.compile(r"(?i)TINYINT ?\( ?1 ?\)|BIT( ?\( ?1 ?\))?")
 
 
-def of_table(draft: Draft) -> list[str]:
+def of_table(connection: sqlite3.Connection, draft: Draft) -> list[str]:
     """What is carried under another name or type, or not at all."""
     table, scanned, exists = draft.table, draft.profile, draft.present is not None
     computed = {c.name for c in draft.present.columns if c.generated} if draft.present else set()
@@ -64,7 +65,7 @@ def of_table(draft: Draft) -> list[str]:
         if means_json and not exists and found.declared is not texts.JSON and not wish.type:
             notes.append(f"{place}: declared JSON, becomes text; json can't be indexed")
         untrue = found.codec is times.TIMESTAMPTZ and (found.misfits or wish.zone)
-        if found.codec.says and scanned.rows and not untrue:
+        if found.codec.says and not untrue and _has_values(connection, draft, found):
             notes.append(f"{place}: {found.codec.says}")
         notes += [f"{place}: {said}" for said in conversion.says(wish)]
     if not exists and not draft.wish.primary_key:
@@ -74,6 +75,12 @@ def of_table(draft: Draft) -> list[str]:
             if _takes_null(table, name)
         ]
     return notes
+
+
+def _has_values(connection: sqlite3.Connection, draft: Draft, column: ColumnProfile) -> bool:
+    """Whether there is anything but NULL to say something of."""
+    rows = f"{draft.profile.relation} WHERE typeof({column.cell}) <> 'null'"
+    return connection.execute(f"SELECT 1 FROM {rows} LIMIT 1").fetchone() is not None
 
 
 def _takes_null(table: Table, name: str) -> bool:

@@ -109,7 +109,8 @@ def _table(plan: TablePlan, schema: str, made: Ddl) -> Statement:
                 epoch = plan.wish.column(column.name).epoch
                 default = defaults.default(planned, column, epoch)
                 line += f" DEFAULT {default}"
-                if planned.cell != sql.name(column.name):  # a wish is about what comes later, too
+                wished = planned.cell != sql.name(column.name)
+                if wished and column.default.upper() != "NULL":  # it is about what comes later, too
                     made.notes.append(
                         f"{place}: its default {column.default} becomes {default}, as you asked"
                     )

@@ -20,7 +20,7 @@ from migrate_db.sqlite.schema import Uncarried, View
 from migrate_db.translation import parsing
 from migrate_db.translation.parsing import shallow
 from migrate_db.translation.queries import query
-from migrate_db.translation.relations import Named, Output, Relation, read_again
+from migrate_db.translation.relations import Named, Output, Relation, missing, read_again
 from migrate_db.translation.typed import Typed, column
 
 
@@ -142,7 +142,8 @@ def _table(plan: TablePlan, schema: str) -> Relation:
     for declared in plan.table.columns:
         planned = by_name.get(declared.name)
         if planned is None:
-            raise Untranslated(f"{plan.table.name}.{declared.name} is not carried")
+            outputs.append(Output(declared.name, missing(plan.table.name, declared.name)))
+            continue
         part = column(sql.name(planned.target), planned.codec, declared)
         if plan.holds_otherwise(declared.name):
             part = Typed(part.sql, "other")

@@ -12,6 +12,9 @@ from migrate_db.errors import Untranslated
 from migrate_db.postgresql.names import columns as names_of_columns
 from migrate_db.translation.typed import Typed
 
+#: Of a column that the target has not.
+_MISSING = "missing"
+
 
 @dataclass(frozen=True)
 class Output:
@@ -68,12 +71,23 @@ def read_again(part: Typed, name: str) -> Typed:
     return replace(part, sql=sql.name(name), constant=None, explicit=False, collation=collation)
 
 
+def missing(table: str, column: str) -> Typed:
+    """A column that is not carried: its name still means this one, and nothing may read it."""
+    return Typed(f"{table}.{column}", _MISSING)
+
+
 def found_in(source: Relation, lowered: str) -> Typed | None:
-    """The column, or the rowid, of that name in lower case; None if there is none."""
-    for output in source.outputs:
-        if sql.folded(output.name) == lowered:
-            place = f"{sql.name(source.alias)}." if source.alias else ""
-            return replace(output.part, sql=place + output.part.sql)
-    if source.rowid is not None and lowered in sql.ROWID:
-        return replace(source.rowid, sql=f"{sql.name(source.alias)}.{source.rowid.sql}")
-    return None
+    """The column, or the rowid, of that name in lower case; None if there is none.
+
+    Raises:
+        Untranslated: it is not carried.
+    """
+    part = next((o.part for o in source.outputs if sql.folded(o.name) == lowered), None)
+    if part is None and lowered in sql.ROWID:
+        part = source.rowid
+    if part is None:
+        return None
+    if part.kind == _MISSING:
+        raise Untranslated(f"{part.sql} is not carried")
+    place = f"{sql.name(source.alias)}." if source.alias else ""
+    return replace(part, sql=place + part.sql)
