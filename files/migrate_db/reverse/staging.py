@@ -14,7 +14,7 @@ from migrate_db.planning import inspection
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.postgresql.target import Target
 from migrate_db.rows.difference import Change, Tally, compare
-from migrate_db.sqlite import collations, functions, schema, source
+from migrate_db.sqlite import collations, computed, functions, schema, source
 
 #: What becomes of a row of the file.
 REMOVED, ADDED, CHANGED = 0, 1, 2
@@ -138,7 +138,7 @@ def collect(
             told.unchanged = tally.equal
             staging.reversals.append(told)
             if told.added or told.changed or told.removed:
-                staging.tables.append(_staged(table, number))
+                staging.tables.append(_staged(base, table, number))
                 _declare(made, base, table)
                 if not (table.table.rowid_alias in table.key and keys == 1):
                     listed = ", ".join(f"k{i}" for i in range(keys))
@@ -148,7 +148,7 @@ def collect(
         file.execute("COMMIT")
 
 
-def _staged(table: TablePlan, number: int) -> Staged:
+def _staged(base: sqlite3.Connection, table: TablePlan, number: int) -> Staged:
     row = inspection.rowid(table.table) or ""
     if table.table.rowid_alias:
         row = sql.name(table.table.rowid_alias)
@@ -163,6 +163,15 @@ def _staged(table: TablePlan, number: int) -> Staged:
             "an index is in an order that only the app knows; rows can't be written",
             where=f"table {table.table.name}",
             next=f"leave it as it was at the cut-over: --leave-out '{table.table.name}'",
+        )
+    # new entries would stand among those that the app's SQLite computed, and it wouldn't find them
+    index = computed.disagreeing(base, table.table.name)
+    if index:
+        raise MigrationError(
+            f"index {index} is not what SQLite {sqlite3.sqlite_version} computes; rows can't be written",
+            where=f"table {table.table.name}",
+            next="run this where Python has the app's SQLite, or leave the table as it was at the cut-over:"
+            f" --leave-out '{table.table.name}'",
         )
     columns = tuple(c.name for c in table.table.columns if not c.generated)
     return Staged(table, number, columns, "" if table.table.without_rowid else row)
