@@ -22,7 +22,7 @@ from migrate_db.planning import converted, mapping, pairing, planner, quarantine
 from migrate_db.planning.mapping import Mapping
 from migrate_db.planning.plan import Plan
 from migrate_db.report import Converted, Report, TableReport
-from migrate_db.sqlite import schema, source
+from migrate_db.sqlite import computed, schema, source
 from migrate_db.sqlite.soundness import Soundness
 from migrate_db.sqlite.source import Snapshot
 
@@ -201,6 +201,7 @@ def planned(
             for table in found.tables
         ]
         report.notes += found.notes
+        report.notes += _doubts(connection, found, source.written_by(options.source))
         if is_empty(found, report):
             report.notes.append("the source has no rows at all; `run` wants that to be allowed")
         report.uncarried = list(found.uncarried)
@@ -219,6 +220,19 @@ def planned(
 def is_empty(found: Plan, report: Report) -> bool:
     """Whether the source has no row at all, not even one that stays behind."""
     return not any(table.rows for table in found.tables) and not report.quarantined_rows
+
+
+def _doubts(
+    connection: sqlite3.Connection, found: Plan, writer: tuple[int, int, int]
+) -> Iterator[str]:
+    """What the app may read otherwise, as its SQLite is another one."""
+    for plan in found.tables:
+        for planned in plan.columns:
+            column = plan.table.column(planned.source)
+            if column is not None and column.functions:
+                yield from computed.doubts(
+                    connection, plan.table.name, column.name, column.functions, writer
+                )
 
 
 def _wishes(options: Options, read: schema.Schema, remembered: str) -> Mapping:

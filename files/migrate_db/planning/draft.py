@@ -117,7 +117,9 @@ def _highest(connection: sqlite3.Connection, table: Table, schema: Schema) -> in
     if table.rowid_alias is None:
         return 0
     column, place = sql.name(table.rowid_alias), sql.name(table.name)
-    (largest,) = connection.execute(f"SELECT ifnull(max({column}), 0) FROM main.{place}").fetchone()
+    (largest,) = connection.execute(
+        f"SELECT ifnull(max({column}), 0) FROM main.{place} NOT INDEXED"
+    ).fetchone()
     return max(int(largest), schema.sequences.get(table.name, 0))
 
 

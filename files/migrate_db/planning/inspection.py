@@ -212,6 +212,7 @@ class Reference:
     parent_relation: str
     parent_cells: tuple[str, ...]
     indexed: bool = True  #: whether the parent's own index may be used to compare bytes
+    searched: bool = True  #: whether a parent is found without reading all of them
 
 
 def orphans(
@@ -253,7 +254,7 @@ def _beside_parents(
     same = " AND ".join(f"p.p{n} = c.k{n} COLLATE BINARY" for n in numbers)
     # what is computed gets an index of its own, what is stored may have one
     computed = any("(" in cell for cell in reference.parent_cells)
-    kept = "" if computed or not reference.indexed else "NOT "
+    kept = "" if computed or not (reference.indexed and reference.searched) else "NOT "
     return (
         f"p AS {kept}MATERIALIZED (SELECT {theirs}{more} FROM {reference.parent_relation})",
         f"FROM (SELECT {identity(table)} AS row, {naming(table)} AS key,"

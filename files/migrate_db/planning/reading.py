@@ -27,4 +27,4 @@ class Reading:
 
 def all_rows(table: Table) -> Reading:
     """Every row, every value as it is stored."""
-    return Reading(f"main.{sql.name(table.name)}" + (" NOT INDEXED" * table.in_unknown_order))
+    return Reading(f"main.{sql.name(table.name)}" + (" NOT INDEXED" * table.has_doubtful_index))

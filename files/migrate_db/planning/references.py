@@ -172,6 +172,8 @@ def _asked(drafts: dict[str, Draft]) -> Iterator[_Asked]:
                     parent_relation=parent.profile.relation,
                     parent_cells=parent_cells,
                     indexed=all(parent.table.collation(c) == "BINARY" for c in key.parent_columns),
+                    searched=not parent.table.has_doubtful_index
+                    or key.parent_columns == (parent.table.rowid_alias,),
                 ),
             )
 

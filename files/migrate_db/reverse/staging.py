@@ -15,7 +15,7 @@ from migrate_db.planning import inspection
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.postgresql.target import Target
 from migrate_db.rows.difference import Change, Tally, compare
-from migrate_db.sqlite import collations, functions, schema, source
+from migrate_db.sqlite import collations, computed, functions, schema, source
 
 #: What becomes of a row of the file.
 REMOVED, ADDED, CHANGED = 0, 1, 2
@@ -43,6 +43,7 @@ class Staged:
     number: int
     columns: tuple[str, ...]  #: of the file, all that can be written
     row: str  #: SQL of what names a row: its rowid, or empty for a WITHOUT ROWID table
+    unwritable: tuple[schema.Index, ...]  #: indexes that only the app can keep in their order
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -52,11 +53,6 @@ class Staged:
     @property
     def name(self) -> str:
         return sql.name(self.plan.table.name)
-
-    @property
-    def unwritable(self) -> tuple[schema.Index, ...]:
-        """Indexes that only the app can keep in their order."""
-        return tuple(index for index in self.plan.table.indexes if index.in_unknown_order)
 
     def removed(self, within: str = "true") -> str:
         """SQL condition: rows that go, or come back changed.
@@ -144,7 +140,7 @@ def collect(
             told.unchanged = tally.equal
             staging.reversals.append(told)
             if told.added or told.changed or told.removed:
-                staging.tables.append(_staged(table, number))
+                staging.tables.append(_staged(base, table, number))
                 _declare(made, base, table)
                 if not (table.table.rowid_alias in table.key and keys == 1):
                     listed = ", ".join(f"k{i}" for i in range(keys))
@@ -171,7 +167,7 @@ def _demand_known_order(tables: list[Staged]) -> None:
         )
 
 
-def _staged(table: TablePlan, number: int) -> Staged:
+def _staged(base: sqlite3.Connection, table: TablePlan, number: int) -> Staged:
     row = inspection.rowid(table.table) or ""
     if table.table.rowid_alias:
         row = sql.name(table.table.rowid_alias)
@@ -181,8 +177,16 @@ def _staged(table: TablePlan, number: int) -> Staged:
             where=f"table {table.table.name}",
             next=f"leave it as it was at the cut-over: --leave-out '{table.table.name}'",
         )
+    # new entries would stand among those that the app's SQLite computed, and it wouldn't find them
+    disagreeing = computed.disagreeing(base, table.table.name)
+    unwritable = tuple(
+        index
+        for index in table.table.indexes
+        if index.in_unknown_order or index.name in disagreeing
+    )
     columns = tuple(c.name for c in table.table.columns if not c.generated)
-    return Staged(table, number, columns, "" if table.table.without_rowid else row)
+    row = "" if table.table.without_rowid else row
+    return Staged(table, number, columns, row, unwritable)
 
 
 def _written(

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable, Iterable
 
 from migrate_db import sql
-from migrate_db.sqlite import declaration
+from migrate_db.sqlite import computed, declaration
 
 _UNKNOWN = re.compile(r"(?:no such|unknown) function: (.*?)(?:\(\))?")
 
@@ -26,33 +27,45 @@ def in_expression(connection: sqlite3.Connection, table: str, text: str) -> str:
     return ""
 
 
+def missing(connection: sqlite3.Connection, table: str, text: str) -> str:
+    """Why this SQLite can't work out an expression; empty if it can."""
+    function = in_expression(connection, table, text)
+    if function:
+        return f"{function}() is a function that only the app has"
+    word = computed.unknown_word(connection, text)
+    version = sqlite3.sqlite_version
+    return word and f"SQLite {version} doesn't know {word}; run this where Python has a newer one"
+
+
 def in_columns(
-    connection: sqlite3.Connection, table: str, computed: dict[str, str]
+    connection: sqlite3.Connection,
+    table: str,
+    virtual: dict[str, str],
+    lacking: Callable[[sqlite3.Connection, str, str], str] = in_expression,
 ) -> dict[str, str]:
     """Columns that need such a function, themselves or by another column; with its name.
 
     Args:
-        computed: expressions of the columns that are worked out as they are read, by name,
+        lacking: tells what an expression needs and isn't there, in other words.
+        virtual: expressions of the columns that are worked out as they are read, by name,
             folded.
     """
-    lost = {name: in_expression(connection, table, text) for name, text in computed.items()}
-    lost = {name: function for name, function in lost.items() if function}
+    lost = {name: lacking(connection, table, text) for name, text in virtual.items()}
+    lost = {name: what for name, what in lost.items() if what}
     found = bool(lost)
     while found:
         found = False
-        for name in computed.keys() - lost.keys():
-            through = in_names(computed[name], lost)
+        for name in virtual.keys() - lost.keys():
+            through = in_names(virtual[name], lost)
             if through:
                 lost[name], found = through, True
     return lost
 
 
-def failing(connection: sqlite3.Connection, table: str, computed: dict[str, str]) -> dict[str, str]:
+def failing(connection: sqlite3.Connection, table: str, columns: Iterable[str]) -> dict[str, str]:
     """Columns that SQLite can't work out in every row (bad JSON, numbers too large), and why."""
     failed = {}
-    for name, text in computed.items():
-        if "(" not in text:  # only functions fail
-            continue
+    for name in columns:
         try:
             connection.execute(
                 f"SELECT max(typeof({sql.name(name)})) FROM main.{sql.name(table)} NOT INDEXED"

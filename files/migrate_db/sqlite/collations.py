@@ -62,6 +62,12 @@ def believed(
             yield line
 
 
+def index_in(line: str) -> str:
+    """The index that a line of integrity_check says to disagree with its rows; or nothing."""
+    about = _ABOUT_INDEX.fullmatch(line)
+    return (about[1] or "") if about else ""
+
+
 def _mistaken(connection: sqlite3.Connection, line: str) -> bool:
     """Whether it took one column for another, as 3.40 does where rows lie in a key's order.
 

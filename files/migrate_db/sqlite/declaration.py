@@ -8,7 +8,7 @@ enough to find them; the expressions inside are left to ``expressions``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from migrate_db import sql
@@ -138,6 +138,17 @@ def arguments(text: str) -> tuple[str, tuple[str, ...]]:
         return module, ()
     items = _split(words[begin + 1 : _closing(words, begin)])
     return module, tuple(_between(text, item) for item in items if item)
+
+
+def calls(text: str, functions: Collection[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every call of these functions (lower case) in an expression, with its arguments as written."""
+    words = tokens(text)
+    for at, word in enumerate(words[:-1]):
+        if word.kind in ("word", "quoted") and words[at + 1].word == "(":
+            name = word.name.lower()
+            if name in functions:
+                items = _split(words[at + 2 : _closing(words, at + 1)])
+                yield name, tuple(_between(text, item) for item in items if item)
 
 
 def _split(words: list[Token]) -> Iterator[list[Token]]:

@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from migrate_db import sql
 from migrate_db.errors import MigrationError
-from migrate_db.sqlite import brought, collations, declaration, source, virtual
+from migrate_db.sqlite import brought, collations, computed, declaration, source, virtual
 from migrate_db.sqlite.declaration import Declaration
 from migrate_db.sqlite.virtual import Virtual
 
@@ -30,6 +30,7 @@ class Column:
     collation: str = "BINARY"  #: upper case
     expression: str = ""  #: of a generated column, as written
     unreadable: str = ""  #: why SQLite can't work out this generated column
+    functions: frozenset[str] = frozenset()  #: that SQLite calls to work it out as it is read
     strict: bool = False  #: of a STRICT table
 
     @property
@@ -84,11 +85,13 @@ class Index:
     sql: str | None
     where: str | None = None  #: of a partial index, as written
     constraint: str = ""  #: of a UNIQUE, the name that the user gave it
-    function: str = ""  #: that it needs and only the app has
+    function: str = ""  #: why this SQLite can't work out what it stands on
+    #: it stands on what a function computes; the app's SQLite may compute otherwise
+    computed: bool = False
 
     @property
     def in_unknown_order(self) -> bool:
-        """Whether a collation or a function of the app's own orders it."""
+        """Whether a collation or a function that this SQLite lacks orders it."""
         return bool(self.function) or any(
             part.collation not in collations.KNOWN for part in self.columns
         )
@@ -113,8 +116,13 @@ class Table:
 
     @property
     def in_unknown_order(self) -> bool:
-        """Whether an index is ordered by a collation or a function of the app's own."""
+        """Whether an index is ordered by a collation or a function that this SQLite lacks."""
         return any(index.in_unknown_order for index in self.indexes)
+
+    @property
+    def has_doubtful_index(self) -> bool:
+        """Whether an index may not be what this SQLite would make of the rows."""
+        return self.in_unknown_order or any(index.computed for index in self.indexes)
 
     def column(self, column_name: str) -> Column | None:
         """Find a column by name, in any case, as SQLite does."""
@@ -300,12 +308,12 @@ def _table(
     columns: list[Column] = []
     key: list[tuple[int, str]] = []
     rows = connection.execute(f"PRAGMA main.table_xinfo({sql.name(table)})").fetchall()
-    virtual = [sql.folded(_text(row[1])) for row in rows if row[6] == 2]
-    computed = {name: said.generated[name] for name in virtual if name in said.generated}
-    lost = brought.in_columns(connection, table, computed)
-    unreadable = {name: f"{lost[name]}() is a function that only the app has" for name in lost}
-    sound = {name: text for name, text in computed.items() if name not in lost}
-    unreadable |= brought.failing(connection, table, sound)
+    names = [sql.folded(_text(row[1])) for row in rows if row[6] == 2]
+    virtual = {name: said.generated[name] for name in names if name in said.generated}
+    functions = computed.by_functions(connection, table, virtual)
+    lost = brought.in_columns(connection, table, virtual, brought.missing)
+    sound = [name for name in functions if name not in lost]  # only functions fail
+    unreadable = lost | brought.failing(connection, table, sound)
     for row in rows:
         hidden = int(row[6])
         if hidden == 1:  # a hidden column of a virtual table
@@ -320,6 +328,7 @@ def _table(
             collation=said.collations.get(sql.folded(name), "BINARY"),
             expression=said.generated.get(sql.folded(name), "") if hidden else "",
             unreadable=unreadable.get(sql.folded(name), ""),
+            functions=frozenset(functions.get(sql.folded(name), ())),
             strict=strict,
         )
         columns.append(column)
@@ -361,6 +370,7 @@ def _indexes(
     connection: sqlite3.Connection, table: str, said: Declaration, lost: dict[str, str]
 ) -> list[Index]:
     found = []
+    by_functions = computed.indexes(connection, table)
     listing = connection.execute(f"PRAGMA main.index_list({sql.name(table)})").fetchall()
     for row in listing:
         index = _text(row[1])
@@ -388,7 +398,7 @@ def _indexes(
         expressions = [c.expression for c in columns if c.expression]
         expressions += [written.where] if written and written.where else []
         functions = (
-            brought.in_expression(connection, table, text) or brought.in_names(text, lost)
+            brought.missing(connection, table, text) or brought.in_names(text, lost)
             for text in expressions
         )
         function = next(filter(None, functions), "")
@@ -403,6 +413,7 @@ def _indexes(
                 where=written.where if written else None,
                 constraint=said.uniques.get(names, "") if origin == "u" else "",
                 function=function or next((lost[n] for n in names if n in lost), ""),
+                computed=index in by_functions,
             )
         )
     return sorted(found, key=lambda i: i.name)

@@ -12,13 +12,13 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
 from migrate_db import interruption
 from migrate_db.errors import MigrationError
-from migrate_db.sqlite import brought, collations, functions, source
+from migrate_db.sqlite import brought, collations, computed, functions, source
 from migrate_db.sqlite.source import Snapshot
 
 #: As low as it goes.
@@ -31,7 +31,8 @@ _ODD = re.compile(
     r"\S+ value in |(?:malformed|unable to validate the) inverted index for FTS\d table "
 )
 
-
+_CHECK = "PRAGMA integrity_check(1000000000)"
+_VIRTUAL = "type = 'table' AND sql LIKE 'create virtual table%'"
 #: The rows are there, and an index doesn't agree with them.
 _INDEX = re.compile(
     r"row \d+ missing from index|wrong # of entries in index|non-unique entry in index"
@@ -102,8 +103,10 @@ class Soundness:
 def _advice(wrong: list[str], path: Path) -> str:
     advice = source.recovery(path)
     if all(_INDEX.search(line) for line in wrong):
-        # one over what a function computes is so, too, where another SQLite writes a number with other digits
-        return f"as only indexes are wrong: `sqlite3 COPY REINDEX` in a copy, and migrate the copy; or {advice}"
+        return (
+            "as only indexes are wrong: if one is over what a function computes, run this where Python has the app's"
+            f" SQLite; else `sqlite3 COPY REINDEX` in a copy, and migrate the copy; or {advice}"
+        )
     return advice
 
 
@@ -118,31 +121,71 @@ def _said(connection: sqlite3.Connection, path: Path) -> tuple[list[str], list[s
             elif len(odd) < _SHOWN:
                 odd[line] = None
 
+    unconfirmed: set[str] = set()
+
+    def certain(lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            if (index := collations.index_in(line)) in over:
+                unconfirmed.add(index)
+            else:
+                yield line
+
+    over: dict[str, set[str]] = {}
     try:
         # an index in an order that only the app knows looks wrong in every row
         doubted = brought.stand_in(connection)
-        found = (source.text(row[0]) for row in _checked(connection, path))
-        said = list(islice(wrong(collations.believed(connection, found, doubted)), _SHOWN))
+        over = computed.all_indexes(connection)
+        found = (source.text(row[0]) for row in _checked(connection, path, over))
+        believed = collations.believed(connection, certain(found), doubted)
+        said = list(islice(wrong(believed), _SHOWN))
     except sqlite3.Error as error:
         said = [str(error)]
     lines = [line for text in said if text != "ok" for line in text.splitlines()]
-    return lines[:_SHOWN], list(odd)
+    notes = [_unconfirmed(index, over[index]) for index in sorted(unconfirmed - doubted)]
+    return lines[:_SHOWN], [*notes[:_SHOWN], *odd]
 
 
-def _checked(connection: sqlite3.Connection, path: Path) -> Iterator[tuple[object]]:
-    """What SQLite says; without its virtual tables, where one needs what only the app has.
+def _unconfirmed(index: str, functions: set[str]) -> str:
+    return (
+        f"index {index} is not what SQLite {sqlite3.sqlite_version} makes of its rows by"
+        f" {computed.named(functions)}: the app's SQLite computes something else there, or the index is out of date."
+        " The rows are sound, and are read without it; values that are worked out so as they are read are this SQLite's"
+    )
 
-    From 3.44 on it asks them, too, and refuses the whole check where one can't be opened.
+
+def _checked(
+    connection: sqlite3.Connection, path: Path, over: dict[str, set[str]]
+) -> Iterator[tuple[object]]:
+    """What SQLite says; without what raises an error because only the app's SQLite can read it.
+
+    From 3.44 on it asks virtual tables, too, and refuses the whole check where one can't be opened.
+    So it does where a function that an index stands on refuses a value.
     """
-    check = "PRAGMA integrity_check(1000000000)"
+    functions = set().union(*over.values())
     try:
-        yield from connection.execute(check)
+        yield from connection.execute(_CHECK)
         return
     except sqlite3.Error:
-        tables = "type = 'table' AND sql LIKE 'create virtual table%'"
-        query = f"SELECT 1 FROM main.sqlite_schema WHERE {tables} LIMIT 1"
-        if connection.execute(query).fetchone() is None:
+        query = f"SELECT 1 FROM main.sqlite_schema WHERE {_VIRTUAL} LIMIT 1"
+        virtual = connection.execute(query).fetchone() is not None
+        if not (virtual or functions):
             raise
+    if virtual:
+        try:
+            with _without_virtual(path) as other:
+                yield from other.execute(_CHECK)
+            return
+        except sqlite3.Error:
+            if not functions:
+                raise
+    with _without_virtual(path) as other:
+        computed.stand_in(other, functions)
+        yield from other.execute(_CHECK)
+
+
+@contextmanager
+def _without_virtual(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that knows of no virtual table."""
     without = sqlite3.connect(source.uri(path, "rw"), uri=True, isolation_level=None)
     with closing(without):  # rolls back; nothing is written before a commit
         without.text_factory = bytes
@@ -152,10 +195,12 @@ def _checked(connection: sqlite3.Connection, path: Path) -> Iterator[tuple[objec
             without.execute(f"PRAGMA {setting}")
         without.execute("BEGIN")
         without.execute("PRAGMA writable_schema = ON")
-        without.execute(f"DELETE FROM main.sqlite_schema WHERE {tables}")
+        without.execute(f"DELETE FROM main.sqlite_schema WHERE {_VIRTUAL}")
         without.execute("PRAGMA writable_schema = RESET")
         brought.stand_in(without)
-        yield from without.execute(check)
+        # rows that break one are sound, and one may raise an error, too
+        without.execute("PRAGMA ignore_check_constraints = ON")
+        yield without
 
 
 def _digest(path: Path) -> str:

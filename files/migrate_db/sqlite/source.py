@@ -25,6 +25,8 @@ from migrate_db.errors import MigrationError
 from migrate_db.sqlite import collations, functions
 
 _MAGIC = b"SQLite format 3\x00"
+#: Where the header has the number of the SQLite that wrote last; see ``written_by``.
+_VERSION_AT = 96
 #: Beside the snapshot: the rows that stay behind, see ``quarantine``.
 QUARANTINE = "quarantine.db"
 #: What SQLite keeps beside a file.
@@ -255,6 +257,14 @@ def twin(connection: sqlite3.Connection) -> sqlite3.Connection:
 def encoding(connection: sqlite3.Connection) -> str:
     """Of the texts as they are stored: ``UTF-8``, ``UTF-16le`` or ``UTF-16be``."""
     return text(connection.execute("PRAGMA encoding").fetchone()[0])
+
+
+def written_by(path: Path) -> tuple[int, int, int]:
+    """The version of the SQLite that wrote a file last."""
+    with path.open("rb") as file:
+        file.seek(_VERSION_AT)
+        number = int.from_bytes(file.read(4), "big")
+    return number // 1_000_000, number // 1000 % 1000, number % 1000
 
 
 def is_utf8(connection: sqlite3.Connection) -> bool:
