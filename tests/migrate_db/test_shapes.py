@@ -187,6 +187,8 @@ def test_names_of_every_kind(program: Program, tmp_path: Path) -> None:
         columns = ", ".join(f"{q(n)} TEXT" for n in ODD)
         script += f"CREATE TABLE {q(name)} (id INTEGER PRIMARY KEY, {columns});"
         script += f"CREATE INDEX {q(name + ' index')} ON {q(name)} ({q(ODD[number - 1])});"
+        parts = f"{q(ODD[number - 1])} COLLATE NOCASE, {q(ODD[number - 2])}"
+        script += f"CREATE UNIQUE INDEX {q(name + ' unique')} ON {q(name)} ({parts});"
         marks = ", ".join("'v'" for _ in ODD)
         script += f"INSERT INTO {q(name)} VALUES (1, {marks});"
     source = sqlite(tmp_path / "odd.db", script)

@@ -18,8 +18,9 @@ from migrate_db.sqlite.schema import Table
 from migrate_db.visible import visible
 
 _decoder = codecs.getincrementaldecoder("utf-8")
-#: Bytes of text that are decoded at once to see whether they are UTF-8.
-_BLOCK = 1 << 16
+#: Bytes of text that are decoded at once to see whether they are UTF-8. Letters take up to four bytes each then, and
+#: larger pieces leave holes of ten megabytes in the heap.
+_BLOCK = 1 << 14
 _PIECE = 1 << 19
 #: Bytes of a row that PostgreSQL takes, and of the head of each.
 _WIDEST, _HEAD = 8160, 24

@@ -34,6 +34,12 @@ class _HeldIndex:
     def is_plain(self) -> bool:
         return not self.predicate and not any(computed for _, computed in self.parts)
 
+    @property
+    def text(self) -> str:
+        """All of it, as PostgreSQL writes it."""
+        parts = (text if computed else sql.name(text) for text, computed in self.parts)
+        return " ".join((*parts, self.predicate))
+
     def stands_for(self, index: Index, names: dict[str, str]) -> bool:
         """Whether it may be what an index of the source means: the same parts, as far as that can be told."""
         if len(self.parts) != len(index.columns) or index.partial != bool(self.predicate):
@@ -41,9 +47,8 @@ class _HeldIndex:
         for (text, computed), part in zip(self.parts, index.columns, strict=True):
             target = names.get(part.name or "", "")
             if part.name is None or part.collation != "BINARY":
-                if (
-                    not computed or target not in text
-                ):  # PostgreSQL writes an expression in its own way
+                # PostgreSQL writes an expression in its own way
+                if not computed or _written(target) not in text:
                     return False
             elif computed or text != target:
                 return False
@@ -252,9 +257,14 @@ def _holds_unique(index: Index, names: dict[str, str], held: _Catalogue) -> bool
     plain = any(one.is_plain and frozenset(one.columns) == wanted for one in uniques)
     if not index.partial and all(columns) and plain:
         return True
-    texts = [" ".join((*one.columns, one.predicate)) for one in uniques if not one.is_plain]
-    quoted = [sql.name(column)[1:-1] for column in wanted]
-    return _is_special(index) and any(all(c in text for c in quoted) for text in texts)
+    texts = [one.text for one in uniques if not one.is_plain]
+    named = [_written(column) for column in wanted]
+    return _is_special(index) and any(all(c in text for c in named) for text in texts)
+
+
+def _written(column: str) -> str:
+    """A name as it stands in an expression, with or without quotes around it."""
+    return sql.name(column)[1:-1]
 
 
 def _catalogue(target: Target, tables: list[str]) -> dict[str, _Catalogue]:
