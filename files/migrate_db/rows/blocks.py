@@ -68,7 +68,10 @@ def joined(run: Sequence[Block]) -> Block:
 
 def possible(plan: TablePlan) -> bool:
     """Whether rows are named by one integer, which both databases find by its index."""
-    return len(plan.key) == 1 and plan.column(plan.key[0]).codec.type in WHOLE
+    if len(plan.key) != 1 or plan.column(plan.key[0]).codec.type not in WHOLE:
+        return False
+    # where one index is doubted SQLite uses none, and would read the table again for each range
+    return plan.key[0] == plan.table.rowid_alias or not plan.table.has_doubtful_index
 
 
 class _Stopped(Exception):
