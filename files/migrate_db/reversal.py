@@ -10,7 +10,6 @@ triggers, indexes, pragmas. Until the rename nothing but files of ours was writt
 from __future__ import annotations
 
 import json
-import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -32,7 +31,7 @@ from migrate_db.postgresql.target import Target, TargetTable, tables
 from migrate_db.report import Report, Reversal
 from migrate_db.reverse import additions, kept, landing, rules, staging, textual_form, whole_rows
 from migrate_db.reverse.additions import Additions
-from migrate_db.reverse.left_out import LeftOut, dropped
+from migrate_db.reverse.left_out import LeftOut, dropped, leaving_out
 from migrate_db.reverse.staging import Staging
 from migrate_db.rows import proof
 from migrate_db.sqlite import parents, schema, source
@@ -330,14 +329,13 @@ class Way:
                 phase.note = proved(self.report)
                 if not self.report.proof.holds:
                     unequal = [table.table for table in compared if not table.holds]
-                    left_out = " ".join(f"--leave-out {shlex.quote(name)}" for name in unequal[:20])
                     raise MigrationError(
                         "the file that was made is not equal to PostgreSQL; it was thrown away",
                         where=str(self.target),
                         details=self.report.proof.failures[:20],
                         # an R-tree rounds what it is given
                         next="nothing was changed; change these rows on PostgreSQL, or leave the table as it was at"
-                        f" the cut-over: {left_out}; please report this with the lines above",
+                        f" the cut-over: {leaving_out(unequal[:20])}; please report this with the lines above",
                     )
             with self.events.phase("integrity") as phase:
                 landing.demand_references(self.options.source, base)

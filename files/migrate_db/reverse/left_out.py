@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 
 from migrate_db.finding import Finding
 from migrate_db.planning import pairing
@@ -24,6 +25,11 @@ class LeftOut:
     def column(self, table: str, column: str) -> bool:
         """Whether a column is, written ``table.column``."""
         return self.table(f"{table}.{column}")
+
+
+def leaving_out(names: Iterable[str]) -> str:
+    """What a command must be told to leave these tables out."""
+    return " ".join(f"--leave-out {shlex.quote(name)}" for name in names)
 
 
 def dropped(target: Target, found: Plan, existing: dict[str, TargetTable]) -> Iterator[Finding]:

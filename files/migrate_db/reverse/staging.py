@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,6 +13,7 @@ from migrate_db.errors import MigrationError
 from migrate_db.planning import inspection
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.postgresql.target import Target
+from migrate_db.reverse.left_out import leaving_out
 from migrate_db.rows.difference import Change, Tally, compare
 from migrate_db.sqlite import collations, computed, functions, schema, source
 
@@ -162,8 +162,7 @@ def _demand_known_order(tables: list[Staged]) -> None:
         raise MigrationError(
             "a key or a UNIQUE is in an order that only the app knows; rows can't be written",
             where=", ".join(fixed),
-            next="leave them as they were at the cut-over: "
-            + " ".join(f"--leave-out {shlex.quote(name)}" for name in fixed),
+            next=f"leave them as they were at the cut-over: {leaving_out(fixed)}",
         )
 
 
@@ -178,7 +177,8 @@ def _staged(base: sqlite3.Connection, table: TablePlan, number: int) -> Staged:
             next=f"leave it as it was at the cut-over: --leave-out '{table.table.name}'",
         )
     # new entries would stand among those that the app's SQLite computed, and it wouldn't find them
-    disagreeing = computed.disagreeing(base, table.table.name)
+    over = {index.name for index in table.table.indexes if index.computed}
+    disagreeing = computed.disagreeing(base, table.table.name, over)
     unwritable = tuple(
         index
         for index in table.table.indexes

@@ -77,8 +77,7 @@ def failing(connection: sqlite3.Connection, table: str, columns: Iterable[str]) 
 
 def in_names(text: str, lost: dict[str, str]) -> str:
     """The function that an expression needs by one of these columns."""
-    words = (sql.folded(t.name) for t in declaration.tokens(text) if t.kind in ("word", "quoted"))
-    return next((lost[word] for word in words if word in lost), "")
+    return next((lost[word] for word in declaration.names(text) if word in lost), "")
 
 
 def stand_in(connection: sqlite3.Connection) -> set[str]:
@@ -110,12 +109,8 @@ def stand_in(connection: sqlite3.Connection) -> set[str]:
                 doubted.add(name)
             wanted |= named
     for function in wanted - {""}:
-        connection.create_function(function, -1, _unknown, deterministic=True)
+        connection.create_function(function, -1, computed.nothing, deterministic=True)
     return doubted
-
-
-def _unknown(*_: object) -> None:
-    return None
 
 
 def _text(value: object) -> str:

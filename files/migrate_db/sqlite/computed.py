@@ -51,25 +51,24 @@ def by_functions(
         virtual: expressions of the columns that are worked out as they are read, by name, folded.
     """
     found = {name: calls(connection, table, text) for name, text in virtual.items()}
-    named = {name: _names(text) & virtual.keys() for name, text in virtual.items()}
+    named = {name: virtual.keys() & declaration.names(text) for name, text in virtual.items()}
     for _ in virtual:  # one can stand on another, and that on a third
         for name, others in named.items():
             found[name] = found[name].union(*(found[other] for other in others))
     return {name: functions for name, functions in found.items() if functions}
 
 
-def indexes(connection: sqlite3.Connection, table: str) -> dict[str, set[str]]:
-    """A table's indexes that stand on what a function computes, with these functions."""
-    quoted = sql.name(table)
-    columns = connection.execute(f"PRAGMA main.table_xinfo({quoted})").fetchall()
-    virtual = {sql.folded(decoded(row[1])) for row in columns if row[6] == 2}
-    written = declaration.table(_sql(connection, table)).generated if virtual else {}
-    known = by_functions(
-        connection, table, {name: text for name, text in written.items() if name in virtual}
-    )
+def indexes(
+    connection: sqlite3.Connection, table: str, known: dict[str, set[str]]
+) -> dict[str, set[str]]:
+    """A table's indexes that stand on what a function computes, with these functions.
+
+    Args:
+        known: of its virtual columns, see ``by_functions``.
+    """
     found = {}
     for _, index, _, _, partial in connection.execute(
-        f"PRAGMA main.index_list({quoted})"
+        f"PRAGMA main.index_list({sql.name(table)})"
     ).fetchall():
         name = decoded(index)
         listed = connection.execute(f"PRAGMA main.index_xinfo({sql.name(name)})").fetchall()
@@ -81,7 +80,9 @@ def indexes(connection: sqlite3.Connection, table: str) -> dict[str, set[str]]:
             said = declaration.index(_sql(connection, name))
             for text in (*said.parts, said.where or "1"):
                 functions |= calls(connection, table, text)
-                functions = functions.union(*(known.get(word, ()) for word in _names(text)))
+                functions = functions.union(
+                    *(known.get(word, ()) for word in declaration.names(text))
+                )
         if functions:
             found[name] = functions
     return found
@@ -94,20 +95,34 @@ def all_indexes(connection: sqlite3.Connection) -> dict[str, set[str]]:
         "PRAGMA main.table_list"
     ).fetchall():
         if decoded(kind) in ("table", "shadow") and not without_rowid:
-            found |= indexes(connection, decoded(table))
+            name = decoded(table)
+            found |= indexes(
+                connection, name, by_functions(connection, name, _virtual(connection, name))
+            )
     return found
 
 
-def disagreeing(connection: sqlite3.Connection, table: str) -> set[str]:
-    """Indexes of a table that aren't what this SQLite makes of its rows by a function."""
-    over = indexes(connection, table).keys()
+def _virtual(connection: sqlite3.Connection, table: str) -> dict[str, str]:
+    """Expressions of a table's columns that are worked out as they are read, by name, folded."""
+    columns = connection.execute(f"PRAGMA main.table_xinfo({sql.name(table)})").fetchall()
+    virtual = {sql.folded(decoded(row[1])) for row in columns if row[6] == 2}
+    written = declaration.table(_sql(connection, table)).generated if virtual else {}
+    return {name: text for name, text in written.items() if name in virtual}
+
+
+def disagreeing(connection: sqlite3.Connection, table: str, over: set[str]) -> set[str]:
+    """Indexes of a table that aren't what this SQLite makes of its rows by a function.
+
+    Args:
+        over: those that stand on one.
+    """
     if not over:
         return set()
     try:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         lines = connection.execute(f"PRAGMA main.integrity_check({sql.name(table)})").fetchall()
     except sqlite3.Error:  # a value that only the app's SQLite can read
-        return set(over)
+        return over
     finally:
         connection.execute("PRAGMA ignore_check_constraints = OFF")
     return over & {collations.index_in(decoded(line)) for (line,) in lines}
@@ -193,15 +208,9 @@ def _literal(text: str) -> str:
     return text if len(words) == 1 and words[0].kind == "string" else ""
 
 
-def _names(text: str) -> set[str]:
-    words = declaration.tokens(text)
-    return {sql.folded(word.name) for word in words if word.kind in ("word", "quoted")}
-
-
 def _sql(connection: sqlite3.Connection, name: str) -> str:
     query = "SELECT sql FROM main.sqlite_schema WHERE type IN ('table', 'index') AND name = ?"
-    (text,) = connection.execute(query, (name,)).fetchone()
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+    return decoded(connection.execute(query, (name,)).fetchone()[0])
 
 
 def stand_in(connection: sqlite3.Connection, functions: set[str]) -> None:
@@ -209,11 +218,11 @@ def stand_in(connection: sqlite3.Connection, functions: set[str]) -> None:
     listed = connection.execute("SELECT name, narg FROM pragma_function_list").fetchall()
     for name, arguments in {(decoded(name), arguments) for name, arguments in listed}:
         if name in functions:
-            connection.create_function(name, arguments, _nothing, deterministic=True)
+            connection.create_function(name, arguments, nothing, deterministic=True)
 
 
-def _nothing(*_: object) -> None:
-    return None
+def nothing(*_: object) -> None:
+    """In place of a function that can't be asked here."""
 
 
 def _allow(*_: object) -> int:

@@ -151,6 +151,13 @@ def calls(text: str, functions: Collection[str]) -> Iterator[tuple[str, tuple[st
                 yield name, tuple(_between(text, item) for item in items if item)
 
 
+def names(text: str) -> Iterator[str]:
+    """Every name in an expression, folded, in its order: of columns, functions, and SQL's own words."""
+    for word in tokens(text):
+        if word.kind in ("word", "quoted"):
+            yield sql.folded(word.name)
+
+
 def _split(words: list[Token]) -> Iterator[list[Token]]:
     """What stands between commas that are in no parentheses."""
     depth = 0

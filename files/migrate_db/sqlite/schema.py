@@ -334,7 +334,7 @@ def _table(
         columns.append(column)
         if row[5]:
             key.append((int(row[5]), column.name))
-    indexes = tuple(_indexes(connection, table, said, lost))
+    indexes = tuple(_indexes(connection, table, said, lost, functions))
     primary_key = tuple(column for _, column in sorted(key))
     return Table(
         name=table,
@@ -367,10 +367,14 @@ def _rowid_alias(
 
 
 def _indexes(
-    connection: sqlite3.Connection, table: str, said: Declaration, lost: dict[str, str]
+    connection: sqlite3.Connection,
+    table: str,
+    said: Declaration,
+    lost: dict[str, str],
+    functions: dict[str, set[str]],
 ) -> list[Index]:
     found = []
-    by_functions = computed.indexes(connection, table)
+    by_functions = computed.indexes(connection, table, functions)
     listing = connection.execute(f"PRAGMA main.index_list({sql.name(table)})").fetchall()
     for row in listing:
         index = _text(row[1])
@@ -397,11 +401,11 @@ def _indexes(
         origin = _text(row[3])
         expressions = [c.expression for c in columns if c.expression]
         expressions += [written.where] if written and written.where else []
-        functions = (
+        reasons = (
             brought.missing(connection, table, text) or brought.in_names(text, lost)
             for text in expressions
         )
-        function = next(filter(None, functions), "")
+        reason = next(filter(None, reasons), "")
         found.append(
             Index(
                 name=index,
@@ -412,7 +416,7 @@ def _indexes(
                 sql=text,
                 where=written.where if written else None,
                 constraint=said.uniques.get(names, "") if origin == "u" else "",
-                function=function or next((lost[n] for n in names if n in lost), ""),
+                function=reason or next((lost[n] for n in names if n in lost), ""),
                 computed=index in by_functions,
             )
         )
