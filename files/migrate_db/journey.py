@@ -444,7 +444,8 @@ def _advice(proof: Proof | None, computed: list[str]) -> str:
     if proof is not None and all(table.holds for table in proof.tables):
         return (
             "every value was equal, but the target's own tables don't keep it so: ALTER TABLE …"
-            " VALIDATE CONSTRAINT, SET LOGGED, or ENABLE TRIGGER, as said above; then run again"
+            " VALIDATE CONSTRAINT, SET LOGGED, or ENABLE TRIGGER, as said above; then run again."
+            " What is gone since the load: make it again, or have it as it is now by --replace --keep-dump DIR"
         )
     return "please report this with the lines above"
 

@@ -1,5 +1,6 @@
 """What keeps the rows right is part of the proof: nothing of it goes away unseen."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -235,3 +236,30 @@ def test_what_the_source_came_by_later_is_told(program: Program, tmp_path: Path)
         ):  # fmt: skip
             assert any(part in note for note in result.report["notes"]), (part, result.out)
     assert any("loaded from" in note and "s.db" in note for note in done[1].report["notes"])
+
+
+def test_a_value_that_outgrew_its_type_is_kept_by_a_wider_one(
+    program: Program, tmp_path: Path
+) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id integer PRIMARY KEY, n integer DEFAULT 7 CHECK (n > 0),"
+        " s varchar(5) DEFAULT 'ab' CHECK (s <> ''), u numeric(6,2) UNIQUE, m integer);"
+        "CREATE UNIQUE INDEX folded ON t (lower(s)); INSERT INTO t VALUES (1, 5, 'abc', 2.5, 1)",
+    )
+    assert program.run(source).code == 0
+    sqlite(source, "INSERT INTO t VALUES (2, 9999999999, 'longer', 12345.6, 1.5)")
+    refused = program.run(source, "--catch-up")
+    assert refused.code == 1
+    advised = [
+        re.search(r"TYPE ([a-z]+)", found["resolve"]) for found in refused.report["findings"]
+    ]
+    wider = [match[1] for match in advised if match]
+    assert wider == ["bigint", "varchar", "numeric", "numeric"], refused.out
+    for column, kind in zip("nsum", wider, strict=True):
+        ask(program.url, f"ALTER TABLE t ALTER {column} TYPE {kind}")
+    caught_up = program.run(source, "--catch-up")
+    assert (caught_up.code, caught_up.verdict) == (0, "caught up"), caught_up.out
+    assert program.verify(source).verdict == "equal"
+    ask(program.url, "ALTER TABLE t ALTER s TYPE text")  # its CHECK has other words now
+    assert "gone since the load: CHECK" in program.verify(source).text

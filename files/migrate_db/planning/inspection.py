@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from migrate_db import sql
 from migrate_db.codecs.codec import Codec
 from migrate_db.finding import Finding
-from migrate_db.planning import choice, conversion
+from migrate_db.planning import choice, conversion, widening
 from migrate_db.planning.profile import ColumnProfile, TableProfile
 from migrate_db.planning.reading import Reading
 from migrate_db.sqlite import batches, functions, source
@@ -57,12 +57,20 @@ def misfits(
                 what = "time" if storage == "text" else "number"
                 named, reason = "round", f"a {what} with more digits than {column.codec.type} keeps"
             found = _finding(table, column.column, row, key, value, named, reason)
-            yield _as_it_is(found) if exists else found
+            needs = widening.wider(column.codec.type, storage)
+            yield _as_it_is(found, needs) if exists else found
 
 
-def _as_it_is(found: Finding) -> Finding:
-    """The same for a table that has its types."""
+def _as_it_is(found: Finding, needs: str = "") -> Finding:
+    """The same for a table that has its types.
+
+    Args:
+        needs: the type that would hold the value, if there is one.
+    """
     resolve = found.resolve.replace(_ANOTHER, "").replace(_AS_BYTES, "")
+    if needs and found.kind in ("misfit", "round"):
+        kept = f"`ALTER TABLE … ALTER … TYPE {needs}` in the target, which keeps it, or "
+        resolve = resolve.replace("`", kept + "`", 1)
     return replace(found, resolve=resolve)
 
 

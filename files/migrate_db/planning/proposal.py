@@ -27,6 +27,7 @@ _MEANS = {
     "replace": "{n} texts are UTF-8 but for some bytes, which become U+FFFD (or: latin1, cp1252)",
     "mixed": "{n} values are of another kind than the rest; all are kept as bytes, or as texts",
     "misfit": "{n} values don't fit the type; they become NULL",
+    "misfit there": "{n} values don't fit the target's type; they become NULL, unless it gets one that keeps them",
     "round": "{n} values have more digits than the type keeps; numbers are rounded, times cut",
     "empty": "{n} values are ''; they become NULL",
     "epoch": "{n} values are numbers, which seem to count moments",
@@ -147,6 +148,8 @@ def _resolve(
         meaning = _MEANS[word]
     elif key == "mixed":
         meaning = _AS_BYTES.get(kind, _MEANS["mixed"])
+    elif key == "misfit" and plan.exists:
+        meaning = _MEANS["misfit there"]
     else:
         meaning = _MEANS.get(key if key in ("epoch", "misfit") else kind, "")
     if key in ("primary_key", "unique") and getattr(wish, key) in ("", "unique"):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from migrate_db import sql
+from migrate_db.planning import choice, widening
 from migrate_db.planning.plan import Plan
 from migrate_db.postgresql.names import fitting
 from migrate_db.postgresql.target import Target
@@ -133,7 +134,10 @@ def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
         left = list(now.get(table, []))
         for item in before[table]:
             valid = item.removesuffix(" NOT VALID")  # which it may have become
-            same = next((o for o in left if o in (item, valid) or _by_another(o, item)), None)
+            same = next(
+                (o for o in left if o in (item, valid) or _by_another(o, item) or _holds(o, item)),
+                None,
+            )
             if same is not None:
                 left.remove(same)
             else:
@@ -145,6 +149,14 @@ def gone(target: Target, plan: Plan, before: Recorded) -> list[str]:
 def _by_another(one: str, other: str) -> bool:
     """Whether two texts are of views, written by two majors: that there is a view is all to be known."""
     return one.startswith(_BY) and one.partition(":")[0] != other.partition(":")[0]
+
+
+def _holds(one: str, other: str) -> bool:
+    """Whether both are a column's type, and the one holds all that the other did: no value can be lost by it."""
+    (column, _, now), (former, _, before) = one.rpartition(": "), other.rpartition(": ")
+    if column != former or not column.startswith(_TYPE):
+        return False
+    return widening.holds(choice.named(now) or now, choice.named(before) or before)
 
 
 def of_another_source(plan: Plan, before: Recorded) -> list[str]:
