@@ -419,7 +419,7 @@ def test_nobody_writes_what_the_dump_has_not(
     assert program.run(source).code == 0
     tools = "docker exec -i -e PGUSER -e PGPASSWORD -e PGDATABASE " + postgres_container.name
     committed: list[int] = []
-    stop = threading.Event()
+    begun, stop = threading.Event(), threading.Event()
 
     def write() -> None:
         with psycopg.connect(program.url, autocommit=True) as connection:
@@ -427,10 +427,12 @@ def test_nobody_writes_what_the_dump_has_not(
                 number = 1000 + len(committed)
                 connection.execute("INSERT INTO t VALUES (%s, 'app')", (number,))
                 committed.append(number)
+                begun.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
+        assert begun.wait(timeout=30)
         done = program.run(source, "--replace", "--keep-dump", tmp_path, "--server-tools", tools)
     finally:
         stop.set()
