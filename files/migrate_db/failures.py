@@ -97,6 +97,17 @@ def unknown(place: str, details: list[str]) -> MigrationError:
     )
 
 
+def too_few_locks(place: str, details: list[str]) -> MigrationError:
+    """Each table, index and sequence that one transaction makes is a lock."""
+    return MigrationError(
+        "the source has more tables than the server has locks for",
+        where=place,
+        details=details,
+        next="raise max_locks_per_transaction (ALTER SYSTEM SET max_locks_per_transaction = 1024),"
+        " restart the server, then run again; nothing was changed",
+    )
+
+
 def server_said(error: Exception, place: str, committing: bool) -> MigrationError:
     """A PostgreSQL error as one screen."""
     diagnosis = getattr(error, "diag", None)
@@ -106,16 +117,11 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
     state = getattr(error, "sqlstate", None) or ""
     if committing and not state:
         return unknown(place, details)
+    if state == "53200" and "shared memory" in text:
+        return too_few_locks(place, details)
     advice = "run the same command again; nothing was changed"
     what = "PostgreSQL refused"
-    if state == "53200" and "shared memory" in text:
-        # each table, index and sequence that one transaction makes is a lock
-        what = "the source has more tables than the server has locks for"
-        advice = (
-            "raise max_locks_per_transaction (ALTER SYSTEM SET max_locks_per_transaction = 1024),"
-            " restart the server, then run again; nothing was changed"
-        )
-    elif state in ("53100", "53200"):
+    if state in ("53100", "53200"):
         what = (
             "PostgreSQL has no disk space left"
             if state == "53100"

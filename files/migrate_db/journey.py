@@ -162,6 +162,7 @@ class Journey:
         self.report.uncarried += statements.uncarried
         self.report.notes += statements.notes
         builder = Builder(self.snapshot, self.target, self.plan, self.report)
+        builder.demand_locks(statements)
         old = [sql.qualified(self.target.schema, t.target) for t in self.plan.tables if t.exists]
         with self._all_or_nothing(), ExitStack() as stack:
             self._take_hold(old, replace)

@@ -466,12 +466,13 @@ def test_no_right_to_the_table(program: Program, admin: psycopg.Connection, brai
 def test_more_tables_than_locks(program: Program, tmp_path: Path) -> None:
     """Some messengers have a table for each chat, and one transaction makes them all."""
     tables = (
-        f"CREATE TABLE chat_{n} (id INTEGER PRIMARY KEY, at INTEGER, text TEXT);"
-        f"CREATE INDEX chat_{n}_at ON chat_{n} (at);"
-        for n in range(600)
+        f"CREATE TABLE chat_{n} (id INTEGER PRIMARY KEY, at INTEGER, sender INTEGER, size INTEGER);"
+        f"CREATE INDEX at_{n} ON chat_{n} (at); CREATE INDEX by_{n} ON chat_{n} (sender);"
+        f"CREATE INDEX size_{n} ON chat_{n} (size);"
+        for n in range(100)
     )
     source = sqlite(
-        tmp_path / "chats.db", "".join(tables) + "INSERT INTO chat_1 VALUES (1, 2, 'x')"
+        tmp_path / "chats.db", "".join(tables) + "INSERT INTO chat_1 VALUES (1, 2, 3, 4)"
     )
     server = PostgresContainer(
         ("fsync=off", "max_connections=10", "max_locks_per_transaction=10", "max_wal_senders=0")
@@ -482,6 +483,7 @@ def test_more_tables_than_locks(program: Program, tmp_path: Path) -> None:
     finally:
         server.remove()
     assert refused.code == 1 and "max_locks_per_transaction" in refused.error, refused.out
+    assert "500 tables and indexes, and some 210 locks" in refused.error  # before rows are loaded
 
 
 def test_a_standby(program: Program, brainer: Path) -> None:
