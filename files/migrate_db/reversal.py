@@ -210,7 +210,7 @@ class Way:
                     " that are left out, other rows would be quarantined than were at the load; what"
                     " PostgreSQL never had would be taken for removed there",
                     "give the column the type or rule that it had (it is said above), or leave the"
-                    f" table as it was at the cut-over: --leave-out '{name}'", kind="aside",
+                    f" table as it was at the cut-over: {leaving_out([name])}", kind="aside",
                 )  # fmt: skip
 
     def _with_bulky(
@@ -397,7 +397,7 @@ def _retyped(finding: Finding) -> Finding:
     return replace(
         finding,
         reason=f"the column has another type on PostgreSQL now: {finding.reason}",
-        resolve=f"give it the type it had, or leave it as it was: --leave-out '{place}'",
+        resolve=f"give it the type it had, or leave it as it was: {leaving_out([place])}",
         kind="retyped",
     )
 

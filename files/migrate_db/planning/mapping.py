@@ -165,7 +165,9 @@ def chosen(mapping: Mapping, schema: Schema, include: list[str], exclude: list[s
     names = [table.name for table in schema.tables]
 
     def matches(name: str, pattern: str) -> bool:
-        return fnmatchcase(name.lower(), pattern.lower())
+        # itself first: a name may hold what a pattern means otherwise
+        name, pattern = name.lower(), pattern.lower()
+        return name == pattern or fnmatchcase(name, pattern)
 
     for pattern in (*include, *exclude):
         if not any(matches(name, pattern) for name in names):

@@ -21,7 +21,7 @@ from migrate_db.planning import pairing
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.postgresql.target import Target, TargetTable, tables
 from migrate_db.reverse import theirs
-from migrate_db.reverse.left_out import LeftOut
+from migrate_db.reverse.left_out import LeftOut, leaving_out
 from migrate_db.sqlite.schema import Schema
 
 #: What SQLAlchemy declares for SQLite, or what our own codecs read as the same type again.
@@ -94,7 +94,7 @@ def find(
             if target.value(f"SELECT 1 FROM {sql.qualified(target.schema, name)} LIMIT 1"):
                 made.problems.append(Finding(
                     name, "", "", "", "the table was not migrated, and both sides have one with rows",
-                    f"the file's stays as it is: --leave-out '{name}'", kind="both",
+                    f"the file's stays as it is: {leaving_out([name])}", kind="both",
                 ))  # fmt: skip
         else:
             writer.table(name, new)
@@ -209,7 +209,7 @@ class _Writer:
         place = f"{table}.{column}" if column else table
         self.made.problems.append(Finding(
             table, "", column, "", f"new on PostgreSQL: {reason}",
-            f"rename it there, or leave it behind: --leave-out '{place}'", kind="new",
+            f"rename it there, or leave it behind: {leaving_out([place])}", kind="new",
         ))  # fmt: skip
 
     def _unheld(self, column: theirs.Column) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import shlex
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 
 from migrate_db.finding import Finding
 from migrate_db.planning import pairing
@@ -20,7 +20,8 @@ class LeftOut:
 
     def table(self, name: str) -> bool:
         """Whether a whole table is left out."""
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
+        # itself first: a name may hold what a pattern means otherwise
+        return name in self._patterns or any(fnmatchcase(name, p) for p in self._patterns)
 
     def column(self, table: str, column: str) -> bool:
         """Whether a column is, written ``table.column``."""
@@ -28,7 +29,7 @@ class LeftOut:
 
 
 def leaving_out(names: Iterable[str]) -> str:
-    """What a command must be told to leave these tables out."""
+    """What a command must be told to leave these tables, or ``table.column``, out."""
     return " ".join(f"--leave-out {shlex.quote(name)}" for name in names)
 
 
@@ -50,6 +51,6 @@ def _gone(table: str, column: str, reason: str) -> Finding:
     place = f"{table}.{column}" if column else table
     return Finding(
         table, "", column, "", reason,
-        f"bring it back there, or leave it as it was at the cut-over: --leave-out '{place}'",
+        f"bring it back there, or leave it as it was at the cut-over: {leaving_out([place])}",
         kind="gone",
     )  # fmt: skip

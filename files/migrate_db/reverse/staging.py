@@ -174,7 +174,7 @@ def _staged(base: sqlite3.Connection, table: TablePlan, number: int) -> Staged:
         raise MigrationError(
             "columns hide all names of the rowid, so no row can be named",
             where=f"table {table.table.name}",
-            next=f"leave it as it was at the cut-over: --leave-out '{table.table.name}'",
+            next=f"leave it as it was at the cut-over: {leaving_out([table.table.name])}",
         )
     # new entries would stand among those that the app's SQLite computed, and it wouldn't find them
     over = {index.name for index in table.table.indexes if index.computed}

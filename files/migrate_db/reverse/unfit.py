@@ -13,6 +13,7 @@ from migrate_db.planning.plan import ColumnPlan, TablePlan
 from migrate_db.reverse import textual_form
 from migrate_db.reverse.staging import REMOVED, Staged
 from migrate_db.sqlite import source
+from migrate_db.visible import visible
 
 #: Findings of one table that are told, at most.
 FEW = 10_000
@@ -136,7 +137,7 @@ def _short(canonical: str, column: ColumnPlan | None) -> str:
         except (ValueError, OverflowError):
             pass
     shown = canonical if len(canonical) <= _SHOWN else canonical[:_SHOWN] + "…"
-    return shown if shown.isprintable() else shown.encode("unicode_escape").decode("ascii")
+    return visible(shown)
 
 
 def _advice(plan: TablePlan, column: ColumnPlan, keys: list[str], schema: str) -> str:

@@ -14,6 +14,7 @@ from migrate_db.rows.blocks import SourceBlocks
 from migrate_db.rows.difference import Change, Tally, compare
 from migrate_db.structure import catalogue, sequences
 from migrate_db.structure.sequences import Sequence
+from migrate_db.visible import visible
 
 #: Who wants to know of each row that differs.
 Told = Callable[[TablePlan, Change], None]
@@ -206,7 +207,7 @@ def _short(text: str, start: int) -> str:
     """A window on a value; of two long ones, where they begin to differ."""
     window = text if len(text) <= 60 else ("…" if start else "") + text[start : start + 57]
     window += "…" if len(text) > 60 and start + 57 < len(text) else ""
-    return window if window.isprintable() else window.encode("unicode_escape").decode("ascii")
+    return visible(window)
 
 
 def unvalidated(target: Target, plan: Plan) -> list[tuple[TablePlan, str]]:
