@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from migrate_db.codecs import codec, copy_text, intervals, numbers, texts, times
+from migrate_db.codecs import codec, copy_text, intervals, numbers, spelled, texts, times
 from migrate_db.codecs.codec import Cell, Codec
 from migrate_db.sqlite import functions
 
@@ -65,10 +65,17 @@ any_text = st.one_of(
     st.from_regex(NEARLY_A_MOMENT, fullmatch=True),
     st.dates().map(str),
     st.times().map(str),
+    st.from_regex(
+        r"-?([0-9]{1,8}\.)?[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.0{0,6}[0-9]{0,6}[05])?",
+        fullmatch=True,
+    ),
     st.uuids().map(str),
     st.uuids().map(lambda u: u.hex),
     documents.map(lambda value: json.dumps(value, ensure_ascii=False)),
     st.text('{}[]",:0123456789.eE+-truefalsn\\u \t\x1f', max_size=10),
+    st.integers(-(2**64), 2**64).map(str),
+    st.decimals(-(10**6), 10**6, places=3).map(str),
+    st.floats(allow_nan=False).map(repr),
 )
 values = st.one_of(
     st.none(),
@@ -128,6 +135,13 @@ def as_text(one: Cell, other: Cell) -> bool:
     return same(one if one is None else str(one), other)
 
 
+def same_number(one: Cell, other: Cell) -> bool:
+    """The same number, whether it is spelled as a text, and with which zeros at its end."""
+    if one is None or other is None:
+        return one is other
+    return Decimal(str(one)) == Decimal(str(other))
+
+
 def same_truth(one: Cell, other: Cell) -> bool:
     """Whatever the word; PostgreSQL keeps none."""
     true = ("1", "t", "true", "y", "yes", "on")
@@ -161,6 +175,17 @@ CASES = {
     "numeric of floats": Case(numbers.numeric(), "FLOAT"),
     "numeric(5,2)": Case(numbers.numeric(5, 2), "NUMERIC(5,2)"),
     "numeric(2,0)": Case(numbers.numeric(2), "NUMERIC(2)"),
+    "integer spelled": Case(spelled.whole("integer"), "TEXT"),
+    "integer spelled rtrim": Case(spelled.whole("integer"), "TEXT COLLATE RTRIM"),
+    "bigint spelled typeless": Case(spelled.whole("bigint"), "", same_number),
+    "numeric spelled": Case(spelled.decimal(), "TEXT", same_number),
+    "numeric spelled typeless": Case(spelled.decimal(), "", same_number),
+    "numeric(5,2) spelled": Case(spelled.decimal(5, 2), "TEXT", same_number),
+    "double spelled": Case(spelled.DOUBLE_SPELLED, "TEXT", same_number),
+    "double spelled typeless": Case(spelled.DOUBLE_SPELLED, "", same_number),
+    "varchar(3) or number": Case(spelled.digits("varchar", 3), "NUMERIC"),
+    "varchar(3) or number, typeless": Case(spelled.digits("varchar", 3), "", as_text),
+    "char(4) or number": Case(spelled.digits("char", 4), "INTEGER"),
     "text": Case(texts.text(), "TEXT"),
     "text nocase": Case(texts.text(), "TEXT COLLATE NOCASE"),
     "varchar(3)": Case(texts.text("varchar", 3), "VARCHAR(3)"),
@@ -183,6 +208,7 @@ CASES = {
     "time of 2000": Case(times.TIME_OF_2000, "TIME", same_moment),
     "interval, microseconds": Case(intervals.INTERVAL_MICROS, "BIGINT"),
     "interval, days": Case(intervals.INTERVAL_DAYS, "INTERVAL"),
+    "interval, dotted": Case(intervals.INTERVAL_DOTTED, "TEXT"),
     "interval since 1970": Case(intervals.INTERVAL_SINCE_1970, "DATETIME", same_moment),
     "uuid": Case(texts.UUID, "UUID"),
     "uuid in capitals": Case(texts.UUID_CAPITALS, "UUID"),

@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from ..postgres import PostgresContainer
+from .home import Home
 from .program import Program, ask, fetch, sqlite
 
 SOURCE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (7, 'c');"
@@ -670,3 +671,50 @@ def test_a_column_that_only_the_target_requires(program: Program, tmp_path: Path
     ask(program.url, resolve.partition("…")[0] + "true")
     assert program.run(source, "--mapping", proposed).code == 0
     assert ask(program.url, 'SELECT DISTINCT "on" FROM t') == [(True,)]
+
+
+def test_types_that_the_two_databases_of_an_app_do_not_share(
+    program: Program, tmp_path: Path
+) -> None:
+    """.NET has decimals and spans as texts in SQLite, and others write what they like."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE p (code TEXT PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, price TEXT NOT NULL,"
+        " total TEXT, ratio TEXT, code TEXT REFERENCES p, zip INTEGER, phone INTEGER, took TEXT NOT NULL);"
+        "INSERT INTO p VALUES ('9'), ('10'), ('-3'), ('100');"
+        "INSERT INTO t VALUES (1, '12.50', '123456789012345678901.5', '0.1', '10', 10115, 491234567, '00:30:00'),"
+        " (2, '3', 7, 2, '9', 2, 5, '-1.02:03:04.5000000'), (3, '-0.05', NULL, NULL, NULL, NULL, NULL, '1.00:00:00')",
+    )
+    ask(
+        program.url,
+        "CREATE TABLE p (code integer PRIMARY KEY); CREATE TABLE t (id integer PRIMARY KEY,"
+        " price numeric(18,2) NOT NULL, total numeric, ratio double precision, code integer REFERENCES p,"
+        " zip char(5), phone varchar(9), took interval NOT NULL)",
+    )
+    home = Home(program, source)
+    assert ask(program.url, "SELECT price::text, total::text, ratio, code, zip, phone, took::text FROM t") == [
+        ("12.50", "123456789012345678901.5", 0.1, 10, "10115", "491234567", "00:30:00"),
+        ("3.00", "7", 2.0, 9, "2    ", "5", "-1 days -02:03:04.5"),
+        ("-0.05", None, None, None, None, None, "1 day"),
+    ]  # fmt: skip
+    assert program.verify(source).verdict == "equal"
+    sqlite(source, "DELETE FROM p WHERE code = '100'; INSERT INTO p VALUES ('11')")
+    ask(program.url, "UPDATE t SET price = 99999.9, took = '50 hours', code = -3 WHERE id = 3")
+    home.returned()
+    assert fetch(home.into, "SELECT price, total, code, took FROM t") == [
+        ("12.50", "123456789012345678901.5", "10", "00:30:00"),
+        ("3", "7", "9", "-1.02:03:04.5000000"), ("99999.9", None, "-3", "2.02:00:00"),
+    ]  # fmt: skip
+
+
+def test_a_text_that_is_no_number_stays_a_finding(program: Program, tmp_path: Path) -> None:
+    """And of two that become one, a key takes the first."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (n TEXT, u UNIQUE); INSERT INTO t VALUES ('007', 1), ('1e3', '1'), ('+1', NULL), (' 1', 2),"
+        " ('2147483648', 3), ('-0', 4), ('', 5)",
+    )
+    ask(program.url, "CREATE TABLE t (n integer, u integer UNIQUE)")
+    refused = program.run(source)
+    assert [column for _, _, column in refused.findings].count("n") == 7
+    assert [f["reason"] for f in refused.report["findings"] if f["column"] == "u"], refused.out

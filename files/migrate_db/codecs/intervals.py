@@ -35,6 +35,30 @@ INTERVAL_MICROS = Codec(
     says="numbers are microseconds",
 )
 
+_OF_TEXT = "m_micros_of_span(CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) END)"
+
+
+def _written(canonical: str) -> Cell:
+    """A count of microseconds as .NET writes it."""
+    if not re.fullmatch(r"-?\d+", canonical):
+        return canonical
+    micros = int(canonical)
+    days, rest = divmod(abs(micros), _DAY)
+    seconds, fraction = divmod(rest, 1_000_000)
+    text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return "-" * (micros < 0) + f"{days}." * (days > 0) + text + f".{fraction:06}0" * (fraction > 0)
+
+
+#: As .NET's TimeSpan: ``1.02:03:04.5000000``.
+INTERVAL_DOTTED = replace(
+    INTERVAL_MICROS,
+    misfit=f"{_OF_TEXT} IS NULL",
+    encode=f"CASE WHEN {{c}} IS NOT NULL THEN {_span(_OF_TEXT)} END",
+    stored=f"CAST({_OF_TEXT} AS TEXT)",
+    decode=_written,
+    says="texts are days and a time of day",
+)
+
 _EPOCH = "extract(epoch FROM {c})"
 _WHOLE_DAYS = f"floor({_EPOCH} / 86400)"
 _SECONDS = f"({_EPOCH} - 86400 * {_WHOLE_DAYS})"

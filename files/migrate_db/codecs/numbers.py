@@ -8,8 +8,13 @@ from dataclasses import replace
 from migrate_db import sql
 from migrate_db.codecs.codec import Codec, unquote
 
-#: Types of whole numbers: both databases compare and order them alike, and number rows with them.
+#: Types of whole numbers.
 WHOLE = ("smallint", "integer", "bigint")
+
+
+def counts(codec: Codec) -> bool:
+    """Whether a column has whole numbers on both sides, which both databases compare and order alike."""
+    return codec.type in WHOLE and not codec.merges
 
 
 def _double(canonical: str) -> float:

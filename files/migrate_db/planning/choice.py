@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from migrate_db.codecs import arrays, foreign
+from migrate_db.codecs import arrays, foreign, spelled
 from migrate_db.codecs.codec import Codec
-from migrate_db.codecs.intervals import INTERVAL_DAYS, INTERVAL_MICROS, INTERVAL_SINCE_1970
+from migrate_db.codecs.intervals import (
+    INTERVAL_DAYS,
+    INTERVAL_DOTTED,
+    INTERVAL_MICROS,
+    INTERVAL_SINCE_1970,
+)
 from migrate_db.codecs.numbers import (
     BOOLEAN,
     BOOLEAN_ANY,
@@ -240,7 +245,7 @@ def _spans(declared: str) -> tuple[Codec, ...]:
     if "TIME" in declared:
         return (INTERVAL_SINCE_1970, INTERVAL_MICROS, as_written)
     if "TEXT" in declared:
-        return (as_written, INTERVAL_SINCE_1970, INTERVAL_MICROS)
+        return (as_written, INTERVAL_DOTTED, INTERVAL_SINCE_1970, INTERVAL_MICROS)
     return (INTERVAL_MICROS, INTERVAL_SINCE_1970, as_written)
 
 
@@ -262,17 +267,18 @@ def for_existing(
     )
     size = [int(n) for n in re.findall(r"\d+", rest.partition(")")[0])]
     limit = size[0] if size else None
+    sizes = (limit, size[1] if len(size) > 1 else 0)
     known: dict[str, tuple[Codec, ...]] = {
-        **{name: (integer(name),) for name in WHOLE},
+        **{name: (integer(name), spelled.whole(name)) for name in WHOLE},
         "boolean": (*_booleans(column), BOOLEAN_ANY),
-        "double precision": (DOUBLE, DOUBLE_OR_INTEGER),
+        "double precision": (DOUBLE, DOUBLE_OR_INTEGER, spelled.DOUBLE_SPELLED),
         "real": (REAL4, REAL4_OR_INTEGER),
         "text": (text(), TEXT_OR_NUMBER),
         "citext": (text("citext"),),
         "character varying": (text("varchar", limit), TEXT_OR_NUMBER)
         if limit is None
-        else (text("varchar", limit),),
-        "character": (padded(limit or 1),),
+        else (text("varchar", limit), spelled.digits("varchar", limit)),
+        "character": (padded(limit or 1), spelled.digits("char", limit or 1)),
         "bytea": (BYTEA,),
         "json": (JSON,),
         "jsonb": (JSONB,),
@@ -282,7 +288,7 @@ def for_existing(
         "time without time zone": (TIME, TIME_ANY, TIME_OF_2000),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB, UUID_CAPITALS),
         "interval": _spans(column.declared.upper() if column else ""),
-        "numeric": (numeric(limit, size[1] if len(size) > 1 else 0),),
+        "numeric": (numeric(*sizes), spelled.decimal(*sizes)),
     }
     kept = fraction(type_name)
     if bare in known and kept is not None and kept < _MICROSECONDS:

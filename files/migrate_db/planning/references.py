@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from migrate_db.codecs import texts
 from migrate_db.codecs.codec import Codec
-from migrate_db.codecs.numbers import WHOLE
+from migrate_db.codecs.numbers import counts
 from migrate_db.finding import Finding
 from migrate_db.planning import choice, inspection
 from migrate_db.planning.draft import Draft, uniques
@@ -156,7 +155,7 @@ def _asked(drafts: dict[str, Draft]) -> Iterator[_Asked]:
     for draft in drafts.values():
         for key, parent, ours, theirs in carried(draft, drafts):
             made = draft.present is None and parent.present is None
-            numbers = all(column.codec.type in WHOLE for column in (*ours, *theirs))
+            numbers = all(counts(column.codec) for column in (*ours, *theirs))
             # PostgreSQL finds them, too, when it makes the key, and this one it can make
             found_later = draft.profile.assumed and made and numbers
             if not draft.profile.rows or found_later or _settled(draft, key):
@@ -203,8 +202,15 @@ def compared(
     """What SQLite is to compare where PostgreSQL compares columns: 0 is 0.0, but not as texts."""
     own, other = [], []
     for pair in zip(ours, theirs, strict=True):
-        as_texts = texts.TEXT_OR_NUMBER in [column.codec for column in pair]
-        forms = [c.codec.encode.replace("{c}", c.cell) if as_texts else c.cell for c in pair]
+        merging = {choice.family(c.codec.type) for c in pair if c.codec.merges}
+        if "text" in merging:
+            forms = [c.codec.encode.replace("{c}", c.cell) for c in pair]
+        elif "number" in merging:
+            forms = [
+                f"CASE WHEN {c.cell} IS NOT NULL THEN {c.codec.stored_of(c.cell)} END" for c in pair
+            ]
+        else:
+            forms = [c.cell for c in pair]
         own.append(forms[0])
         other.append(forms[1])
     return tuple(own), tuple(other)

@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from migrate_db import sql
-from migrate_db.codecs.numbers import WHOLE
+from migrate_db.codecs.numbers import counts
 from migrate_db.planning import inspection
 from migrate_db.planning.plan import TablePlan
 from migrate_db.postgresql.target import Target
@@ -68,7 +68,7 @@ def joined(run: Sequence[Block]) -> Block:
 
 def possible(plan: TablePlan) -> bool:
     """Whether rows are named by one integer, which both databases find by its index."""
-    if len(plan.key) != 1 or plan.column(plan.key[0]).codec.type not in WHOLE:
+    if len(plan.key) != 1 or not counts(plan.column(plan.key[0]).codec):
         return False
     # where one index is doubted SQLite uses none, and would read the table again for each range
     return plan.key[0] == plan.table.rowid_alias or not plan.table.has_doubtful_index

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Any
 
 from migrate_db import sql
-from migrate_db.codecs.numbers import WHOLE
+from migrate_db.codecs.numbers import counts
 from migrate_db.planning.plan import TablePlan
 from migrate_db.postgresql.target import Target
 from migrate_db.rows import blocks, line
@@ -245,7 +245,7 @@ class _Reader:
 
 def _ordered_by_number(plan: TablePlan) -> bool:
     """Whether both databases can walk their own index in the same order."""
-    return bool(plan.key) and all(plan.column(column).codec.type in WHOLE for column in plan.key)
+    return bool(plan.key) and all(counts(plan.column(column).codec) for column in plan.key)
 
 
 def _source_lines(

@@ -59,6 +59,7 @@ def register(connection: sqlite3.Connection) -> None:
         m_list,
         m_array,
         m_utf8,
+        m_micros_of_span,
     ):
         connection.create_function(
             of_text.__name__, 1, _from(encoding, of_text), deterministic=True
@@ -68,7 +69,7 @@ def register(connection: sqlite3.Connection) -> None:
     connection.create_function("m_of_blob", 1, m_of_blob, deterministic=True)
     connection.create_function("m_epoch", 3, m_epoch, deterministic=True)
     connection.create_function("m_round", 2, m_round, deterministic=True)
-    for of_text_by in (m_text, m_zone, m_cut):
+    for of_text_by in (m_text, m_zone, m_cut, m_decimal):
         connection.create_function(
             of_text_by.__name__, 2, _from_by(encoding, of_text_by), deterministic=True
         )
@@ -76,18 +77,27 @@ def register(connection: sqlite3.Connection) -> None:
 
 #: What stands before the fraction of a second, its digits, and a zone.
 _LONG_FRACTION = re.compile(rb"([0-9T :-]*:[0-9]{2})\.([0-9]+)([ +:0-9Z-]*)")
+#: A number as any program writes it: a sign, no zero before other digits, the fraction.
+_DECIMAL = re.compile(rb"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?")
+#: A span as .NET writes it; its last digit is a tenth of a microsecond. TimeSpan ends within eight digits of days.
+_SPAN = re.compile(
+    rb"(-?)(?:([1-9][0-9]{0,7})\.)?([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.(?!0{7})([0-9]{6})0)?"
+)
 #: Two numbers that no character has; SQLite loses them when it turns UTF-8 into UTF-16.
 _NO_CHARACTERS = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
 
 
+_Answer = str | bytes | int | None
+
+
 def _from(
-    encoding: str, function: Callable[[bytes | None], str | bytes | None]
-) -> Callable[[bytes | None], str | bytes | None]:
+    encoding: str, function: Callable[[bytes | None], _Answer]
+) -> Callable[[bytes | None], _Answer]:
     """A cast to BLOB gives the bytes of the file, which may be UTF-16."""
     if encoding == "UTF-8":
         return function
 
-    def recoded(value: object) -> str | bytes | None:
+    def recoded(value: object) -> _Answer:
         text = value.decode(encoding, "replace") if isinstance(value, bytes) else None
         if text is not None:  # as SQLite itself reads them, where it has turned a text into UTF-8
             text = text.translate(_NO_CHARACTERS)
@@ -97,8 +107,8 @@ def _from(
 
 
 def _from_by(
-    encoding: str, function: Callable[[bytes | None, Any], str | bytes | None]
-) -> Callable[[bytes | None, Any], str | bytes | None]:
+    encoding: str, function: Callable[[bytes | None, Any], _Answer]
+) -> Callable[[bytes | None, Any], _Answer]:
     """As ``_from``, for a function with a word beside the value."""
     return lambda value, word: _from(encoding, lambda text: function(text, word))(value)
 
@@ -194,6 +204,27 @@ def m_digits(value: object) -> int | None:
     return 10**9 if "Infinity" in text else 0 if whole == "0" else len(whole)
 
 
+def m_decimal(value: bytes | None, type_name: str) -> str | None:
+    """The number that a text spells, as ``m_plain`` writes it; NULL of any other text, or if it doesn't fit.
+
+    Args:
+        type_name: ``numeric``, or ``numeric(p,s)``.
+    """
+    match = None if value is None else _DECIMAL.fullmatch(value)
+    if match is None:
+        return None
+    before, behind = match[2].decode(), (match[3] or b"").decode().rstrip("0")
+    number = before + (f".{behind}" if behind else "")
+    if match[1] and number == "0":  # there is no negative zero in numeric
+        return None
+    precision, scale = _MOST_BEFORE_POINT + _MOST_BEHIND_POINT, _MOST_BEHIND_POINT
+    if type_name != "numeric":
+        precision, scale = map(int, type_name[len("numeric(") : -1].split(","))
+    if len(before.lstrip("0")) > precision - scale or len(behind) > scale:
+        return None
+    return match[1].decode() + number
+
+
 def m_micros_of_days(value: object) -> int | None:
     """The microseconds of a count of days; NULL if no number of them makes exactly this count."""
     if not isinstance(value, (int, float)):
@@ -205,6 +236,17 @@ def m_micros_of_days(value: object) -> int | None:
     count = span.days + (span.seconds + span.microseconds / _MICRO) / 86_400
     micros = span // timedelta(microseconds=1)
     return micros if repr(count) == repr(float(value)) and abs(micros) < 2**63 else None
+
+
+def m_micros_of_span(value: bytes | None) -> int | None:
+    """The microseconds of a span as .NET writes it, ``-1.02:03:04.5000000``; NULL of any other text."""
+    match = None if value is None else _SPAN.fullmatch(value)
+    if match is None:
+        return None
+    sign, days, hours, minutes, seconds, fraction = match.groups()
+    whole = (int(days or 0) * 24 + int(hours)) * 3600 + int(minutes) * 60 + int(seconds)
+    micros = whole * _MICRO + int(fraction or 0)
+    return None if sign and not micros else -micros if sign else micros
 
 
 def m_timestamp(value: bytes | None) -> str | None:
