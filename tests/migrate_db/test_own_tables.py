@@ -670,3 +670,41 @@ def test_a_column_that_only_the_target_requires(program: Program, tmp_path: Path
     ask(program.url, resolve.partition("…")[0] + "true")
     assert program.run(source, "--mapping", proposed).code == 0
     assert ask(program.url, 'SELECT DISTINCT "on" FROM t') == [(True,)]
+
+
+@pytest.mark.parametrize(
+    ("declared", "own", "named"),
+    [
+        ("INT DEFAULT 1", "int DEFAULT 7", "DEFAULT 1 (but 7)"),
+        ("TEXT DEFAULT 'new'", "text DEFAULT 'old'", "DEFAULT 'new' (but 'old'::text)"),
+        ("TEXT DEFAULT ''", "varchar(9) DEFAULT 'a::b'", "DEFAULT '' (but 'a::b'::character varying)"),
+        ("INT DEFAULT 0", "bigint DEFAULT (-1)", "DEFAULT 0 (but '-1'::integer)"),
+        ("BOOLEAN DEFAULT 0", "boolean DEFAULT true", "DEFAULT 0 (but true)"),
+        ("TIMESTAMP DEFAULT CURRENT_TIMESTAMP", "timestamp DEFAULT '2020-01-01'",
+         "DEFAULT CURRENT_TIMESTAMP (but '2020-01-01 00:00:00'::timestamp without time zone)"),
+        ("TIMESTAMP DEFAULT '2020-01-01 00:00:00'", "timestamp DEFAULT now()",
+         "DEFAULT '2020-01-01 00:00:00' (but now())"),
+        ("INT DEFAULT '1'", "int DEFAULT 1", ""),
+        ("INT DEFAULT 1", "bigint DEFAULT 1.0", ""),
+        ("VARCHAR(9) DEFAULT 'new'", "varchar(9) DEFAULT 'new'", ""),
+        ("TEXT DEFAULT 'it''s \\'", "varchar DEFAULT 'it''s \\'", ""),
+        ("BOOLEAN DEFAULT 1", "boolean DEFAULT true", ""),
+        ("NUMERIC DEFAULT 1.50", "numeric(9,4) DEFAULT 1.5", ""),
+        ("BLOB DEFAULT x'00FF'", "bytea DEFAULT '\\x00ff'", ""),
+        ("TIMESTAMP DEFAULT CURRENT_TIMESTAMP", "timestamp DEFAULT now()", ""),
+        ("TEXT DEFAULT 'a'", "text DEFAULT lower('B')", ""),  # PostgreSQL alone knows
+        ("TEXT DEFAULT 'x'", "int DEFAULT 1", ""),  # it could never hold it
+    ],
+)  # fmt: skip
+def test_a_default_of_another_value_is_told(
+    program: Program, tmp_path: Path, declared: str, own: str, named: str
+) -> None:
+    source = sqlite(
+        tmp_path / "s.db",
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, c {declared}); INSERT INTO t (c) VALUES (NULL)",
+    )
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, c {own})")
+    for done in (program.run(source), program.verify(source)):
+        assert done.code == 0, done.out
+        told = [f"t.c: the target's table has no {named}, the source has"] if named else []
+        assert notes(done.report, "t.c: ") == told
