@@ -708,3 +708,83 @@ def test_a_default_of_another_value_is_told(
         assert done.code == 0, done.out
         told = [f"t.c: the target's table has no {named}, the source has"] if named else []
         assert notes(done.report, "t.c: ") == told
+
+
+OWN_RULES = [  # what a mapping must not propose stands last
+    ("CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT); INSERT INTO t (a, b) VALUES (1, 1), (1, 2), (1, 1)",
+     "CREATE TABLE t (id serial PRIMARY KEY, a int, b int, UNIQUE (a, b))", "unique: index"),
+    ("CREATE TABLE t (a TEXT PRIMARY KEY); INSERT INTO t VALUES ('k'), ('K')",
+     "CREATE EXTENSION citext; CREATE TABLE t (a citext PRIMARY KEY)", "primary_key: index"),
+    ("CREATE TABLE t (a INT, b TEXT, PRIMARY KEY (a)); INSERT INTO t VALUES (1, 'x'), (NULL, 'z')",
+     "CREATE TABLE t (a int PRIMARY KEY, b text)", "primary_key: unique"),
+    ("CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, p INT NOT NULL REFERENCES p);"
+     "INSERT INTO p VALUES (1); INSERT INTO t (p) VALUES (1), (2)",
+     "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (id serial PRIMARY KEY, p int NOT NULL REFERENCES p)",
+     "orphans"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "own", "refused"), OWN_RULES)
+def test_no_wish_is_advised_against_a_rule_that_is_there(
+    program: Program, tmp_path: Path, script: str, own: str, refused: str
+) -> None:
+    """A mapping changes no table of the app's own: its rows are corrected there, or stay behind."""
+    source, mapping = sqlite(tmp_path / "s.db", script), tmp_path / "m.yml"
+    ask(program.url, own)
+    planned = program("plan", source, "--write-mapping", mapping)
+    assert refused not in str(planned.report["findings"])
+    assert refused not in mapping.read_text().partition("\ntables:")[2]
+    done = program.run(source, "--mapping", mapping, "--quarantine-file", tmp_path / "q.db")
+    assert (done.code, done.report["quarantined_rows"]) == (3, 1), done.out
+
+
+@pytest.mark.parametrize(
+    ("script", "own", "wish", "place"),
+    [
+        (*OWN_RULES[0][:2], "unique: index", ("t", "id=3", "a")),
+        (*OWN_RULES[1][:2], "primary_key: index, unique: index", ("t", "rowid=2", "a")),
+        (*OWN_RULES[2][:2], "primary_key: unique", ("t", "rowid=2", "a")),
+        (*OWN_RULES[3][:2], "columns: {p: {orphans: keep}}", ("t", "id=2", "p")),
+    ],
+)
+def test_a_wish_against_a_rule_that_is_there_is_refused_before_the_load(
+    program: Program, tmp_path: Path, script: str, own: str, wish: str, place: tuple[str, str, str]
+) -> None:
+    source, mapping = sqlite(tmp_path / "s.db", script), tmp_path / "m.yml"
+    ask(program.url, own)
+    mapping.write_text(f"tables: {{t: {{{wish}}}}}")
+    done = program.run(source, "--mapping", mapping)
+    assert (done.code, done.findings) == (1, [place])
+    assert "as you asked" not in done.out
+
+
+def test_orphans_of_a_key_that_is_there_point_nowhere(program: Program, tmp_path: Path) -> None:
+    source, mapping = tmp_path / "s.db", tmp_path / "m.yml"
+    sqlite(source, OWN_RULES[3][0].replace("NOT NULL", ""))
+    ask(program.url, OWN_RULES[3][1].replace("NOT NULL", ""))
+    planned = program("plan", source, "--write-mapping", mapping)
+    (finding,) = planned.report["findings"]
+    assert "`orphans: null`" in finding["resolve"] and "keep" not in finding["resolve"]
+    assert program.run(source, "--mapping", mapping).code == 0
+    assert ask(program.url, "SELECT p FROM t ORDER BY id") == [(1,), (None,)]
+
+
+def test_what_the_target_does_not_mind_is_carried(program: Program, tmp_path: Path) -> None:
+    """Rules that only the source has, and that its own rows break."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (a INT, b TEXT UNIQUE, p INT REFERENCES p,"
+        " PRIMARY KEY (a)); INSERT INTO t VALUES (NULL, 'k', NULL), (1, 'K', 9)",
+    )
+    ask(
+        program.url,
+        "CREATE EXTENSION citext; CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (a int, b citext, p int)",
+    )
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping)
+    assert (done.code, done.verdict) == (0, "migrated"), done.out
+    assert ask(program.url, 'SELECT a, p FROM t ORDER BY b COLLATE "C", a') == [
+        (1, 9),
+        (None, None),
+    ]

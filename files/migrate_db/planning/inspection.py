@@ -33,6 +33,12 @@ _POINTER = 18
 #: Said of tables that are yet to be made; the others have their types.
 _ANOTHER = " (or another `type`)"
 _AS_BYTES = " (or `mixed: bytes`, which keeps all of it as bytea)"
+#: Where a NULL can't be, by kind.
+_TAKES_NONE = {
+    "null key": "NULL in a primary key",
+    "null": "NULL where the target's column is NOT NULL",
+    "null there": "NULL where the target's column is NOT NULL",
+}
 
 
 def misfits(
@@ -164,7 +170,7 @@ def nulls(
     """Name every NULL in columns that may have none.
 
     Args:
-        required: the reason per column.
+        required: the kind of finding per column.
     """
     # not IS NULL, which SQLite believes to be false by a declaration of NOT NULL
     tests = {column: f"typeof({reading.cell(column)}) = 'null'" for column in required}
@@ -175,13 +181,12 @@ def nulls(
         ).fetchone()
     ):
         return
-    for column, reason in required.items():
+    for column, kind in required.items():
         rows = connection.execute(
             f"SELECT {identity(table)}, {naming(table)} FROM {reading.relation} WHERE {tests[column]}"
         )
         for row, key in rows:
-            kind = "null key" if reason == "NULL in a primary key" else "null"
-            yield _finding(table, column, row, key, "NULL", kind, reason)
+            yield _finding(table, column, row, key, "NULL", kind, _TAKES_NONE[kind])
 
 
 def too_wide(
@@ -222,6 +227,7 @@ class Reference:
     parent_cells: tuple[str, ...]
     indexed: bool = True  #: whether the parent's own index may be used to compare bytes
     searched: bool = True  #: whether a parent is found without reading all of them
+    kind: str = "orphan"  #: of the findings, by what would resolve them
 
 
 def orphans(
@@ -238,8 +244,9 @@ def orphans(
     )
     for row, key, value in rows:
         yield _finding(
-            table, reference.column, row, key, value, "orphan", reason.format(reference.parent)
-        )
+            table, reference.column, row, key, value, reference.kind,
+            reason.format(reference.parent),
+        )  # fmt: skip
 
 
 def links(table: Table, relation: str, reference: Reference, parent: Table) -> str:
@@ -284,7 +291,7 @@ def duplicates(
 
     Args:
         canonical: the columns' values as expressions of canonical text.
-        kind: ``duplicate key`` or ``duplicate``.
+        kind: ``duplicate key``, ``duplicate`` or ``duplicate there``.
     """
     given = " AND ".join(f"{cell} <> 'NULL'" for cell in canonical)
     alike = ", ".join(canonical)
@@ -383,7 +390,8 @@ def _rendering(cell: str) -> str:
     )
 
 
-#: What resolves each kind; the words of a mapping stand in ``mapping``.
+#: What resolves each kind; the words of a mapping stand in ``mapping``. A rule of the target's own table, which a
+#: mapping doesn't change, is one that is ``there``.
 _RESOLVE = {
     "nul": "correct it in the app, or `nul: strip`" + _AS_BYTES + " for {place}"
     " in --mapping, or --on-finding quarantine",
@@ -402,13 +410,20 @@ _RESOLVE = {
     " or --on-finding quarantine",
     "null": "correct it in the app, or `nulls: keep` for {place} in --mapping, if the table is yet"
     " to be made, or --on-finding quarantine",
+    "null there": "correct it in the app, or drop NOT NULL of the column in the target (and a key that"
+    " demands it), or --on-finding quarantine",
     "duplicate key": "correct it in the app, or `primary_key: index` for {table} in --mapping,"
     " or --on-finding quarantine",
     "duplicate": "correct it in the app, or `unique: index` for {table} in --mapping,"
     " or --on-finding quarantine",
+    "duplicate there": "correct it in the app, or drop the target's own UNIQUE or PRIMARY KEY,"
+    " or --on-finding quarantine",
     "wide row": "leave columns out by `exclude: true` in --mapping, or --on-finding quarantine",
     "orphan": "add the parent, or `orphans: keep` (or `null`) for {place} in --mapping,"
     " or --on-finding quarantine",
+    "orphan there": "add the parent, or `orphans: null` for {place} in --mapping, or drop the target's own"
+    " FOREIGN KEY, or --on-finding quarantine",
+    "orphan there, not null": "add the parent, or drop the target's own FOREIGN KEY, or --on-finding quarantine",
 }
 
 

@@ -27,7 +27,6 @@ _MEANS = {
     "replace": "{n} texts are UTF-8 but for some bytes, which become U+FFFD (or: latin1, cp1252)",
     "mixed": "{n} values are of another kind than the rest; all are kept as bytes, or as texts",
     "misfit": "{n} values don't fit the type; they become NULL",
-    "misfit there": "{n} values don't fit the target's type; they become NULL, unless it gets one that keeps them",
     "round": "{n} values have more digits than the type keeps; numbers are rounded, times cut",
     "empty": "{n} values are ''; they become NULL",
     "epoch": "{n} values are numbers, which seem to count moments",
@@ -37,9 +36,17 @@ _MEANS = {
     "duplicate key": "{n} rows have a key that another one has; it becomes a plain index",
     "duplicate": "{n} rows contradict a UNIQUE, which becomes a plain index",
     "keep": "{n} rows point at nothing; they stay, and the key is not validated (or: null)",
-    "orphan": "{n} rows point at nothing; their reference becomes NULL",
+    "orphan there": "{n} rows point at nothing; their reference becomes NULL",
     "too wide": "PostgreSQL takes no more columns; the last {n} are left out",
     "no column": "the target's table has no such column: {n} columns are not carried",
+}
+#: The same where the target has a table of the app's own.
+_THERE = {
+    "misfit": "{n} values don't fit the target's type; they become NULL, unless it gets one that keeps them",
+    "null key": "{n} rows have NULL in the primary key, which the target's table doesn't have",
+    "duplicate key": "{n} rows have a key that another one has; the target's table doesn't mind",
+    "duplicate": "{n} rows contradict a UNIQUE, which the target's table doesn't have",
+    "keep": "{n} rows point at nothing; they stay (or: null)",
 }
 #: The same where bytes carry all of it.
 _AS_BYTES = {
@@ -144,14 +151,13 @@ def _resolve(
         key, word = _answer(connection, plan, column, kind, own)
     if key in ("misfit", "empty") and plan.exists and plan.column(column).required:
         key = ""  # it would be the next finding, which says less than this one
+    means = {**_MEANS, **_THERE} if plan.exists else _MEANS
     if word == "replace" or (kind, word) == ("orphan", "keep"):
-        meaning = _MEANS[word]
+        meaning = means[word]
     elif key == "mixed":
-        meaning = _AS_BYTES.get(kind, _MEANS["mixed"])
-    elif key == "misfit" and plan.exists:
-        meaning = _MEANS["misfit there"]
+        meaning = _AS_BYTES.get(kind, means["mixed"])
     else:
-        meaning = _MEANS.get(key if key in ("epoch", "misfit") else kind, "")
+        meaning = means.get(key if key in ("epoch", "misfit") else kind, "")
     if key in ("primary_key", "unique") and getattr(wish, key) in ("", "unique"):
         wish = (
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
@@ -211,11 +217,9 @@ def _answer(
             return "epoch", unit
     if kind in ("misfit", "mixed"):
         return ("misfit", "null") if plan.exists or not own.type else ("", "")
-    if kind == "orphan":
-        return "orphans", "null" if plan.exists else "keep"
-    if plan.exists:
-        return "", ""
     return {
+        "orphan": ("orphans", "keep"),
+        "orphan there": ("orphans", "null"),
         "null": ("nulls", "keep"),
         "null key": ("primary_key", "unique"),
         "duplicate key": ("primary_key", "index"),
