@@ -361,6 +361,8 @@ def test_a_number_that_no_rounding_makes_fit(program: Program, tmp_path: Path) -
         ("bytea", "BLOB", [b"\xff", "x", "é\0", 5], [b"\xff", b"x", "é\0".encode(), b"5"]),
         ("text", "TEXT", ["a", "é".encode()], ["a", "é"]),
         ("text", "TEXT", ["a", b"\xff"], ["a", None]),
+        ("text", "BLOB", ["a", b"b", "ü".encode(), b"\xff", b"c\0", "d\0"], ["a", "b", "ü", None, None, "d"]),
+        ("json", "BLOB", ["[]", b"{}", b"{", b"\xff"], [[], {}, None, None]),
         ("uuid", "TEXT", ["0f8fad5b-d9cb-469f-a165-70867728950e", b"\xff"],
          ["0f8fad5b-d9cb-469f-a165-70867728950e", None]),
     ],
@@ -788,3 +790,32 @@ def test_what_the_target_does_not_mind_is_carried(program: Program, tmp_path: Pa
         (1, 9),
         (None, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("held", "values", "advised"),
+    [
+        ("text", [b"good", b"\xff"], "`mixed: text` (and `misfit: null` for what is not UTF-8) for t.v in --mapping"),
+        ("text NOT NULL", [b"good", b"\xff"], "`mixed: text` for t.v in --mapping"),
+        ("bytea", ["x"], "`mixed: bytes` for t.v in --mapping"),
+        ("integer NOT NULL", ["x"], "correct it in the app"),
+        ("smallint NOT NULL", [1 << 20], "correct it in the app, or `ALTER TABLE … ALTER … TYPE bigint` in the"
+         " target, which keeps it"),
+    ],
+)  # fmt: skip
+def test_advice_goes_with_the_type_that_is_there(
+    program: Program, tmp_path: Path, held: str, values: list[object], advised: str
+) -> None:
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held})")
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    done, mapping = program.run(source), tmp_path / "m.yml"
+    assert {f["resolve"] for f in done.report["findings"]} == {
+        f"{advised}, or --on-finding quarantine"
+    }
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping, "--quarantine-file", tmp_path / "q.db")
+    assert (done.code == 3) == ("NOT NULL" in held), done.out
+    assert ("on_finding" in mapping.read_text().partition("# a table")[2]) == ("NOT NULL" in held)

@@ -233,7 +233,9 @@ def _fitting(column: ColumnProfile) -> str:
 
 
 def misfits(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding]:
-    yield from inspection.misfits(connection, draft.table, draft.profile, exists=True)
+    yield from inspection.misfits(
+        connection, draft.table, draft.profile, exists=True, required=required(draft)
+    )
 
 
 def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding]:
@@ -241,7 +243,9 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     table, profile = draft.table, draft.profile
     if not profile.rows or profile.assumed:
         return
-    yield from inspection.misfits(connection, table, profile, draft.present is not None)
+    yield from inspection.misfits(
+        connection, table, profile, draft.present is not None, required(draft)
+    )
     yield from inspection.bad_text(connection, table, profile, draft.present is not None)
     yield from inspection.too_wide(connection, table, profile)
     yield from inspection.nulls(connection, table, draft.reading, required(draft))

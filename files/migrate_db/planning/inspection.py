@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from migrate_db import sql
@@ -33,6 +33,9 @@ _POINTER = 18
 #: Said of tables that are yet to be made; the others have their types.
 _ANOTHER = " (or another `type`)"
 _AS_BYTES = " (or `mixed: bytes`, which keeps all of it as bytea)"
+_EITHER = "`mixed: bytes` (or `text`)"
+#: Where neither another value nor none can stand for it.
+_CORRECT = "correct it in the app, or --on-finding quarantine"
 #: Where a NULL can't be, by kind.
 _TAKES_NONE = {
     "null key": "NULL in a primary key",
@@ -42,9 +45,17 @@ _TAKES_NONE = {
 
 
 def misfits(
-    connection: sqlite3.Connection, table: Table, profile: TableProfile, exists: bool
+    connection: sqlite3.Connection,
+    table: Table,
+    profile: TableProfile,
+    exists: bool,
+    required: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Name every value that the chosen codec can't carry."""
+    """Name every value that the chosen codec can't carry.
+
+    Args:
+        required: columns where no NULL may be.
+    """
     for column in profile.columns:
         if not column.misfits:
             continue
@@ -63,8 +74,24 @@ def misfits(
                 what = "time" if storage == "text" else "number"
                 named, reason = "round", f"a {what} with more digits than {column.codec.type} keeps"
             found = _finding(table, column.column, row, key, value, named, reason)
+            if not exists:
+                yield found
+                continue
             needs = widening.wider(column.codec.type, storage)
-            yield _as_it_is(found, needs) if exists else found
+            if named == "mixed":
+                found = _as_the_other(found, column.codec, column.column in required)
+            elif named in ("misfit", "empty") and column.column in required:
+                found = replace(found, resolve=_CORRECT)
+            yield _as_it_is(found, needs)
+
+
+def _as_the_other(found: Finding, chosen: Codec, required: bool) -> Finding:
+    """BLOBs where texts are held, or the other way round: a table that is there stays as it is."""
+    words = "`mixed: bytes`"
+    if chosen.type != "bytea":
+        rest = "" if required else " (and `misfit: null` for what is not UTF-8)"
+        words = f"`mixed: text`{rest}"
+    return replace(found, resolve=found.resolve.replace(_EITHER, words))
 
 
 def _as_it_is(found: Finding, needs: str = "") -> Finding:
@@ -76,7 +103,8 @@ def _as_it_is(found: Finding, needs: str = "") -> Finding:
     resolve = found.resolve.replace(_ANOTHER, "").replace(_AS_BYTES, "")
     if needs and found.kind in ("misfit", "round"):
         kept = f"`ALTER TABLE … ALTER … TYPE {needs}` in the target, which keeps it, or "
-        resolve = resolve.replace("`", kept + "`", 1)
+        before = "`" if "`" in resolve else "--on-finding"
+        resolve = resolve.replace(before, kept + before, 1)
     return replace(found, resolve=resolve)
 
 
@@ -399,7 +427,7 @@ _RESOLVE = {
     + _AS_BYTES
     + " for {place}"
     " in --mapping, or --on-finding quarantine",
-    "mixed": "`mixed: bytes` (or `text`) for {place} in --mapping, or --on-finding quarantine",
+    "mixed": _EITHER + " for {place} in --mapping, or --on-finding quarantine",
     "misfit": "correct it in the app, or `misfit: null`" + _ANOTHER + " for {place}"
     " in --mapping, or --on-finding quarantine",
     "empty": "`empty: null` for {place} in --mapping, or --on-finding quarantine",

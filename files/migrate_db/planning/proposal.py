@@ -12,7 +12,7 @@ from migrate_db.codecs import texts
 from migrate_db.finding import Findings
 from migrate_db.planning import choice, epochs
 from migrate_db.planning.draft import MOST_COLUMNS
-from migrate_db.planning.mapping import ColumnWish, Mapping, TableWish
+from migrate_db.planning.mapping import COLUMN_KEYS, ColumnWish, Mapping, TableWish
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.sqlite.schema import Schema
 from migrate_db.sqlite.source import is_utf8
@@ -171,7 +171,7 @@ def _resolve(
         proposal.say(table, "", meaning.format(n=f"{len(left):,}"))
     elif own.mixed == "bytes" and key in ("nul", "invalid_utf8"):
         pass  # bytes hold anything
-    elif word == "bytes" == own.mixed != plan.wish.column(column).mixed:
+    elif key in COLUMN_KEYS and getattr(own, key) == word != getattr(plan.wish.column(column), key):
         proposal.say(table, column, meaning.format(n=f"{count:,}"))  # another kind has asked for it
     elif key == "mixed" and word == "bytes" and not own.mixed:
         columns = {
@@ -194,6 +194,8 @@ def _answer(
     connection: sqlite3.Connection, plan: TablePlan, column: str, kind: str, own: ColumnWish
 ) -> tuple[str, str]:
     """Key and word of the wish that resolves a kind of finding; empty: only a quarantine does."""
+    if kind == "nul" and plan.exists and own.mixed == "text" and own.nul:
+        return "misfit", "null"  # it is taken out of texts, not of BLOBs that become texts
     if kind == "utf8":
         return "invalid_utf8", "replace" if _is_cut(connection, plan, column) else "latin1"
     if kind in ("nul", "empty", "zone", "round", "no column", "too wide"):
@@ -207,7 +209,9 @@ def _answer(
         }[kind]
     if kind == "mixed" and plan.exists and _is_bytea(plan, column):
         return "mixed", "bytes"
-    if kind == "mixed" and _are_texts(connection, plan, column):
+    if kind == "mixed" and plan.exists and own.mixed:
+        return "misfit", "null"  # it is no text
+    if kind == "mixed" and _are_texts(connection, plan, column, some=plan.exists):
         return "mixed", "text"
     if kind == "mixed" and not plan.exists:
         return "mixed", "bytes"
@@ -272,14 +276,15 @@ def _is_in_a_key(schema: Schema, table: str, column: str) -> bool:
     )
 
 
-def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:
-    """Whether all BLOBs of a column are texts that PostgreSQL takes."""
+def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str, some: bool) -> bool:
+    """Whether all BLOBs of a column are texts that PostgreSQL takes, or some of them."""
     cell = sql.name(column)
+    other = f"(typeof(m_of_blob({cell})) = 'blob' OR instr({cell}, x'00'))"
     row = connection.execute(
         f"SELECT 1 FROM {plan.relation} WHERE typeof({cell}) = 'blob'"
-        f" AND (typeof(m_of_blob({cell})) = 'blob' OR instr({cell}, x'00')) LIMIT 1"
+        f" AND {'NOT ' if some else ''}{other} LIMIT 1"
     ).fetchone()
-    return row is None
+    return (row is not None) == some
 
 
 def _is_cut(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:
