@@ -665,10 +665,12 @@ def test_a_column_that_only_the_target_requires(program: Program, tmp_path: Path
     assert (refused.code, refused.findings) == (1, [("t", "", "on")])
     resolve = refused.report["findings"][0]["resolve"]
     assert resolve.startswith('ALTER TABLE "t" ALTER COLUMN "on" SET DEFAULT')
-    assert (
-        "resolves them all"
-        not in program.check(source, "--mapping", proposed, url=program.url).text
-    )
+    assert "change the target as it is said above, which no mapping can do" in refused.error
+    checked = program.check(source, "--mapping", proposed, url=program.url).text
+    assert "next:  change the target" in checked and "--write-mapping" not in checked
+    both = program.check(source, url=program.url).text
+    assert "resolves all but those that no mapping helps with" in both
+    assert "but for those that no mapping helps with" in program.run(source).error
     ask(program.url, resolve.partition("…")[0] + "true")
     assert program.run(source, "--mapping", proposed).code == 0
     assert ask(program.url, 'SELECT DISTINCT "on" FROM t') == [(True,)]

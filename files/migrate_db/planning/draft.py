@@ -10,7 +10,7 @@ from migrate_db import sql
 from migrate_db.codecs import numbers, texts
 from migrate_db.codecs.codec import Codec
 from migrate_db.errors import Exit, MigrationError
-from migrate_db.finding import Finding
+from migrate_db.finding import BY_HAND, Finding
 from migrate_db.planning import choice, conversion, inspection
 from migrate_db.planning.mapping import TableWish
 from migrate_db.planning.pairing import column_names, paired
@@ -180,7 +180,7 @@ def _candidates(
             " and the source has no such column",
             f"ALTER TABLE {sql.name(present.name)} ALTER COLUMN {sql.name(left.name)} SET DEFAULT …"
             " in the target; no mapping helps",
-            kind="no default",
+            kind=BY_HAND,
         )
         for left in free
         if left.not_null and not left.has_default and not left.generated

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from migrate_db import sql
 from migrate_db.codecs import texts
-from migrate_db.finding import Findings
+from migrate_db.finding import BY_HAND, Findings
 from migrate_db.planning import choice, epochs
 from migrate_db.planning.draft import MOST_COLUMNS
 from migrate_db.planning.mapping import COLUMN_KEYS, ColumnWish, Mapping, TableWish
@@ -111,7 +111,7 @@ def propose(
     if not any(table.rows for table in proposal.plan.tables):
         proposal.mapping = replace(wishes, allow_empty="true")
     for table, column, kind in findings.counts:
-        if kind == "no default":
+        if kind == BY_HAND:
             proposal.say(table, "", _BY_HAND.format(column=visible(column)))
     for _ in range(_ROUNDS):
         if not (left := _resolvable(findings)):
@@ -129,7 +129,7 @@ def propose(
 
 def _resolvable(findings: Findings) -> dict[tuple[str, str, str], int]:
     """How many there are of each table, column and kind that a mapping can say something of."""
-    return {place: count for place, count in findings.counts.items() if place[2] != "no default"}
+    return {place: count for place, count in findings.counts.items() if place[2] != BY_HAND}
 
 
 def _resolve(
