@@ -821,3 +821,42 @@ def test_advice_goes_with_the_type_that_is_there(
     done = program.run(source, "--mapping", mapping, "--quarantine-file", tmp_path / "q.db")
     assert (done.code == 3) == ("NOT NULL" in held), done.out
     assert ("on_finding" in mapping.read_text().partition("# a table")[2]) == ("NOT NULL" in held)
+
+
+def test_all_rows_that_break_a_check_are_named(program: Program, tmp_path: Path) -> None:
+    """COPY stops at the first one; each has its key, and the target is as it was."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);"
+        "CREATE TABLE k (id INTEGER PRIMARY KEY, p INT REFERENCES p, name TEXT);"
+        "INSERT INTO k VALUES (1, 1, 'ok'), (2, 1, 'No'), (3, 1, NULL), (4, 1, 'NO');"
+        "CREATE TABLE t (a INT, b INT, c INT, PRIMARY KEY (a, b)); INSERT INTO t VALUES (1, 1, 5), (1, 2, 0)",
+    )
+    ask(
+        program.url,
+        "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE k (id serial PRIMARY KEY, p int REFERENCES p,"
+        " name text, CONSTRAINT low CHECK (name = lower(name)), CHECK (id < 4));"
+        "CREATE TABLE t (a int, b int, c int CHECK (c > 0), PRIMARY KEY (a, b))",
+    )
+    rules = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid > 16000 ORDER BY 1"
+    before = ask(program.url, rules)
+    refused = program.run(source)
+    assert (refused.code, sorted(refused.findings)) == (
+        1,
+        [("k", "id=2", "name"), ("k", "id=4", "id"), ("k", "id=4", "name"), ("t", "a=1 b=2", "c")],
+    )
+    assert (
+        "k: 2 rows contradict CHECK (name = lower(name)) of the target's own table (low)"
+        in refused.error
+    )
+    assert "--write-mapping" not in refused.text
+    assert ask(program.url, rules) == before
+    assert ask(program.url, "SELECT count(*) FROM k") == [(0,)]
+
+
+def test_a_rule_of_a_domain_is_told_by_the_server(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE DOMAIN low AS text CHECK (VALUE = lower(VALUE));"
+                     "CREATE TABLE t (id serial PRIMARY KEY, v low)")  # fmt: skip
+    refused = program.run(sqlite(tmp_path / "s.db", SOURCE + "UPDATE t SET v = 'B' WHERE id = 2"))
+    assert refused.code == 1
+    assert "value for domain low violates check constraint" in refused.error
