@@ -13,6 +13,8 @@ from pg_tools.files import publish
 
 #: Bytes of findings that are kept in memory; the rest lies in a file without a name.
 _IN_MEMORY = 1 << 20
+#: What no mapping and no quarantine resolves: only the target itself can be changed.
+BY_HAND = "no default"
 #: Shown to a person for each table, column and kind; the others are counted.
 SHOWN = 5
 
@@ -54,6 +56,11 @@ class Findings:
 
     def __len__(self) -> int:
         return sum(self.counts.values())
+
+    @property
+    def by_hand(self) -> int:
+        """How many no mapping helps with."""
+        return sum(count for (_, _, kind), count in self.counts.items() if kind == BY_HAND)
 
     def __iter__(self) -> Iterator[Finding]:
         if self._spool is None:

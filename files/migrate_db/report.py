@@ -182,15 +182,18 @@ def lines(report: Report) -> list[str]:
                 out.append(f"  … and {more:,} more like this; --findings FILE lists them all")
             if finding.resolve and more is not None:
                 out.append(f"      -> {finding.resolve}")
-        by_mapping = any(kind != "no default" for _, _, kind in report.findings.counts)
-        if report.blocking and by_mapping and not report.error:
+        by_hand = report.findings.by_hand
+        if report.blocking > by_hand and not report.error:
+            which = "all but those that no mapping helps with" if by_hand else "them all"
             source = shlex.quote(str(report.source.get("path", "FILE")))
             out += [
                 "",
-                "next:  have a mapping proposed that resolves them all, look at it, use it:",
+                f"next:  have a mapping proposed that resolves {which}, look at it, use it:",
                 f"       migrate_db plan --source {source} --write-mapping mapping.yml",
                 f"       migrate_db run --source {source} --mapping mapping.yml",
             ]
+        elif report.blocking and not report.error:
+            out += ["", "next:  change the target as it is said above, which no mapping can do"]
     if report.quarantined_rows:
         kept = report.quarantine_file or "no file, because nothing was loaded"
         out += ["", f"Quarantined: {report.quarantined_rows:,} rows, in {kept}"]

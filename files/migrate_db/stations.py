@@ -366,11 +366,16 @@ def keep_quarantined(
 
 def demand_no_findings(report: Report) -> None:
     if report.blocking:
+        by_hand = report.findings.by_hand
+        advice = "resolve what is listed above, or let `migrate_db plan --write-mapping FILE` propose how"
+        if by_hand:
+            advice += ", but for those that no mapping helps with"
+        if by_hand == report.blocking:
+            advice = "change the target as it is said above, which no mapping can do"
         raise MigrationError(
             f"{report.blocking:,} values or objects can't be carried as they are",
             where=str(report.source.get("path", "")),
-            next="resolve what is listed above, or let `migrate_db plan --write-mapping FILE`"
-            " propose how, then run again; nothing was changed",
+            next=f"{advice}, then run again; nothing was changed",
         )
 
 

@@ -411,7 +411,7 @@ def test_tables_of_the_app_keep_their_types(program: Program, tmp_path: Path) ->
     ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, at timestamptz, n int, u uuid,"
                      " v varchar(3), must text NOT NULL)")  # fmt: skip
     kinds = {f["kind"] for f in program.check(source, url=program.url).report["findings"]}
-    assert kinds == {"zone", "empty", "no column", "misfit", "null"}
+    assert kinds == {"zone", "empty", "no column", "misfit", "null there"}
     proposed = tmp_path / "m.yml"
     program("plan", source, "--write-mapping", proposed)
     for words in ("zone: utc", "empty: null", "exclude: true", "on_finding: quarantine"):

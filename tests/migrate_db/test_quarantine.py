@@ -168,9 +168,9 @@ def test_what_only_the_target_demands(program: Program, tmp_path: Path) -> None:
     assert result.code == 1
     kinds = {(f["table"], f["key"], f["kind"]) for f in result.report["findings"]}
     assert kinds == {
-        ("p", "rowid=3", "duplicate"),
-        ("c", "id=2", "orphan"),
-        ("c", "id=3", "duplicate"),
+        ("p", "rowid=3", "duplicate there"),
+        ("c", "id=2", "orphan there"),
+        ("c", "id=3", "duplicate there"),
     }
     result = program.run(
         source, "--on-finding", "quarantine", "--quarantine-file", tmp_path / "q.db"

@@ -10,7 +10,7 @@ from migrate_db import sql
 from migrate_db.codecs import numbers, texts
 from migrate_db.codecs.codec import Codec
 from migrate_db.errors import Exit, MigrationError
-from migrate_db.finding import Finding
+from migrate_db.finding import BY_HAND, Finding
 from migrate_db.planning import choice, conversion, inspection
 from migrate_db.planning.mapping import TableWish
 from migrate_db.planning.pairing import column_names, paired
@@ -59,6 +59,21 @@ class Draft:
     def has(self, columns: tuple[str, ...]) -> bool:
         """Whether all of them, and at least one, are carried."""
         return bool(columns) and {c.column for c in self.profile.columns} >= set(columns)
+
+    @property
+    def strict(self) -> set[str]:
+        """Columns of the target's own table that take no NULL, by their names there."""
+        return {c.name for c in self.present.columns if c.not_null} if self.present else set()
+
+    def must_be_unique(self, columns: tuple[str, ...]) -> bool:
+        """Whether the target's own table has them so, whatever a mapping says."""
+        uniques = self.present.uniques if self.present else ()
+        return {self.names.get(column) for column in columns} in [set(u) for u in uniques]
+
+    def must_have_parents(self, columns: tuple[str, ...]) -> bool:
+        """Whether the target's own table has a foreign key of these that holds for all rows."""
+        keys = self.present.references if self.present else ()
+        return {self.names.get(column) for column in columns} in [set(k.columns) for k in keys]
 
 
 def draw(
@@ -165,7 +180,7 @@ def _candidates(
             " and the source has no such column",
             f"ALTER TABLE {sql.name(present.name)} ALTER COLUMN {sql.name(left.name)} SET DEFAULT …"
             " in the target; no mapping helps",
-            kind="no default",
+            kind=BY_HAND,
         )
         for left in free
         if left.not_null and not left.has_default and not left.generated
@@ -218,7 +233,9 @@ def _fitting(column: ColumnProfile) -> str:
 
 
 def misfits(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding]:
-    yield from inspection.misfits(connection, draft.table, draft.profile, exists=True)
+    yield from inspection.misfits(
+        connection, draft.table, draft.profile, exists=True, required=required(draft)
+    )
 
 
 def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding]:
@@ -226,7 +243,9 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     table, profile = draft.table, draft.profile
     if not profile.rows or profile.assumed:
         return
-    yield from inspection.misfits(connection, table, profile, draft.present is not None)
+    yield from inspection.misfits(
+        connection, table, profile, draft.present is not None, required(draft)
+    )
     yield from inspection.bad_text(connection, table, profile, draft.present is not None)
     yield from inspection.too_wide(connection, table, profile)
     yield from inspection.nulls(connection, table, draft.reading, required(draft))
@@ -238,6 +257,8 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
             for c in cells
         ):
             canonical = [_compared(c) for c in cells]
+            theirs = draft.must_be_unique(columns)
+            kind = "duplicate there" if theirs else kind
             found = inspection.duplicates(
                 connection, table, profile.relation, columns, canonical, kind
             )
@@ -258,22 +279,21 @@ def _compared(column: ColumnProfile) -> str:
 
 
 def required(draft: Draft) -> dict[str, str]:
-    """Columns where a NULL may come and the target takes none, each with the reason."""
-    table, present = draft.table, draft.present
-    strict = {column.name for column in present.columns if column.not_null} if present else set()
-    reasons = {}
+    """Columns where a NULL may come and the target takes none, each with the kind of finding."""
+    table, present, strict = draft.table, draft.present, draft.strict
+    kinds = {}
     for found in draft.profile.columns:
         column, name = table.column(found.column), found.column
         converted = found.cell != sql.name(name)
         if column is None or (name == table.rowid_alias and not converted):
             continue
-        if name in table.primary_key and not draft.wish.primary_key:
-            reasons[name] = "NULL in a primary key"
-        elif draft.names[name] in strict or (
-            column.not_null and not present and not draft.wish.column(name).nulls
-        ):
-            reasons[name] = "NULL where the target's column is NOT NULL"
-    return reasons
+        if draft.names[name] in strict:
+            kinds[name] = "null there"
+        elif name in table.primary_key and not draft.wish.primary_key:
+            kinds[name] = "null key"
+        elif column.not_null and not present and not draft.wish.column(name).nulls:
+            kinds[name] = "null"
+    return kinds
 
 
 def uniques(draft: Draft) -> list[tuple[tuple[str, ...], str, bool]]:

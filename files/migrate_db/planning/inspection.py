@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from migrate_db import sql
@@ -33,12 +33,29 @@ _POINTER = 18
 #: Said of tables that are yet to be made; the others have their types.
 _ANOTHER = " (or another `type`)"
 _AS_BYTES = " (or `mixed: bytes`, which keeps all of it as bytea)"
+_EITHER = "`mixed: bytes` (or `text`)"
+#: Where neither another value nor none can stand for it.
+_CORRECT = "correct it in the app, or --on-finding quarantine"
+#: Where a NULL can't be, by kind.
+_TAKES_NONE = {
+    "null key": "NULL in a primary key",
+    "null": "NULL where the target's column is NOT NULL",
+    "null there": "NULL where the target's column is NOT NULL",
+}
 
 
 def misfits(
-    connection: sqlite3.Connection, table: Table, profile: TableProfile, exists: bool
+    connection: sqlite3.Connection,
+    table: Table,
+    profile: TableProfile,
+    exists: bool,
+    required: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Name every value that the chosen codec can't carry."""
+    """Name every value that the chosen codec can't carry.
+
+    Args:
+        required: columns where no NULL may be.
+    """
     for column in profile.columns:
         if not column.misfits:
             continue
@@ -57,8 +74,24 @@ def misfits(
                 what = "time" if storage == "text" else "number"
                 named, reason = "round", f"a {what} with more digits than {column.codec.type} keeps"
             found = _finding(table, column.column, row, key, value, named, reason)
+            if not exists:
+                yield found
+                continue
             needs = widening.wider(column.codec.type, storage)
-            yield _as_it_is(found, needs) if exists else found
+            if named == "mixed":
+                found = _as_the_other(found, column.codec, column.column in required)
+            elif named in ("misfit", "empty") and column.column in required:
+                found = replace(found, resolve=_CORRECT)
+            yield _as_it_is(found, needs)
+
+
+def _as_the_other(found: Finding, chosen: Codec, required: bool) -> Finding:
+    """BLOBs where texts are held, or the other way round: a table that is there stays as it is."""
+    words = "`mixed: bytes`"
+    if chosen.type != "bytea":
+        rest = "" if required else " (and `misfit: null` for what is not UTF-8)"
+        words = f"`mixed: text`{rest}"
+    return replace(found, resolve=found.resolve.replace(_EITHER, words))
 
 
 def _as_it_is(found: Finding, needs: str = "") -> Finding:
@@ -70,7 +103,8 @@ def _as_it_is(found: Finding, needs: str = "") -> Finding:
     resolve = found.resolve.replace(_ANOTHER, "").replace(_AS_BYTES, "")
     if needs and found.kind in ("misfit", "round"):
         kept = f"`ALTER TABLE … ALTER … TYPE {needs}` in the target, which keeps it, or "
-        resolve = resolve.replace("`", kept + "`", 1)
+        before = "`" if "`" in resolve else "--on-finding"
+        resolve = resolve.replace(before, kept + before, 1)
     return replace(found, resolve=resolve)
 
 
@@ -164,7 +198,7 @@ def nulls(
     """Name every NULL in columns that may have none.
 
     Args:
-        required: the reason per column.
+        required: the kind of finding per column.
     """
     # not IS NULL, which SQLite believes to be false by a declaration of NOT NULL
     tests = {column: f"typeof({reading.cell(column)}) = 'null'" for column in required}
@@ -175,13 +209,12 @@ def nulls(
         ).fetchone()
     ):
         return
-    for column, reason in required.items():
+    for column, kind in required.items():
         rows = connection.execute(
             f"SELECT {identity(table)}, {naming(table)} FROM {reading.relation} WHERE {tests[column]}"
         )
         for row, key in rows:
-            kind = "null key" if reason == "NULL in a primary key" else "null"
-            yield _finding(table, column, row, key, "NULL", kind, reason)
+            yield _finding(table, column, row, key, "NULL", kind, _TAKES_NONE[kind])
 
 
 def too_wide(
@@ -222,6 +255,7 @@ class Reference:
     parent_cells: tuple[str, ...]
     indexed: bool = True  #: whether the parent's own index may be used to compare bytes
     searched: bool = True  #: whether a parent is found without reading all of them
+    kind: str = "orphan"  #: of the findings, by what would resolve them
 
 
 def orphans(
@@ -238,8 +272,9 @@ def orphans(
     )
     for row, key, value in rows:
         yield _finding(
-            table, reference.column, row, key, value, "orphan", reason.format(reference.parent)
-        )
+            table, reference.column, row, key, value, reference.kind,
+            reason.format(reference.parent),
+        )  # fmt: skip
 
 
 def links(table: Table, relation: str, reference: Reference, parent: Table) -> str:
@@ -284,7 +319,7 @@ def duplicates(
 
     Args:
         canonical: the columns' values as expressions of canonical text.
-        kind: ``duplicate key`` or ``duplicate``.
+        kind: ``duplicate key``, ``duplicate`` or ``duplicate there``.
     """
     given = " AND ".join(f"{cell} <> 'NULL'" for cell in canonical)
     alike = ", ".join(canonical)
@@ -383,7 +418,8 @@ def _rendering(cell: str) -> str:
     )
 
 
-#: What resolves each kind; the words of a mapping stand in ``mapping``.
+#: What resolves each kind; the words of a mapping stand in ``mapping``. A rule of the target's own table, which a
+#: mapping doesn't change, is one that is ``there``.
 _RESOLVE = {
     "nul": "correct it in the app, or `nul: strip`" + _AS_BYTES + " for {place}"
     " in --mapping, or --on-finding quarantine",
@@ -391,7 +427,7 @@ _RESOLVE = {
     + _AS_BYTES
     + " for {place}"
     " in --mapping, or --on-finding quarantine",
-    "mixed": "`mixed: bytes` (or `text`) for {place} in --mapping, or --on-finding quarantine",
+    "mixed": _EITHER + " for {place} in --mapping, or --on-finding quarantine",
     "misfit": "correct it in the app, or `misfit: null`" + _ANOTHER + " for {place}"
     " in --mapping, or --on-finding quarantine",
     "empty": "`empty: null` for {place} in --mapping, or --on-finding quarantine",
@@ -402,13 +438,20 @@ _RESOLVE = {
     " or --on-finding quarantine",
     "null": "correct it in the app, or `nulls: keep` for {place} in --mapping, if the table is yet"
     " to be made, or --on-finding quarantine",
+    "null there": "correct it in the app, or drop NOT NULL of the column in the target (and a key that"
+    " demands it), or --on-finding quarantine",
     "duplicate key": "correct it in the app, or `primary_key: index` for {table} in --mapping,"
     " or --on-finding quarantine",
     "duplicate": "correct it in the app, or `unique: index` for {table} in --mapping,"
     " or --on-finding quarantine",
+    "duplicate there": "correct it in the app, or drop the target's own UNIQUE or PRIMARY KEY,"
+    " or --on-finding quarantine",
     "wide row": "leave columns out by `exclude: true` in --mapping, or --on-finding quarantine",
     "orphan": "add the parent, or `orphans: keep` (or `null`) for {place} in --mapping,"
     " or --on-finding quarantine",
+    "orphan there": "add the parent, or `orphans: null` for {place} in --mapping, or drop the target's own"
+    " FOREIGN KEY, or --on-finding quarantine",
+    "orphan there, not null": "add the parent, or drop the target's own FOREIGN KEY, or --on-finding quarantine",
 }
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 
 from migrate_db import sql
 from migrate_db.codecs import texts
-from migrate_db.finding import Findings
+from migrate_db.finding import BY_HAND, Findings
 from migrate_db.planning import choice, epochs
 from migrate_db.planning.draft import MOST_COLUMNS
-from migrate_db.planning.mapping import ColumnWish, Mapping, TableWish
+from migrate_db.planning.mapping import COLUMN_KEYS, ColumnWish, Mapping, TableWish
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.sqlite.schema import Schema
 from migrate_db.sqlite.source import is_utf8
@@ -27,7 +27,6 @@ _MEANS = {
     "replace": "{n} texts are UTF-8 but for some bytes, which become U+FFFD (or: latin1, cp1252)",
     "mixed": "{n} values are of another kind than the rest; all are kept as bytes, or as texts",
     "misfit": "{n} values don't fit the type; they become NULL",
-    "misfit there": "{n} values don't fit the target's type; they become NULL, unless it gets one that keeps them",
     "round": "{n} values have more digits than the type keeps; numbers are rounded, times cut",
     "empty": "{n} values are ''; they become NULL",
     "epoch": "{n} values are numbers, which seem to count moments",
@@ -37,9 +36,17 @@ _MEANS = {
     "duplicate key": "{n} rows have a key that another one has; it becomes a plain index",
     "duplicate": "{n} rows contradict a UNIQUE, which becomes a plain index",
     "keep": "{n} rows point at nothing; they stay, and the key is not validated (or: null)",
-    "orphan": "{n} rows point at nothing; their reference becomes NULL",
+    "orphan there": "{n} rows point at nothing; their reference becomes NULL",
     "too wide": "PostgreSQL takes no more columns; the last {n} are left out",
     "no column": "the target's table has no such column: {n} columns are not carried",
+}
+#: The same where the target has a table of the app's own.
+_THERE = {
+    "misfit": "{n} values don't fit the target's type; they become NULL, unless it gets one that keeps them",
+    "null key": "{n} rows have NULL in the primary key, which the target's table doesn't have",
+    "duplicate key": "{n} rows have a key that another one has; the target's table doesn't mind",
+    "duplicate": "{n} rows contradict a UNIQUE, which the target's table doesn't have",
+    "keep": "{n} rows point at nothing; they stay (or: null)",
 }
 #: The same where bytes carry all of it.
 _AS_BYTES = {
@@ -104,7 +111,7 @@ def propose(
     if not any(table.rows for table in proposal.plan.tables):
         proposal.mapping = replace(wishes, allow_empty="true")
     for table, column, kind in findings.counts:
-        if kind == "no default":
+        if kind == BY_HAND:
             proposal.say(table, "", _BY_HAND.format(column=visible(column)))
     for _ in range(_ROUNDS):
         if not (left := _resolvable(findings)):
@@ -122,7 +129,7 @@ def propose(
 
 def _resolvable(findings: Findings) -> dict[tuple[str, str, str], int]:
     """How many there are of each table, column and kind that a mapping can say something of."""
-    return {place: count for place, count in findings.counts.items() if place[2] != "no default"}
+    return {place: count for place, count in findings.counts.items() if place[2] != BY_HAND}
 
 
 def _resolve(
@@ -144,14 +151,13 @@ def _resolve(
         key, word = _answer(connection, plan, column, kind, own)
     if key in ("misfit", "empty") and plan.exists and plan.column(column).required:
         key = ""  # it would be the next finding, which says less than this one
+    means = {**_MEANS, **_THERE} if plan.exists else _MEANS
     if word == "replace" or (kind, word) == ("orphan", "keep"):
-        meaning = _MEANS[word]
+        meaning = means[word]
     elif key == "mixed":
-        meaning = _AS_BYTES.get(kind, _MEANS["mixed"])
-    elif key == "misfit" and plan.exists:
-        meaning = _MEANS["misfit there"]
+        meaning = _AS_BYTES.get(kind, means["mixed"])
     else:
-        meaning = _MEANS.get(key if key in ("epoch", "misfit") else kind, "")
+        meaning = means.get(key if key in ("epoch", "misfit") else kind, "")
     if key in ("primary_key", "unique") and getattr(wish, key) in ("", "unique"):
         wish = (
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
@@ -165,7 +171,7 @@ def _resolve(
         proposal.say(table, "", meaning.format(n=f"{len(left):,}"))
     elif own.mixed == "bytes" and key in ("nul", "invalid_utf8"):
         pass  # bytes hold anything
-    elif word == "bytes" == own.mixed != plan.wish.column(column).mixed:
+    elif key in COLUMN_KEYS and getattr(own, key) == word != getattr(plan.wish.column(column), key):
         proposal.say(table, column, meaning.format(n=f"{count:,}"))  # another kind has asked for it
     elif key == "mixed" and word == "bytes" and not own.mixed:
         columns = {
@@ -188,6 +194,8 @@ def _answer(
     connection: sqlite3.Connection, plan: TablePlan, column: str, kind: str, own: ColumnWish
 ) -> tuple[str, str]:
     """Key and word of the wish that resolves a kind of finding; empty: only a quarantine does."""
+    if kind == "nul" and plan.exists and own.mixed == "text" and own.nul:
+        return "misfit", "null"  # it is taken out of texts, not of BLOBs that become texts
     if kind == "utf8":
         return "invalid_utf8", "replace" if _is_cut(connection, plan, column) else "latin1"
     if kind in ("nul", "empty", "zone", "round", "no column", "too wide"):
@@ -201,7 +209,9 @@ def _answer(
         }[kind]
     if kind == "mixed" and plan.exists and _is_bytea(plan, column):
         return "mixed", "bytes"
-    if kind == "mixed" and _are_texts(connection, plan, column):
+    if kind == "mixed" and plan.exists and own.mixed:
+        return "misfit", "null"  # it is no text
+    if kind == "mixed" and _are_texts(connection, plan, column, some=plan.exists):
         return "mixed", "text"
     if kind == "mixed" and not plan.exists:
         return "mixed", "bytes"
@@ -211,11 +221,9 @@ def _answer(
             return "epoch", unit
     if kind in ("misfit", "mixed"):
         return ("misfit", "null") if plan.exists or not own.type else ("", "")
-    if kind == "orphan":
-        return "orphans", "null" if plan.exists else "keep"
-    if plan.exists:
-        return "", ""
     return {
+        "orphan": ("orphans", "keep"),
+        "orphan there": ("orphans", "null"),
         "null": ("nulls", "keep"),
         "null key": ("primary_key", "unique"),
         "duplicate key": ("primary_key", "index"),
@@ -268,14 +276,15 @@ def _is_in_a_key(schema: Schema, table: str, column: str) -> bool:
     )
 
 
-def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:
-    """Whether all BLOBs of a column are texts that PostgreSQL takes."""
+def _are_texts(connection: sqlite3.Connection, plan: TablePlan, column: str, some: bool) -> bool:
+    """Whether all BLOBs of a column are texts that PostgreSQL takes, or some of them."""
     cell = sql.name(column)
+    other = f"(typeof(m_of_blob({cell})) = 'blob' OR instr({cell}, x'00'))"
     row = connection.execute(
         f"SELECT 1 FROM {plan.relation} WHERE typeof({cell}) = 'blob'"
-        f" AND (typeof(m_of_blob({cell})) = 'blob' OR instr({cell}, x'00')) LIMIT 1"
+        f" AND {'NOT ' if some else ''}{other} LIMIT 1"
     ).fetchone()
-    return row is None
+    return (row is not None) == some
 
 
 def _is_cut(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:

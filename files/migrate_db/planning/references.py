@@ -173,6 +173,7 @@ def _asked(drafts: dict[str, Draft]) -> Iterator[_Asked]:
                     indexed=all(parent.table.collation(c) == "BINARY" for c in key.parent_columns),
                     searched=not parent.table.has_doubtful_index
                     or key.parent_columns == (parent.table.rowid_alias,),
+                    kind=_kind(draft, key),
                 ),
             )
 
@@ -217,19 +218,30 @@ def compared(
 
 
 def _settled(draft: Draft, key: ForeignKey) -> bool:
-    """Whether the operator said what becomes of this key's orphans."""
-    return draft.wish.keeps_orphans(key.columns) or cut(draft, key) is not None
+    """Whether the operator said what becomes of this key's orphans, and it can be done."""
+    kept = draft.wish.keeps_orphans(key.columns) and not draft.must_have_parents(key.columns)
+    return kept or cut(draft, key) is not None
+
+
+def _kind(draft: Draft, key: ForeignKey) -> str:
+    """What sort of finding its orphans are."""
+    if not draft.must_have_parents(key.columns):
+        return "orphan"
+    return "orphan there, not null" if key.columns[0] in _must(draft) else "orphan there"
 
 
 def cut(draft: Draft, key: ForeignKey) -> str | None:
     """The column that becomes NULL in orphans, if the operator wants it and it may be NULL."""
-    must = {column.name for column in draft.table.columns if column.not_null}
-    must |= set(draft.table.primary_key)
-    if draft.present is not None:
-        strict = {column.name for column in draft.present.columns if column.not_null}
-        must |= {ours for ours, theirs in draft.names.items() if theirs in strict}
+    must = _must(draft)
     wanted = (c for c in key.columns if draft.wish.column(c).orphans == "null" and c not in must)
     return next(wanted, None)
+
+
+def _must(draft: Draft) -> set[str]:
+    """Columns that may not become NULL."""
+    must = {column.name for column in draft.table.columns if column.not_null}
+    must |= set(draft.table.primary_key)
+    return must | {ours for ours, theirs in draft.names.items() if theirs in draft.strict}
 
 
 def relation(draft: Draft, quarantine: Quarantine | None) -> str:

@@ -32,11 +32,13 @@ def of_table(connection: sqlite3.Connection, draft: Draft) -> list[str]:
         why = "the name is too long" if table.name else "the name is empty"
         why = "renamed" if draft.wish.rename else why
         notes.append(f"table {table.name}: {why}, it becomes {draft.target}")
+    kept = "rows without a {} stay, as you asked"
+    if not exists:
+        kept = f"not validated, because {kept}; it holds for new rows"
     notes += [
-        f"foreign key of {table.name} ({', '.join(key.columns)}): not validated, because rows"
-        f" without a {key.parent} stay, as you asked; it holds for new rows"
+        f"foreign key of {table.name} ({', '.join(key.columns)}): {kept.format(key.parent)}"
         for key in table.foreign_keys
-        if draft.wish.keeps_orphans(key.columns)
+        if draft.wish.keeps_orphans(key.columns) and not draft.must_have_parents(key.columns)
     ]
     for found in scanned.columns:
         column = table.column(found.column)

@@ -14,7 +14,7 @@ from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.postgresql.names import fitting
 from migrate_db.postgresql.target import Target, relation_names
 from migrate_db.sqlite.schema import ForeignKey, Index, Uncarried
-from migrate_db.structure import catalogue
+from migrate_db.structure import catalogue, same_default
 from migrate_db.translation import parsing
 
 
@@ -79,7 +79,8 @@ class _Catalogue:
     not_null: set[str] = field(default_factory=set)
     numbered: set[str] = field(default_factory=set)
     computed: set[str] = field(default_factory=set)
-    defaults: set[str] = field(default_factory=set)
+    #: as PostgreSQL writes them; of an identity nothing
+    defaults: dict[str, str] = field(default_factory=dict)
 
 
 def notes(target: Target, plan: Plan) -> list[str]:
@@ -87,7 +88,7 @@ def notes(target: Target, plan: Plan) -> list[str]:
     held = _catalogue(target, [table.target for table in plan.tables])
     there = relation_names(target)
     return (
-        [told(lack) for _, lack in _find(held, plan)]
+        [told(lack) for _, lack in _find(target, held, plan)]
         + [
             f"{table.target}.{column}: a column that only the target has"
             for table in plan.tables
@@ -108,16 +109,19 @@ def find(target: Target, plan: Plan) -> list[tuple[TablePlan, Uncarried]]:
     Of a table that was there before the load also checks, defaults, indexes and what keys do; those of a new one the
     load itself tells.
     """
-    return _find(_catalogue(target, [table.target for table in plan.tables]), plan)
+    return _find(target, _catalogue(target, [table.target for table in plan.tables]), plan)
 
 
-def _find(held: dict[str, _Catalogue], plan: Plan) -> list[tuple[TablePlan, Uncarried]]:
+def _find(
+    target: Target, held: dict[str, _Catalogue], plan: Plan
+) -> list[tuple[TablePlan, Uncarried]]:
     parents = {table.table.name: table for table in plan.tables}
     found = []
     for table in plan.tables:
         lacks = [*_lacks(table, held[table.target], parents)]
         if table.exists:
             lacks += _lacks_besides(table, held[table.target], parents)
+            lacks += _other_defaults(target, table, held[table.target])
         found += [(table, lack) for lack in lacks]
     return found
 
@@ -178,6 +182,20 @@ def _lacks_besides(
         if key.deferrable != found.deferrable:
             wanted = key.deferrable or f"NOT DEFERRABLE (but {found.deferrable})"
             yield Uncarried("foreign key", label, wanted)
+
+
+def _other_defaults(target: Target, table: TablePlan, held: _Catalogue) -> Iterator[Uncarried]:
+    """DEFAULTs of another value."""
+    for planned in table.columns:
+        column, theirs = table.table.column(planned.source), held.defaults.get(planned.target)
+        if column is None or column.default is None or column.default.upper() == "NULL":
+            continue
+        # SQLite never uses that of the number of a row
+        if not theirs or planned.computed or planned.source == table.table.rowid_alias:
+            continue
+        if same_default.differs(target, table, column, theirs):
+            place = f"{table.table.name}.{planned.source}"
+            yield Uncarried("default", place, f"DEFAULT {column.default} (but {theirs})")
 
 
 def _lacking_checks(
@@ -318,7 +336,8 @@ def _catalogue(target: Target, tables: list[str]) -> dict[str, _Catalogue]:
         """
         SELECT c.relname, a.attname, a.attnotnull,
                a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%',
-               a.attidentity <> '' OR d.oid IS NOT NULL, a.attgenerated <> ''
+               CASE WHEN a.attidentity <> '' THEN '' ELSE pg_get_expr(d.adbin, d.adrelid) END,
+               a.attgenerated <> ''
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
         LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)
@@ -330,8 +349,8 @@ def _catalogue(target: Target, tables: list[str]) -> dict[str, _Catalogue]:
         found[table].columns.add(column)
         if computed:
             found[table].computed.add(column)
-        if default:
-            found[table].defaults.add(column)
+        if default is not None:
+            found[table].defaults[column] = default
         if not_null:
             found[table].not_null.add(column)
         if numbered:
