@@ -629,6 +629,26 @@ def test_a_column_that_an_empty_table_lacks_is_told(program: Program, tmp_path: 
     assert notes(done.report, "t.b: the target's table t has no such column")
 
 
+def test_a_value_that_the_target_cannot_compute(program: Program, tmp_path: Path) -> None:
+    """It computes the column whatever a mapping says of it, so neither NULL nor a type is proposed."""
+    computed = "d bigint GENERATED ALWAYS AS (a * 2) STORED"
+    ask(program.url, f"CREATE TABLE t (id int PRIMARY KEY, a bigint, {computed})")
+    source = sqlite(
+        tmp_path / "s.db",
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, a BIGINT, {computed});"
+        "INSERT INTO t (id, a) VALUES (1, 4), (2, 9223372036854775807)",
+    )
+    refused = program.run(source)
+    assert refused.findings == [("t", "id=2", "d")]
+    resolve = refused.report["findings"][0]["resolve"]
+    assert "misfit" not in resolve and "ALTER TABLE" not in resolve and "quarantine" in resolve
+    proposed = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", proposed)
+    done = program.run(source, "--mapping", proposed, "--quarantine-file", tmp_path / "rows.db")
+    assert done.code == 3, done.out
+    assert ask(program.url, "SELECT * FROM t") == [(1, 4, 8)]
+
+
 def test_what_jsonb_forgets_is_told(program: Program, tmp_path: Path) -> None:
     ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v jsonb, empty jsonb)")
     source = sqlite(

@@ -32,13 +32,25 @@ _FIXED = {
 _POINTER = 18
 #: Said of tables that are yet to be made; the others have their types.
 _ANOTHER = " (or another `type`)"
+_OF_COMPUTED = (
+    "correct what it is computed from, or `exclude: true` for {place} in --mapping, if PostgreSQL is to compute"
+    " another value, or --on-finding quarantine"
+)
 _AS_BYTES = " (or `mixed: bytes`, which keeps all of it as bytea)"
 
 
 def misfits(
-    connection: sqlite3.Connection, table: Table, profile: TableProfile, exists: bool
+    connection: sqlite3.Connection,
+    table: Table,
+    profile: TableProfile,
+    exists: bool,
+    computed: frozenset[str] = frozenset(),
 ) -> Iterator[Finding]:
-    """Name every value that the chosen codec can't carry."""
+    """Name every value that the chosen codec can't carry.
+
+    Args:
+        computed: columns that the target's own table computes.
+    """
     for column in profile.columns:
         if not column.misfits:
             continue
@@ -57,6 +69,10 @@ def misfits(
                 what = "time" if storage == "text" else "number"
                 named, reason = "round", f"a {what} with more digits than {column.codec.type} keeps"
             found = _finding(table, column.column, row, key, value, named, reason)
+            if named == "misfit" and column.column in computed:  # no type keeps it, and no NULL
+                place = f"{table.name}.{column.column}"
+                yield replace(found, resolve=_OF_COMPUTED.format(place=place))
+                continue
             needs = widening.wider(column.codec.type, storage)
             yield _as_it_is(found, needs) if exists else found
 
