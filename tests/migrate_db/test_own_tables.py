@@ -654,11 +654,24 @@ def test_what_jsonb_forgets_is_told(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "s.db",
         "CREATE TABLE t (id INTEGER PRIMARY KEY, v JSON, empty JSON);"
-        """INSERT INTO t VALUES (1, '{"a":1,"a":2}', NULL), (2, '[-0]', NULL)""",
+        """INSERT INTO t VALUES (1, '{"a":1,"a":2}', NULL), (2, '[-0, 1E+2]', NULL)""",
     )
     (told,) = notes(program.run(source).report, "jsonb")
     assert told.startswith("t.v: ") and "the last of equal ones" in told and "sign of 0" in told
-    assert ask(program.url, "SELECT v::text FROM t ORDER BY id") == [('{"a": 2}',), ("[0]",)]
+    assert "numbers without exponents" in told
+    assert ask(program.url, "SELECT v::text FROM t ORDER BY id") == [('{"a": 2}',), ("[0, 100]",)]
+
+
+def test_json_that_is_nested_deeply(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v jsonb)")
+    deep = ["[" * 800 + "]" * 800, '{"a": [' * 400 + "{}" + "]}" * 400]
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v JSON)",
+        ("INSERT INTO t (v) VALUES (?)", [(text,) for text in deep]),
+    )  # fmt: skip
+    done = program.run(source)
+    assert done.code == 0, done.out
+    assert [row[0] for row in ask(program.url, "SELECT v::text FROM t ORDER BY id")] == deep
 
 
 def test_nothing_is_said_of_times_that_are_not_there(program: Program, tmp_path: Path) -> None:
