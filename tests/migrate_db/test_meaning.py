@@ -231,6 +231,26 @@ def test_defaults_of_every_kind(program: Program, tmp_path: Path) -> None:
     assert abs(row[23] / 1000 - row[20]) < 2
 
 
+def test_a_default_in_words_where_rows_hold_numbers(program: Program, tmp_path: Path) -> None:
+    """As pgAdmin declares them: SQLite stores the word, which the app takes for a boolean."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, off BOOLEAN NOT NULL DEFAULT 'false', t BOOL DEFAULT \"True\","
+        " n BOOLEAN DEFAULT ('n'), bad BOOLEAN DEFAULT 'maybe');"
+        "INSERT INTO t VALUES (1, 0, 0, 1, 1), (2, 1, 1, 0, 0)",
+    )
+    done = program.run(source)
+    assert (done.code, uncarried(done)) == (0, [("default", "t.bad")])
+    told = [note for note in done.report["notes"] if "its default" in note]
+    assert [note.partition(";")[0] for note in told] == ['t.t: its default "True" becomes true']
+    added = ask(program.url, "INSERT INTO t (id) VALUES (3) RETURNING off, t, n")
+    assert added == [(False, True, False)]
+    sqlite(source, "INSERT INTO t (id, bad) VALUES (3, 0)")
+    done = program.run(source, "--catch-up")
+    assert done.code == 0, done.out
+    assert ask(program.url, "SELECT off, t, n FROM t WHERE id = 3") == added
+
+
 UUID4 = (
     "lower(hex(randomblob(4))) || '-' || lower(hex(randomblob(2))) || '-4' || substr(lower(hex(randomblob(2))),2)"
     " || '-' || substr('89ab',abs(random()) % 4 + 1, 1) || substr(lower(hex(randomblob(2))),2) || '-'"

@@ -631,16 +631,49 @@ def test_a_column_that_an_empty_table_lacks_is_told(program: Program, tmp_path: 
     assert notes(done.report, "t.b: the target's table t has no such column")
 
 
+def test_a_value_that_the_target_cannot_compute(program: Program, tmp_path: Path) -> None:
+    """It computes the column whatever a mapping says of it, so neither NULL nor a type is proposed."""
+    computed = "d bigint GENERATED ALWAYS AS (a * 2) STORED"
+    ask(program.url, f"CREATE TABLE t (id int PRIMARY KEY, a bigint, {computed})")
+    source = sqlite(
+        tmp_path / "s.db",
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, a BIGINT, {computed});"
+        "INSERT INTO t (id, a) VALUES (1, 4), (2, 9223372036854775807)",
+    )
+    refused = program.run(source)
+    assert refused.findings == [("t", "id=2", "d")]
+    resolve = refused.report["findings"][0]["resolve"]
+    assert "misfit" not in resolve and "ALTER TABLE" not in resolve and "quarantine" in resolve
+    proposed = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", proposed)
+    done = program.run(source, "--mapping", proposed, "--quarantine-file", tmp_path / "rows.db")
+    assert done.code == 3, done.out
+    assert ask(program.url, "SELECT * FROM t") == [(1, 4, 8)]
+
+
 def test_what_jsonb_forgets_is_told(program: Program, tmp_path: Path) -> None:
     ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v jsonb, empty jsonb)")
     source = sqlite(
         tmp_path / "s.db",
         "CREATE TABLE t (id INTEGER PRIMARY KEY, v JSON, empty JSON);"
-        """INSERT INTO t VALUES (1, '{"a":1,"a":2}', NULL), (2, '[-0]', NULL)""",
+        """INSERT INTO t VALUES (1, '{"a":1,"a":2}', NULL), (2, '[-0, 1E+2]', NULL)""",
     )
     (told,) = notes(program.run(source).report, "jsonb")
     assert told.startswith("t.v: ") and "the last of equal ones" in told and "sign of 0" in told
-    assert ask(program.url, "SELECT v::text FROM t ORDER BY id") == [('{"a": 2}',), ("[0]",)]
+    assert "numbers without exponents" in told
+    assert ask(program.url, "SELECT v::text FROM t ORDER BY id") == [('{"a": 2}',), ("[0, 100]",)]
+
+
+def test_json_that_is_nested_deeply(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v jsonb)")
+    deep = ["[" * 800 + "]" * 800, '{"a": [' * 400 + "{}" + "]}" * 400]
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v JSON)",
+        ("INSERT INTO t (v) VALUES (?)", [(text,) for text in deep]),
+    )  # fmt: skip
+    done = program.run(source)
+    assert done.code == 0, done.out
+    assert [row[0] for row in ask(program.url, "SELECT v::text FROM t ORDER BY id")] == deep
 
 
 def test_nothing_is_said_of_times_that_are_not_there(program: Program, tmp_path: Path) -> None:

@@ -134,11 +134,12 @@ def test_one_rule_does_not_stand_for_another(program: Program, tmp_path: Path) -
         "CREATE TABLE tags (id INTEGER PRIMARY KEY, tag TEXT UNIQUE COLLATE NOCASE, slug TEXT, live INT,"
         " total INT AS (live * 2), d INT CHECK (d > 0) CHECK (live < 9), p INT DEFAULT NULL REFERENCES tags"
         " DEFERRABLE INITIALLY DEFERRED); CREATE UNIQUE INDEX sl ON tags (slug) WHERE live = 1;"
-        "CREATE INDEX short ON tags (p); INSERT INTO tags (tag, slug, live, d) VALUES ('a', 's', 1, 5)",
+        "CREATE INDEX short ON tags (p); CREATE INDEX all_rows ON tags (d);"
+        "INSERT INTO tags (tag, slug, live, d) VALUES ('a', 's', 1, 5)",
     )
     ask(program.url, "CREATE TABLE tags (id serial PRIMARY KEY, tag text, slug text, live int, total int,"
         " d int CHECK (d < 77), p int REFERENCES tags); CREATE UNIQUE INDEX sl ON tags (slug) WHERE live = 1;"
-        "CREATE INDEX long ON tags (p, d)")  # fmt: skip
+        "CREATE INDEX long ON tags (p, d); CREATE INDEX few ON tags (d, p) WHERE live > 1")  # fmt: skip
     lacks = [n for n in program.run(source).report["notes"] if "the target's table has no" in n]
     assert lacks == [
         f"{place}: the target's table has no {what}, the source has"
@@ -146,6 +147,7 @@ def test_one_rule_does_not_stand_for_another(program: Program, tmp_path: Path) -
             ("tags.sqlite_autoindex_tags_1", "UNIQUE (tag COLLATE NOCASE)"),
             ("tags.total", "GENERATED ALWAYS AS (live * 2)"),
             ("tags", "CHECK (live < 9)"),
+            ("tags.all_rows", "INDEX (d) (but one WHERE (live > 1))"),
             ("tags(p)", "DEFERRABLE INITIALLY DEFERRED"),
         )
     ]

@@ -76,7 +76,8 @@ JSONB = Codec(
     held=HELD_TEXT,
     decode=unquote,
     merges=True,
-    says="jsonb orders keys, keeps the last of equal ones, and forgets spaces and the sign of 0; compared as jsonb",
+    says="jsonb orders keys, keeps the last of equal ones, writes numbers without exponents, and forgets spaces and the"
+    " sign of 0; compared as jsonb",
 )
 
 _HEX4 = "[0-9a-f]" * 4

@@ -51,6 +51,11 @@ class Draft:
         found = self.table.column(column)
         return found is not None and found.declared != ""
 
+    def is_computed(self, column: str) -> bool:
+        """Whether the target's own table computes it, so that nothing else can be written there."""
+        own = self.present.columns if self.present else ()
+        return any(c.generated and c.name == self.names[column] for c in own)
+
     def replace(self, column: ColumnProfile) -> None:
         """What is known of a column, instead of what was."""
         columns = tuple(column if c.column == column.column else c for c in self.profile.columns)
@@ -234,7 +239,7 @@ def _fitting(column: ColumnProfile) -> str:
 
 def misfits(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding]:
     yield from inspection.misfits(
-        connection, draft.table, draft.profile, exists=True, required=required(draft)
+        connection, draft.table, draft.profile, True, required(draft), _computed(draft)
     )
 
 
@@ -243,9 +248,8 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     table, profile = draft.table, draft.profile
     if not profile.rows or profile.assumed:
         return
-    yield from inspection.misfits(
-        connection, table, profile, draft.present is not None, required(draft)
-    )
+    exists, strict, computed = draft.present is not None, required(draft), _computed(draft)
+    yield from inspection.misfits(connection, table, profile, exists, strict, computed)
     yield from inspection.bad_text(connection, table, profile, draft.present is not None)
     yield from inspection.too_wide(connection, table, profile)
     yield from inspection.nulls(connection, table, draft.reading, required(draft))
@@ -267,6 +271,10 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
                     draft.contradicted.add(columns)
             else:
                 yield from found
+
+
+def _computed(draft: Draft) -> frozenset[str]:
+    return frozenset(column for column in draft.names if draft.is_computed(column))
 
 
 def _compared(column: ColumnProfile) -> str:

@@ -32,6 +32,10 @@ _FIXED = {
 _POINTER = 18
 #: Said of tables that are yet to be made; the others have their types.
 _ANOTHER = " (or another `type`)"
+_OF_COMPUTED = (
+    "correct what it is computed from, or `exclude: true` for {place} in --mapping, if PostgreSQL is to compute"
+    " another value, or --on-finding quarantine"
+)
 _AS_BYTES = " (or `mixed: bytes`, which keeps all of it as bytea)"
 _EITHER = "`mixed: bytes` (or `text`)"
 #: Where neither another value nor none can stand for it.
@@ -50,11 +54,13 @@ def misfits(
     profile: TableProfile,
     exists: bool,
     required: Collection[str] = (),
+    computed: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Name every value that the chosen codec can't carry.
 
     Args:
         required: columns where no NULL may be.
+        computed: columns that the target's own table computes.
     """
     for column in profile.columns:
         if not column.misfits:
@@ -76,6 +82,10 @@ def misfits(
             found = _finding(table, column.column, row, key, value, named, reason)
             if not exists:
                 yield found
+                continue
+            if named == "misfit" and column.column in computed:  # no type keeps it, and no NULL
+                place = f"{table.name}.{column.column}"
+                yield replace(found, resolve=_OF_COMPUTED.format(place=place))
                 continue
             needs = widening.wider(column.codec.type, storage)
             if named == "mixed":

@@ -158,7 +158,7 @@ def _planned(
                 not_null=bool((c := table.column(column.column)) and c.not_null)
                 and not draft.wish.column(column.column).nulls,
                 cell=cells[column.column],
-                computed=_computed(draft.present, draft.names[column.column]),
+                computed="the target's own expression" * draft.is_computed(column.column),
                 required=column.column in no_null,
                 bulky=large.get(column.column, 0),
             )
@@ -180,11 +180,6 @@ def _is_key(draft: Draft, columns: tuple[str, ...]) -> bool:
         return False
     own = {frozenset(unique) for unique in draft.present.uniques} if draft.present else None
     return own is None or frozenset(draft.names[column] for column in columns) in own
-
-
-def _computed(present: TargetTable | None, column: str) -> str:
-    own = present is not None and any(c.name == column and c.generated for c in present.columns)
-    return "the target's own expression" if own else ""
 
 
 def _key(table: Table) -> tuple[str, ...]:

@@ -149,6 +149,8 @@ def _resolve(
         key, word = "mixed", "bytes"
     else:
         key, word = _answer(connection, plan, column, kind, own)
+    if key == "misfit" and plan.column(column).computed:
+        key = ""  # the target computes it all the same
     if key in ("misfit", "empty") and plan.exists and plan.column(column).required:
         key = ""  # it would be the next finding, which says less than this one
     means = {**_MEANS, **_THERE} if plan.exists else _MEANS

@@ -9,12 +9,13 @@ sides of an OR, so each function answers NULL to a value that isn't its kind.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import re
 import sqlite3
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
@@ -40,6 +41,10 @@ _EPOCHS = {
 _JULIAN_2000 = 2_451_545
 #: Digits of a numeric, as PostgreSQL documents them.
 _MOST_BEFORE_POINT, _MOST_BEHIND_POINT = 131_072, 16_383
+#: Levels of JSON that SQLite itself reads; PostgreSQL's stack holds some thousands.
+_DEEPEST = 1000
+#: As ``json.dumps``, which makes an encoder for each text.
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 #: More than a float and a numeric have.
 _ALL_DIGITS = Context(prec=2000)
 
@@ -362,7 +367,7 @@ def m_jsonb(value: bytes | None) -> str | None:
         return None
     try:
         return _print_jsonb(parsed[0])
-    except (ValueError, RecursionError):  # a JSON that is nested too deeply
+    except ValueError:
         return None
 
 
@@ -428,7 +433,7 @@ def _json(value: bytes, parse: Callable[[str], Decimal] | None = None) -> tuple[
                 parse_int=_number,
             ),
         )
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # of an older Python after some 900 levels
         return None
 
 
@@ -468,11 +473,42 @@ def _refuse(word: str) -> object:
 
 
 def _print_jsonb(value: object) -> str:
-    if isinstance(value, dict):
-        keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
-        return "{" + ", ".join(f"{_string(k)}: {_print_jsonb(value[k])}" for k in keys) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_print_jsonb, value)) + "]"
+    """Without recursion, which ends after a third of the levels that were parsed."""
+    printed = io.StringIO()
+    #: what is left of each list and object that is begun, with what stands before it, and how it ends
+    begun = [(iter([("", value)]), "")]
+    while begun:
+        left, end = begun[-1]
+        for before, part in left:
+            printed.write(before)
+            if isinstance(part, (dict, list)):
+                first, last = "{}" if isinstance(part, dict) else "[]"
+                printed.write(first)
+                if len(begun) > _DEEPEST:
+                    raise ValueError("nested too deeply")
+                begun.append((_members(part), last))
+                break
+            printed.write(_print_scalar(part))
+        else:
+            printed.write(end)
+            begun.pop()
+    return printed.getvalue()
+
+
+def _members(part: dict[str, object] | list[object]) -> Iterator[tuple[str, object]]:
+    """What a list or an object has in it, each after what stands before it."""
+    comma = ""
+    if isinstance(part, list):
+        for element in part:
+            yield comma, element
+            comma = ", "
+    else:
+        for key in sorted(part, key=lambda key: (len(key.encode()), key.encode())):
+            yield f"{comma}{_string(key)}: ", part[key]
+            comma = ", "
+
+
+def _print_scalar(value: object) -> str:
     if isinstance(value, str):
         return _string(value)
     if isinstance(value, Decimal):
@@ -485,4 +521,4 @@ def _string(text: str) -> str:
     if "\x00" in text:
         raise ValueError("jsonb can't hold \\u0000")
     text.encode("utf-8")  # a lone surrogate raises a ValueError
-    return json.dumps(text, ensure_ascii=False)
+    return _quoted(text)

@@ -114,6 +114,11 @@ def _table(plan: TablePlan, schema: str, made: Ddl) -> Statement:
                     made.notes.append(
                         f"{place}: its default {column.default} becomes {default}, as you asked"
                     )
+                elif defaults.is_false_in_sqlite(planned, column, default):
+                    made.notes.append(
+                        f"{place}: its default {column.default} becomes true; SQLite stores a text there,"
+                        " which its own conditions take for false"
+                    )
             except Untranslated as reason:
                 text = f"{column.default}: {reason.reason}"
                 made.uncarried.append(Uncarried("default", place, text))

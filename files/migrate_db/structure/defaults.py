@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import sqlite3
 import sys
+from typing import Any
 
 from migrate_db import sql
-from migrate_db.codecs.numbers import DOUBLE, DOUBLE_OR_INTEGER
+from migrate_db.codecs.numbers import BOOLEAN, BOOLEAN_ANY, DOUBLE, DOUBLE_OR_INTEGER
 from migrate_db.errors import Untranslated
 from migrate_db.planning.plan import ColumnPlan
 from migrate_db.sqlite import declaration, functions
@@ -50,7 +51,19 @@ def default(planned: ColumnPlan, column: Column, epoch: str = "") -> str:
     constant = alone or all(word.word in _CONSTANT for word in words)
     if not constant and not _is_always_the_same(text):
         raise Untranslated("it is not a constant")
-    return _constant(planned, column, text if alone else f"({text})")  # as the catalogue forgets
+    return _constant(planned, column)
+
+
+def is_false_in_sqlite(planned: ColumnPlan, column: Column, given: str) -> bool:
+    """Whether a default that became true is a word among numbers, which SQLite's conditions take for false.
+
+    Args:
+        given: what ``default`` made of it.
+    """
+    if planned.codec is not BOOLEAN or given != "true":
+        return False
+    name = sql.name(column.name)
+    return bool(_asked(column, f"typeof({name}) = 'text' AND NOT {name}")[0])
 
 
 def _plain(text: str) -> str:
@@ -83,27 +96,17 @@ def _is_always_the_same(text: str) -> bool:
     return True
 
 
-def _constant(planned: ColumnPlan, column: Column, text: str) -> str:
+def _constant(planned: ColumnPlan, column: Column) -> str:
     # the wishes of a mapping are about what an app will write, too; but no row points anywhere here
     name = sql.name(column.name)
     cell = name if " IN (SELECT " in planned.cell else planned.cell
-    # a column of floats makes one of an integer
-    codec = DOUBLE_OR_INTEGER if planned.codec is DOUBLE else planned.codec
-    declared = "" if column.strict and column.affinity == "BLOB" else column.declared
-    scratch = sqlite3.connect(":memory:")
-    scratch.text_factory = bytes
-    try:
-        functions.register(scratch)
-        scratch.execute(f"CREATE TABLE t (m_other, {name} {declared} DEFAULT {text})")
-        scratch.execute("INSERT INTO t (m_other) VALUES (1)")
-        field = codec.stored_of(cell) if codec.carries_text else codec.encode_of(cell)
-        misfit, empty, field = scratch.execute(
-            f"SELECT {codec.misfit_of(cell)}, {cell} IS NULL, {field} FROM t"
-        ).fetchone()
-    except sqlite3.Error:
-        raise Untranslated("it is not a constant") from None
-    finally:
-        scratch.close()
+    codec = planned.codec
+    if codec is DOUBLE:  # a column of floats makes one of an integer
+        codec = DOUBLE_OR_INTEGER
+    elif codec.type == "boolean":  # declared with DEFAULT 'false', filled with 0 and 1
+        codec = BOOLEAN_ANY
+    field = codec.stored_of(cell) if codec.carries_text else codec.encode_of(cell)
+    misfit, empty, field = _asked(column, codec.misfit_of(cell), f"{cell} IS NULL", field)
     if empty:
         return "NULL"
     if misfit and codec.type == "timestamptz":
@@ -117,3 +120,30 @@ def _constant(planned: ColumnPlan, column: Column, text: str) -> str:
         return "true" if shown == "1" else "false"
     number = kind_of(codec) in ("int", "real", "mixed")
     return shown if number and re.fullmatch(r"-?\d+(\.\d+)?", shown) else sql.string(shown)
+
+
+def _asked(column: Column, *questions: str) -> tuple[Any, ...]:
+    """SQLite's answers about what it stores by a constant default.
+
+    Raises:
+        Untranslated: it stores none.
+    """
+    text = (column.default or "").strip()
+    # as the catalogue forgets parentheses; but DEFAULT word is a string
+    text = text if len(declaration.tokens(text)) == 1 else f"({text})"
+    name = sql.name(column.name)
+    declared = "" if column.strict and column.affinity == "BLOB" else column.declared
+    scratch = sqlite3.connect(":memory:")
+    scratch.text_factory = bytes
+    try:
+        functions.register(scratch)
+        scratch.execute(f"CREATE TABLE t (m_other, {name} {declared} DEFAULT {text})")
+        scratch.execute("INSERT INTO t (m_other) VALUES (1)")
+        answers: tuple[Any, ...] = scratch.execute(
+            f"SELECT {', '.join(questions)} FROM t"
+        ).fetchone()
+    except sqlite3.Error:
+        raise Untranslated("it is not a constant") from None
+    finally:
+        scratch.close()
+    return answers

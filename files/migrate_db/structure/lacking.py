@@ -230,10 +230,12 @@ def _lacking_indexes(
         if found is not None:
             left.remove(found)
         elif not index.unique and not index.partial and all(columns):
-            # a longer one serves as well
-            if not any(i.columns[: len(columns)] == columns for i in held.indexes):
+            # a longer one serves as well, one of some rows doesn't
+            alike = [i.predicate for i in held.indexes if i.columns[: len(columns)] == columns]
+            if all(alike):
+                but = f" (but one WHERE {alike[0]})" if alike else ""
                 yield Uncarried(
-                    "index", f"{table.table.name}.{index.name}", f"INDEX ({_listed(index)})"
+                    "index", f"{table.table.name}.{index.name}", f"INDEX ({_listed(index)}){but}"
                 )
         elif not (index.unique and not _is_special(index)):  # that one is looked for in any table
             word = "UNIQUE" if index.unique else "INDEX"
