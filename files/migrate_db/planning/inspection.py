@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from migrate_db import sql
 from migrate_db.codecs.codec import Codec
 from migrate_db.finding import Finding
-from migrate_db.planning import choice, conversion, widening
+from migrate_db.planning import advice, choice, conversion
 from migrate_db.planning.profile import ColumnProfile, TableProfile
 from migrate_db.planning.reading import Reading
 from migrate_db.sqlite import batches, functions, source
@@ -30,16 +30,6 @@ _FIXED = {
     "numeric": 3, "date": 4, "time": 8, "timestamp": 8, "timestamptz": 8, "uuid": 16,
 }  # fmt: skip
 _POINTER = 18
-#: Said of tables that are yet to be made; the others have their types.
-_ANOTHER = " (or another `type`)"
-_OF_COMPUTED = (
-    "correct what it is computed from, or `exclude: true` for {place} in --mapping, if PostgreSQL is to compute"
-    " another value, or --on-finding quarantine"
-)
-_AS_BYTES = " (or `mixed: bytes`, which keeps all of it as bytea)"
-_EITHER = "`mixed: bytes` (or `text`)"
-#: Where neither another value nor none can stand for it.
-_CORRECT = "correct it in the app, or --on-finding quarantine"
 #: Where a NULL can't be, by kind.
 _TAKES_NONE = {
     "null key": "NULL in a primary key",
@@ -80,42 +70,10 @@ def misfits(
                 what = "time" if storage == "text" else "number"
                 named, reason = "round", f"a {what} with more digits than {column.codec.type} keeps"
             found = _finding(table, column.column, row, key, value, named, reason)
-            if not exists:
-                yield found
-                continue
-            if named == "misfit" and column.column in computed:  # no type keeps it, and no NULL
-                place = f"{table.name}.{column.column}"
-                yield replace(found, resolve=_OF_COMPUTED.format(place=place))
-                continue
-            needs = widening.wider(column.codec.type, storage)
-            if named == "mixed":
-                found = _as_the_other(found, column.codec, column.column in required)
-            elif named in ("misfit", "empty") and column.column in required:
-                found = replace(found, resolve=_CORRECT)
-            yield _as_it_is(found, needs)
-
-
-def _as_the_other(found: Finding, chosen: Codec, required: bool) -> Finding:
-    """BLOBs where texts are held, or the other way round: a table that is there stays as it is."""
-    words = "`mixed: bytes`"
-    if chosen.type != "bytea":
-        rest = "" if required else " (and `misfit: null` for what is not UTF-8)"
-        words = f"`mixed: text`{rest}"
-    return replace(found, resolve=found.resolve.replace(_EITHER, words))
-
-
-def _as_it_is(found: Finding, needs: str = "") -> Finding:
-    """The same for a table that has its types.
-
-    Args:
-        needs: the type that would hold the value, if there is one.
-    """
-    resolve = found.resolve.replace(_ANOTHER, "").replace(_AS_BYTES, "")
-    if needs and found.kind in ("misfit", "round"):
-        kept = f"`ALTER TABLE … ALTER … TYPE {needs}` in the target, which keeps it, or "
-        before = "`" if "`" in resolve else "--on-finding"
-        resolve = resolve.replace(before, kept + before, 1)
-    return replace(found, resolve=resolve)
+            if exists:
+                column_rules = column.column in required, column.column in computed
+                found = advice.there(found, column.codec.type, storage, *column_rules)
+            yield found
 
 
 def _is_fine(column: ColumnProfile) -> str:
@@ -175,7 +133,7 @@ def bad_text(
         for row, key, value, stored in rows:
             if not _is_legible(stored, encoding):
                 found = _finding(table, column.column, row, key, value, "utf8", reason)
-                yield _as_it_is(found) if exists else found
+                yield advice.as_it_is(found) if exists else found
 
 
 def _is_clean(
@@ -414,7 +372,7 @@ def _finding(
         column=column,
         value=printable(value),
         reason=reason,
-        resolve=_RESOLVE[kind].format(place=f"{table.name}.{column}", table=table.name),
+        resolve=advice.of(kind, table.name, column),
         kind=kind,
         row=named if isinstance(named, (int, str)) else None,
     )
@@ -426,43 +384,6 @@ def _rendering(cell: str) -> str:
         f" WHEN 'blob' THEN 'X''' || hex(substr({cell}, 1, 20)) || ''''"
         f" ELSE quote({cell}) END"
     )
-
-
-#: What resolves each kind; the words of a mapping stand in ``mapping``. A rule of the target's own table, which a
-#: mapping doesn't change, is one that is ``there``.
-_RESOLVE = {
-    "nul": "correct it in the app, or `nul: strip`" + _AS_BYTES + " for {place}"
-    " in --mapping, or --on-finding quarantine",
-    "utf8": "correct it in the app, or `invalid_utf8: latin1` (or `replace`)"
-    + _AS_BYTES
-    + " for {place}"
-    " in --mapping, or --on-finding quarantine",
-    "mixed": _EITHER + " for {place} in --mapping, or --on-finding quarantine",
-    "misfit": "correct it in the app, or `misfit: null`" + _ANOTHER + " for {place}"
-    " in --mapping, or --on-finding quarantine",
-    "empty": "`empty: null` for {place} in --mapping, or --on-finding quarantine",
-    "zone": "`zone: utc` for {place} in --mapping, if these times are UTC,"
-    " or --on-finding quarantine",
-    "round": "`round: type` for {place} in --mapping, or --on-finding quarantine",
-    "null key": "correct it in the app, or `primary_key: unique` for {table} in --mapping,"
-    " or --on-finding quarantine",
-    "null": "correct it in the app, or `nulls: keep` for {place} in --mapping, if the table is yet"
-    " to be made, or --on-finding quarantine",
-    "null there": "correct it in the app, or drop NOT NULL of the column in the target (and a key that"
-    " demands it), or --on-finding quarantine",
-    "duplicate key": "correct it in the app, or `primary_key: index` for {table} in --mapping,"
-    " or --on-finding quarantine",
-    "duplicate": "correct it in the app, or `unique: index` for {table} in --mapping,"
-    " or --on-finding quarantine",
-    "duplicate there": "correct it in the app, or drop the target's own UNIQUE or PRIMARY KEY,"
-    " or --on-finding quarantine",
-    "wide row": "leave columns out by `exclude: true` in --mapping, or --on-finding quarantine",
-    "orphan": "add the parent, or `orphans: keep` (or `null`) for {place} in --mapping,"
-    " or --on-finding quarantine",
-    "orphan there": "add the parent, or `orphans: null` for {place} in --mapping, or drop the target's own"
-    " FOREIGN KEY, or --on-finding quarantine",
-    "orphan there, not null": "add the parent, or drop the target's own FOREIGN KEY, or --on-finding quarantine",
-}
 
 
 def _is_utf8(text: bytes) -> bool:
