@@ -14,7 +14,7 @@ from migrate_db.sqlite.parents import Keys
 from migrate_db.sqlite.schema import ForeignKey, Schema, Table, Uncarried
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ColumnPlan:
     """One column on its way."""
 

@@ -83,9 +83,7 @@ class SourceBlocks:
 
     def __init__(self, snapshot: sqlite3.Connection, plans: Sequence[TablePlan]) -> None:
         self._plans = plans
-        self._found: dict[str, queue.Queue[Block | Exception | None]] = {
-            plan.table.name: queue.Queue(_AHEAD) for plan in plans
-        }
+        self._found: queue.Queue[tuple[str, Block | Exception | None]] = queue.Queue(_AHEAD)
         self._unwanted: set[str] = set()
         self._connection = source.twin(snapshot)
         self._stop = threading.Event()
@@ -102,9 +100,13 @@ class SourceBlocks:
         self._connection.close()
 
     def of(self, plan: TablePlan) -> Iterator[Block]:
-        """The blocks of one table, in the order of its key."""
-        found = self._found[plan.table.name]
-        while (block := found.get()) is not None:
+        """The blocks of one table, in the order of its key; tables are asked for in their order."""
+        while True:
+            table, block = self._found.get()
+            if table != plan.table.name:
+                continue  # one before it, whose other blocks nobody wanted
+            if block is None:
+                return
             if isinstance(block, Exception):
                 raise block
             yield block
@@ -131,7 +133,7 @@ class SourceBlocks:
     def _put(self, table: str, item: Block | Exception | None) -> None:
         while not (self._stop.is_set() or table in self._unwanted):
             try:
-                return self._found[table].put(item, timeout=_PATIENCE)
+                return self._found.put((table, item), timeout=_PATIENCE)
             except queue.Full:
                 continue
         raise _Stopped

@@ -16,9 +16,11 @@ from migrate_db.sqlite.virtual import Virtual
 
 #: `sqlite_` names belong to SQLite itself, never to the user.
 _INTERNAL = re.compile(r"^sqlite_", re.IGNORECASE)
+#: One for all columns: each would take as much as a column.
+_NONE: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Column:
     """A column as declared; SQLite keeps the declared type as free text."""
 
@@ -50,7 +52,7 @@ class Column:
         return "NUMERIC"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ForeignKey:
     """A foreign key; ``parent_columns`` is resolved to the parent's primary key."""
 
@@ -63,7 +65,7 @@ class ForeignKey:
     deferrable: str = ""  #: in PostgreSQL's words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IndexColumn:
     """A key column of an index; ``name`` is None for an expression."""
 
@@ -73,7 +75,7 @@ class IndexColumn:
     expression: str = ""  #: as written, where there is no name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Index:
     """An index; origin ``c`` was created by hand, ``u`` is a UNIQUE constraint, ``pk`` a key."""
 
@@ -328,7 +330,7 @@ def _table(
             collation=said.collations.get(sql.folded(name), "BINARY"),
             expression=said.generated.get(sql.folded(name), "") if hidden else "",
             unreadable=unreadable.get(sql.folded(name), ""),
-            functions=frozenset(functions.get(sql.folded(name), ())),
+            functions=frozenset(functions.get(sql.folded(name), _NONE)),
             strict=strict,
         )
         columns.append(column)

@@ -49,8 +49,6 @@ class Soundness:
         self._digest = ""
         self._failure: Exception | None = None
         self._connection = source.open_snapshot(snapshot)
-        with suppress(sqlite3.Error):  # _run says it
-            self._connection.execute("PRAGMA cache_size = -256")  # KiB; it is no slower with less
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -58,7 +56,8 @@ class Soundness:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.interrupt()
+        if self._thread.is_alive():  # else ``demand`` has closed it
+            self._connection.interrupt()
         self._thread.join()
         self._connection.close()
 
@@ -73,6 +72,7 @@ class Soundness:
         """
         with interruption.Welcome():
             self._thread.join()
+        self._connection.close()  # its copy of the schema may be large
         if self._failure is not None:
             raise self._failure
         if self._wrong:
@@ -206,6 +206,6 @@ def _without_virtual(path: Path) -> Iterator[sqlite3.Connection]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.sha256()
-        while block := file.read(1 << 20):
+        while block := file.read(1 << 16):
             digest.update(block)
     return digest.hexdigest()

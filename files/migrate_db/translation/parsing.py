@@ -70,7 +70,7 @@ def columns_in(text: str) -> set[str]:
     return {sql.folded(node.name) for node in parse(text).find_all(exp.Column)}
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)  # a tree is large
 def parse(text: str) -> exp.Expr:
     """One expression as SQLite writes it.
 
