@@ -108,6 +108,29 @@ def test_memory_does_not_grow_with_keys(program: Program, tmp_path: Path) -> Non
     assert peak_of(program, "run", "--catch-up", "--source", source) < 64
 
 
+def many(tables: int) -> str:
+    """A schema as a large app has it: wide tables, CHECKs, views, and long triggers."""
+    columns = ", ".join(
+        f"c{n} VARCHAR(100) NOT NULL DEFAULT '' CHECK (length(c{n}) < {n}0)" if n % 2 else f"c{n} INTEGER"
+        for n in range(1, 21)
+    )  # fmt: skip
+    rules = " ".join(
+        f"SELECT RAISE(ABORT, 'rule {n} of a row') WHERE EXISTS (SELECT 1 FROM t0 WHERE c2 = NEW.c4 + {n});"
+        for n in range(50)
+    )
+    return "".join(
+        f"CREATE TABLE t{n} (id INTEGER PRIMARY KEY, {columns});"
+        f"CREATE VIEW v{n} AS SELECT id, c1, c2 + {n} AS more FROM t{n} WHERE c4 IS NOT NULL;"
+        f"CREATE TRIGGER r{n} BEFORE INSERT ON t{n} BEGIN {rules} END;"
+        for n in range(tables)
+    )
+
+
+def test_memory_hardly_grows_with_tables(program: Program, tmp_path: Path) -> None:
+    source = sqlite(tmp_path / "many.db", many(30))
+    assert peak_of(program, "run", "--allow-empty", "--source", source) < 64
+
+
 def test_memory_does_not_grow_with_a_value(program: Program, tmp_path: Path) -> None:
     source = sqlite(
         tmp_path / "film.db",
