@@ -143,23 +143,8 @@ def _resolve(
     plan = proposal.plan.table(table)
     wish = proposal.mapping.table(table)
     own = wish.column(column)
-    if kind in ("nul", "utf8", "mixed") and _loses_nothing_as_bytes(
-        connection, proposal.plan.schema, plan, column
-    ):
-        key, word = "mixed", "bytes"
-    else:
-        key, word = _answer(connection, plan, column, kind, own)
-    if key == "misfit" and plan.column(column).computed:
-        key = ""  # the target computes it all the same
-    if key in ("misfit", "empty") and plan.exists and plan.column(column).required:
-        key = ""  # it would be the next finding, which says less than this one
-    means = {**_MEANS, **_THERE} if plan.exists else _MEANS
-    if word == "replace" or (kind, word) == ("orphan", "keep"):
-        meaning = means[word]
-    elif key == "mixed":
-        meaning = _AS_BYTES.get(kind, means["mixed"])
-    else:
-        meaning = means.get(key if key in ("epoch", "misfit") else kind, "")
+    key, word = _answer(connection, proposal.plan.schema, plan, column, kind, own)
+    meaning = _meaning(plan, kind, key, word)
     if key in ("primary_key", "unique") and getattr(wish, key) in ("", "unique"):
         wish = (
             replace(wish, primary_key=word) if key == "primary_key" else replace(wish, unique=word)
@@ -192,10 +177,40 @@ def _resolve(
     proposal.mapping = replace(proposal.mapping, tables={**proposal.mapping.tables, table: wish})
 
 
+def _meaning(plan: TablePlan, kind: str, key: str, word: str) -> str:
+    """What a wish does, as a comment; with a place for how many."""
+    means = {**_MEANS, **_THERE} if plan.exists else _MEANS
+    if word == "replace" or (kind, word) == ("orphan", "keep"):
+        return means[word]
+    if key == "mixed":
+        return _AS_BYTES.get(kind, means["mixed"])
+    return means.get(key if key in ("epoch", "misfit") else kind, "")
+
+
 def _answer(
-    connection: sqlite3.Connection, plan: TablePlan, column: str, kind: str, own: ColumnWish
+    connection: sqlite3.Connection,
+    schema: Schema,
+    plan: TablePlan,
+    column: str,
+    kind: str,
+    own: ColumnWish,
 ) -> tuple[str, str]:
     """Key and word of the wish that resolves a kind of finding; empty: only a quarantine does."""
+    may_be_bytes = kind in ("nul", "utf8", "mixed")
+    if may_be_bytes and _loses_nothing_as_bytes(connection, schema, plan, column):
+        return "mixed", "bytes"
+    key, word = _usual(connection, plan, column, kind, own)
+    if key == "misfit" and plan.column(column).computed:
+        return "", ""  # the target computes it all the same
+    if key in ("misfit", "empty") and plan.exists and plan.column(column).required:
+        return "", ""  # it would be the next finding, which says less than this one
+    return key, word
+
+
+def _usual(
+    connection: sqlite3.Connection, plan: TablePlan, column: str, kind: str, own: ColumnWish
+) -> tuple[str, str]:
+    """The same by the kind alone, and what the values are."""
     if kind == "nul" and plan.exists and own.mixed == "text" and own.nul:
         return "misfit", "null"  # it is taken out of texts, not of BLOBs that become texts
     if kind == "utf8":
