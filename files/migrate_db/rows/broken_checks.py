@@ -23,9 +23,27 @@ _SHOWN = 80
 
 
 def find(
+    snapshot: sqlite3.Connection, target: Target, plan: Plan, first: str
+) -> tuple[list[Finding], list[str]]:
+    """The rows of a table and of those that are loaded after it, and each broken CHECK with how many there are.
+
+    Args:
+        first: the table's name in the target; of a partition, which has rules of its own, nothing is found.
+    """
+    found: list[Finding] = []
+    told: list[str] = []
+    names = [table.target for table in plan.tables]
+    for table in plan.tables[names.index(first) :] if first in names else ():
+        if table.exists:
+            rows, broken = _of_table(snapshot, target, plan, table)
+            found, told = found + rows, told + broken
+    return found, told
+
+
+def _of_table(
     snapshot: sqlite3.Connection, target: Target, plan: Plan, table: TablePlan
 ) -> tuple[list[Finding], list[str]]:
-    """The rows, and each broken CHECK with how many there are; nothing if that can't be found out."""
+    """The same of one; nothing if that can't be found out."""
     import psycopg
 
     place = sql.qualified(target.schema, table.target)
