@@ -21,6 +21,11 @@ def _either(of_text: str, of_number: str) -> str:
     return f"CASE typeof({{c}}) WHEN 'text' THEN {of_text} ELSE {of_number} END"
 
 
+def _number_of(type_name: str) -> str:
+    """The number that a text spells, in digits; NULL if it doesn't fit the type."""
+    return f"m_decimal(CAST({{c}} AS BLOB), {sql.string(type_name)})"
+
+
 def whole(type_name: str) -> Codec:
     """``smallint``, ``integer`` or ``bigint``, of integers and their texts."""
     plain, number = integer(type_name), "CAST({c} AS INTEGER)"
@@ -42,7 +47,7 @@ def whole(type_name: str) -> Codec:
 def decimal(precision: int | None = None, scale: int = 0) -> Codec:
     """``numeric``, or ``numeric(p, s)``, of numbers and their texts."""
     plain = numeric(precision, scale)
-    number = f"m_decimal(CAST({{c}} AS BLOB), {sql.string(plain.type)})"
+    number = _number_of(plain.type)
     return replace(
         plain,
         misfit=_either(f"{number} IS NULL", plain.misfit),
@@ -54,9 +59,8 @@ def decimal(precision: int | None = None, scale: int = 0) -> Codec:
     )
 
 
-_DIGITS = "m_decimal(CAST({c} AS BLOB), 'numeric')"
 #: The float's own shortest digits; of any others it would not be known who rounded.
-_EXACT = f"ifnull({_DIGITS} = m_plain(CAST({{c}} AS REAL)), 0)"
+_EXACT = f"ifnull({_number_of('numeric')} = m_plain(CAST({{c}} AS REAL)), 0)"
 DOUBLE_SPELLED = replace(
     DOUBLE_OR_INTEGER,
     misfit=_either(f"NOT {_EXACT}", DOUBLE_OR_INTEGER.misfit),

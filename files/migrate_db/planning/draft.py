@@ -237,9 +237,15 @@ def _fitting(column: ColumnProfile) -> str:
     return f"CASE WHEN {column.codec.misfit_of(column.cell)} THEN NULL ELSE {column.cell} END"
 
 
-def misfits(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding]:
+def misfits(connection: sqlite3.Connection, draft: Draft, exists: bool = True) -> Iterator[Finding]:
+    """Values that the target's type doesn't hold.
+
+    Args:
+        exists: the target has the table, or is taken to have it.
+    """
+    computed = {column for column in draft.names if draft.is_computed(column)}
     yield from inspection.misfits(
-        connection, draft.table, draft.profile, True, required(draft), _computed(draft)
+        connection, draft.table, draft.profile, exists, required(draft), computed
     )
 
 
@@ -248,9 +254,9 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     table, profile = draft.table, draft.profile
     if not profile.rows or profile.assumed:
         return
-    exists, strict, computed = draft.present is not None, required(draft), _computed(draft)
-    yield from inspection.misfits(connection, table, profile, exists, strict, computed)
-    yield from inspection.bad_text(connection, table, profile, draft.present is not None)
+    exists = draft.present is not None
+    yield from misfits(connection, draft, exists)
+    yield from inspection.bad_text(connection, table, profile, exists)
     yield from inspection.too_wide(connection, table, profile)
     yield from inspection.nulls(connection, table, draft.reading, required(draft))
     for columns, kind, enforced in uniques(draft):
@@ -271,10 +277,6 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
                     draft.contradicted.add(columns)
             else:
                 yield from found
-
-
-def _computed(draft: Draft) -> frozenset[str]:
-    return frozenset(column for column in draft.names if draft.is_computed(column))
 
 
 def _compared(column: ColumnProfile) -> str:

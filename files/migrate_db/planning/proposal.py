@@ -55,7 +55,7 @@ _AS_BYTES = {
 }
 _QUARANTINED = "{n} rows can't be in the target as it is; they go to a file"
 #: No wish is about a column that the source hasn't.
-_BY_HAND = (
+_UNHELPED = (
     "no mapping helps: the target's column {column} is NOT NULL; give it a default there,"
     " ALTER TABLE … SET DEFAULT"
 )
@@ -112,7 +112,7 @@ def propose(
         proposal.mapping = replace(wishes, allow_empty="true")
     for table, column, kind in findings.counts:
         if kind == BY_HAND:
-            proposal.say(table, "", _BY_HAND.format(column=visible(column)))
+            proposal.say(table, "", _UNHELPED.format(column=visible(column)))
     for _ in range(_ROUNDS):
         if not (left := _resolvable(findings)):
             return proposal

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from migrate_db.codecs.numbers import WHOLE
+
 #: Each holds what those before it hold.
-_WHOLE = ("smallint", "integer", "bigint", "numeric")
+_RISING = (*WHOLE, "numeric")
 
 
 def wider(type_name: str, storage: str) -> str:
@@ -19,17 +21,17 @@ def wider(type_name: str, storage: str) -> str:
         return "varchar" if type_name.startswith("varchar(") else ""
     if storage not in ("integer", "real"):
         return ""
-    if type_name in _WHOLE[:2] and storage == "integer":
+    if type_name in ("smallint", "integer") and storage == "integer":
         return "bigint"
-    if type_name in _WHOLE[:3] or type_name.startswith("numeric("):
+    if type_name in WHOLE or type_name.startswith("numeric("):
         return "numeric"
     return "double precision" if type_name == "real" else ""
 
 
 def holds(now: str, before: str) -> bool:
     """Whether a type holds every value of the one that a column had before; both as codecs write them."""
-    if now in _WHOLE and before in _WHOLE:
-        return _WHOLE.index(now) >= _WHOLE.index(before)
+    if now in _RISING and before in _RISING:
+        return _RISING.index(now) >= _RISING.index(before)
     bare, size = _parts(now)
     former, least = _parts(before)
     if (bare, former) == ("double precision", "real"):
