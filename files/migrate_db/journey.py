@@ -164,7 +164,7 @@ class Journey:
         builder = Builder(self.snapshot, self.target, self.plan, self.report)
         builder.demand_locks(statements)
         old = [sql.qualified(self.target.schema, t.target) for t in self.plan.tables if t.exists]
-        with self._all_or_nothing(anew=True), ExitStack() as stack:
+        with self._all_or_nothing(), ExitStack() as stack:
             self._take_hold(old, replace)
             builder.make_tables(statements.tables)
             with load.undisturbed(self.target, self.plan):
@@ -286,12 +286,8 @@ class Journey:
         self._arrived("rehearsed" if self.options.rehearse else "caught up")
 
     @contextmanager
-    def _all_or_nothing(self, anew: bool = False) -> Iterator[None]:
-        """One transaction: whatever happens inside, the target is as before.
-
-        Args:
-            anew: tables are loaded from the start, so this may be done once more to find out why not.
-        """
+    def _all_or_nothing(self) -> Iterator[None]:
+        """One transaction: whatever happens inside, the target is as before."""
         import psycopg
 
         from migrate_db.structure import meaning
@@ -313,8 +309,6 @@ class Journey:
                 raise Misassumed from None
             if is_about_the_statement(error) and meaning.computes(self.plan):
                 raise _Miscomputed from None
-            if anew and error.sqlstate == "23514":
-                self._demand_checks(str(error.diag.table_name))
             raise server_said(error, str(self.target), committing) from None
         # a row that is too large for a line, or a value that a function of ours can't read
         except (sqlite3.DataError, sqlite3.OperationalError):
@@ -327,29 +321,6 @@ class Journey:
                 raise
             raise unknown(str(self.target), ["interrupted"]) from None
         self.report.changed = not self.options.rehearse
-
-    def _demand_checks(self, target_name: str) -> None:
-        """Name all rows that break a CHECK of the app's own table, not only the first.
-
-        Raises:
-            MigrationError: there are such rows.
-        """
-        from migrate_db.rows import broken_checks
-
-        with self.events.phase("checks") as phase:
-            found, told = broken_checks.find(self.snapshot, self.target, self.plan, target_name)
-            phase.note = f"{len(found):,} rows that contradict one are named"
-        for finding in found:
-            self.report.findings.add(finding)
-        self.report.blocking += len(found)
-        if found:
-            raise MigrationError(
-                "rows contradict a CHECK of the target's own table",
-                where=str(self.target),
-                details=told,
-                next="correct them in the app, or change or drop the CHECK in the target, then run again;"
-                " nothing was changed",
-            )
 
     def _take_back(self, written: Path | None) -> None:
         """Nothing was carried, so nothing stayed behind."""

@@ -177,7 +177,14 @@ def planned(
             report.findings = Findings(options.work_dir)
             with foreign.asking(target):
                 made = planner.make(
-                    connection, read, existing, wishes, report.findings, aside, quick
+                    connection,
+                    read,
+                    existing,
+                    wishes,
+                    report.findings,
+                    aside,
+                    quick,
+                    target=target,
                 )
             return meaning.decide(made)
 
@@ -189,7 +196,7 @@ def planned(
         _tell_conversions(connection, found, report)
         if options.write_mapping is not None:
             with events.phase("mapping") as writing, foreign.asking(target):
-                writing.note = _write_mapping(options, connection, read, existing, wishes)
+                writing.note = _write_mapping(options, connection, read, existing, wishes, target)
         report.tables = [
             TableReport(
                 table.table.name,
@@ -265,6 +272,7 @@ def _write_mapping(
     read: schema.Schema,
     existing: dict[str, TargetTable],
     wishes: Mapping,
+    target: Target | None,
 ) -> str:
     from migrate_db.planning import proposal
 
@@ -272,7 +280,8 @@ def _write_mapping(
 
     def make(wanted: Mapping, findings: Findings) -> Plan:
         findings.directory = options.work_dir
-        return planner.make(connection, read, existing, replace(wanted, on_finding=""), findings)
+        wanted = replace(wanted, on_finding="")
+        return planner.make(connection, read, existing, wanted, findings, target=target)
 
     proposed = proposal.propose(connection, make, wishes)
     path, told = options.write_mapping, str(options.write_mapping)

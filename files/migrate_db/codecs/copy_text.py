@@ -8,6 +8,8 @@ Two bytes for one of them would be searched for thirty times as long.
 
 from __future__ import annotations
 
+import re
+
 
 def _without(text: str, character: str) -> str:
     return f"replace({text}, '{character}', '{_MARK}{ord(character):03o}')"
@@ -23,6 +25,8 @@ NULL = f"{_MARK}N"
 END = "\x03"
 #: Of a statement ``COPY … FROM STDIN``.
 OPTIONS = f"DELIMITER E'\\x{ord(DELIMITER):02x}'"
+#: Any of the three within a text, as SQLite writes it.
+_ESCAPE = re.compile(f"{_MARK}(00[123])")
 #: SQLite's SQL of a text ``{c}`` that may hold the three characters.
 ESCAPED = _without(_without(_without("{c}", _MARK), DELIMITER), END)
 
@@ -36,6 +40,18 @@ def finished(rows: bytes) -> bytes:
 def finished_piece(text: bytes) -> bytes:
     """The same of a piece of one text as it is stored."""
     return _escaped(text).replace(DELIMITER.encode(), b"\\001")
+
+
+def value(field: object) -> str | None:
+    """The text that ``COPY`` would read from a field, as SQLite gave it.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    if field is None:
+        return None
+    text = field.decode() if isinstance(field, bytes) else str(field)
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text) if _MARK in text else text
 
 
 def _escaped(text: bytes) -> bytes:

@@ -57,7 +57,7 @@ def misfits(
             continue
         rows = connection.execute(
             f"SELECT {identity(table)}, {naming(table)}, typeof({column.cell}),"
-            f" {_rendering(column.cell)}, instr({column.cell}, char(0)), {_is_fine(column)}"
+            f" {rendering(column.cell)}, instr({column.cell}, char(0)), {_is_fine(column)}"
             f" FROM {profile.relation} WHERE {column.codec.misfit_of(column.cell)}"
         )
         for row, key, kind, value, nul, fine in rows:
@@ -69,7 +69,7 @@ def misfits(
             elif fine:
                 what = "time" if storage == "text" else "number"
                 named, reason = "round", f"a {what} with more digits than {column.codec.type} keeps"
-            found = _finding(table, column.column, row, key, value, named, reason)
+            found = finding(table, column.column, row, key, value, named, reason)
             if exists:
                 column_rules = column.column in required, column.column in computed
                 found = advice.there(found, column.codec.type, storage, *column_rules)
@@ -132,7 +132,7 @@ def bad_text(
         )
         for row, key, value, stored in rows:
             if not _is_legible(stored, encoding):
-                found = _finding(table, column.column, row, key, value, "utf8", reason)
+                found = finding(table, column.column, row, key, value, "utf8", reason)
                 yield advice.as_it_is(found) if exists else found
 
 
@@ -182,7 +182,7 @@ def nulls(
             f"SELECT {identity(table)}, {naming(table)} FROM {reading.relation} WHERE {tests[column]}"
         )
         for row, key in rows:
-            yield _finding(table, column, row, key, "NULL", kind, _TAKES_NONE[kind])
+            yield finding(table, column, row, key, "NULL", kind, _TAKES_NONE[kind])
 
 
 def too_wide(
@@ -206,7 +206,7 @@ def too_wide(
         f" AS m_size FROM {profile.relation}) WHERE m_size > {_WIDEST}"
     )
     for row, key, size in rows:
-        yield _finding(
+        yield finding(
             table, "", row, key, f"{size:,} bytes", "wide row",
             f"a row has {_WIDEST:,} bytes at most, and long values count as {_POINTER}",
         )  # fmt: skip
@@ -239,7 +239,7 @@ def orphans(
         f"WITH {theirs} SELECT c.row, c.key, c.value {pairs} AND p.p0 IS NULL"
     )
     for row, key, value in rows:
-        yield _finding(
+        yield finding(
             table, reference.column, row, key, value, reference.kind,
             reason.format(reference.parent),
         )  # fmt: skip
@@ -270,7 +270,7 @@ def _beside_parents(
     return (
         f"p AS {kept}MATERIALIZED (SELECT {theirs}{more} FROM {reference.parent_relation})",
         f"FROM (SELECT {identity(table)} AS row, {naming(table)} AS key,"
-        f" {_rendering(reference.cells[0])} AS value, {ours} FROM {relation}) c LEFT JOIN p ON {same}"
+        f" {rendering(reference.cells[0])} AS value, {ours} FROM {relation}) c LEFT JOIN p ON {same}"
         " WHERE " + " AND ".join(f"c.k{n} IS NOT NULL" for n in numbers),
     )
 
@@ -293,12 +293,12 @@ def duplicates(
     alike = ", ".join(canonical)
     rows = connection.execute(
         f"SELECT row, key, value FROM (SELECT {identity(table)} AS row, {naming(table)} AS key,"
-        f" {_rendering(sql.name(columns[0]))} AS value,"
+        f" {rendering(sql.name(columns[0]))} AS value,"
         f" row_number() OVER (PARTITION BY {alike} ORDER BY {identity(table)}) AS place"
         f" FROM {relation} WHERE {given}) WHERE place > 1"
     )
     for row, key, value in rows:
-        yield _finding(
+        yield finding(
             table, columns[0], row, key, value, kind,
             f"a second row with the same {', '.join(columns)}, as PostgreSQL sees it",
         )  # fmt: skip
@@ -315,7 +315,7 @@ def changes(
 ) -> Iterator[Finding]:
     """Name values that a wish changes; the reason says what each becomes."""
     rows = connection.execute(
-        f"SELECT {naming(table)}, {_rendering(sql.name(column))}, {_rendering(cell)}"
+        f"SELECT {naming(table)}, {rendering(sql.name(column))}, {rendering(cell)}"
         f" FROM {relation} WHERE {where} LIMIT {limit}"
     )
     for key, old, new in rows:
@@ -362,9 +362,10 @@ def naming(table: Table) -> str:
     return f"{sql.string(label + '=')} || {column}" if column else "'?'"
 
 
-def _finding(
+def finding(
     table: Table, column: str, row: object, key: object, value: object, kind: str, reason: str
 ) -> Finding:
+    """One of a row, of what ``identity``, ``naming`` and ``rendering`` gave."""
     named = row.decode("ascii") if isinstance(row, bytes) else row
     return Finding(
         table=table.name,
@@ -378,7 +379,8 @@ def _finding(
     )
 
 
-def _rendering(cell: str) -> str:
+def rendering(cell: str) -> str:
+    """An SQL expression of a value's beginning, for a person."""
     return (
         f"CASE typeof({cell}) WHEN 'text' THEN substr(m_utf8(CAST({cell} AS BLOB)), 1, 81)"
         f" WHEN 'blob' THEN 'X''' || hex(substr({cell}, 1, 20)) || ''''"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 
 from migrate_db import sql
 from migrate_db.finding import Finding, Findings
-from migrate_db.planning import bulky, references, remarks
+from migrate_db.planning import bulky, own_rules, references, remarks
 from migrate_db.planning.draft import Draft, draw, misfits, objections, required
 from migrate_db.planning.mapping import ColumnWish, Mapping, TableWish
 from migrate_db.planning.plan import ColumnPlan, Plan, TablePlan
 from migrate_db.planning.quarantine import Quarantine
-from migrate_db.postgresql.target import TargetTable
+from migrate_db.postgresql import own_checks
+from migrate_db.postgresql.target import Target, TargetTable
 from migrate_db.sqlite import parents, source
 from migrate_db.sqlite.schema import Column, Schema, Table, Uncarried
 
@@ -26,6 +28,7 @@ def make(
     quarantine: Quarantine | None = None,
     quick: bool = False,
     reversing: bool = False,
+    target: Target | None = None,
 ) -> Plan:
     """Scan every value and decide.
 
@@ -36,6 +39,7 @@ def make(
         quarantine: receives the rows with findings; None: they stand in the way.
         quick: take a large table as declared if a sample fits.
         reversing: the target's rows are what counts; the source's need only be readable.
+        target: is asked which rows break a rule of its tables; None: the load will say so.
     """
     quick = quick and source.HAS_LIMITS  # or nothing stops a line of gigabytes
     notes: list[str] = []
@@ -78,6 +82,9 @@ def make(
     for draft in drafts.values():
         for finding in object_to(connection, draft):
             found(finding)
+    if target is not None and not reversing:
+        for finding in _rule_breakers(connection, target, drafts, quarantine):
+            found(finding)
     if not reversing:
         references.orphans(connection, drafts, found, quarantine)
     tables = []
@@ -97,6 +104,21 @@ def make(
         mapping=mapping,
         assumed=any(draft.profile.assumed for draft in drafts.values()),
     )
+
+
+def _rule_breakers(
+    connection: sqlite3.Connection,
+    target: Target,
+    drafts: dict[str, Draft],
+    quarantine: Quarantine | None,
+) -> Iterator[Finding]:
+    """Rows that the target's own CHECKs refuse, but for those that stay behind already."""
+    there = [draft for draft in drafts.values() if draft.present and not draft.profile.assumed]
+    rules = own_checks.read(target, [draft.target for draft in there]) if there else {}
+    for draft in there:
+        if draft.target in rules:
+            rows = references.relation(draft, quarantine)
+            yield from own_rules.broken(connection, target, draft, rules[draft.target], rows)
 
 
 def _readable(table: Table, wish: TableWish) -> TableWish:

@@ -1,0 +1,153 @@
+"""CHECKs of tables that the target has already, and of their domains: the server itself says which rows break one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from migrate_db import sql
+from migrate_db.postgresql.target import WITHOUT_DOMAIN, Target
+
+#: What a table's own columns are not called.
+_ROW, _RULE = '"migrate_db row"', '"migrate_db rule"'
+#: Errors that are about a row: its data, a rule, what a function raises.
+_ABOUT_A_ROW = ("22", "23", "P0")
+#: What a row by itself tells. A function of the app's own may ask for rows that are not there yet, unless it promises
+#: not to; a constraint may ask for the row as a whole, or for what only a stored one has.
+_FORESEEABLE = """NOT EXISTS (
+    SELECT FROM pg_depend d JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+    WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND p.provolatile <> 'i')
+    AND k.conbin::text !~ ':varattno (0|-)'
+    AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule."""
+
+    said: str  #: for people
+    broken: str  #: SQL that is true for a row that breaks it
+    columns: tuple[str, ...]  #: that it asks for
+    validated: bool  #: rows that are there already keep it
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Those of one table."""
+
+    checks: list[Check] = field(default_factory=list)
+    #: SQL of each column's type, without its domain
+    types: dict[str, str] = field(default_factory=dict)
+    #: SQL of what stands in a column that no value is given for; without those that number, or compute
+    otherwise: dict[str, str] = field(default_factory=dict)
+
+
+def read(target: Target, tables: list[str]) -> dict[str, Rules]:
+    """The rules of those tables that have some."""
+    found: dict[str, Rules] = {}
+    rows = target.connection.execute(
+        f"""
+        SELECT c.relname, k.conname, pg_get_expr(k.conbin, k.conrelid), NULL, k.convalidated,
+               ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY o(num, n)
+                     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = o.num ORDER BY o.n)
+        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE k.contype = 'c' AND n.nspname = %(schema)s AND c.relname = ANY(%(tables)s) AND {_FORESEEABLE}
+        UNION ALL
+        SELECT c.relname, k.conname, pg_get_expr(k.conbin, 0), format_type(k.contypid, NULL), k.convalidated,
+               ARRAY[a.attname::text]
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN LATERAL (WITH RECURSIVE made(type) AS (
+                SELECT a.atttypid UNION ALL
+                SELECT t.typbasetype FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype = 'd')
+            SELECT type FROM made) m ON true
+        JOIN pg_constraint k ON k.contypid = m.type AND k.contype = 'c'
+        WHERE n.nspname = %(schema)s AND c.relname = ANY(%(tables)s) AND {_FORESEEABLE}
+        ORDER BY 1, 2
+        """,
+        {"schema": target.schema, "tables": tables},
+    ).fetchall()
+    for table, name, condition, domain, validated, columns in rows:
+        text = condition if condition.startswith("(") else f"({condition})"
+        owner, broken = "the target's own table", f"NOT {text}"
+        if domain:  # it calls the value VALUE, which is a column's name elsewhere
+            owner = f"the target's own type {domain}"
+            broken = f'(SELECT NOT {text} FROM (SELECT {sql.name(columns[0])} AS "value") d)'
+        rule = Check(f"CHECK {text} of {owner} ({name})", broken, tuple(columns), validated)
+        found.setdefault(table, Rules()).checks.append(rule)
+    if found:
+        _read_columns(target, found)
+    return found
+
+
+def _read_columns(target: Target, rules: dict[str, Rules]) -> None:
+    rows = target.connection.execute(
+        f"""
+        SELECT c.relname, a.attname, format_type(b.type, b.size)
+                   || CASE WHEN a.attcollation <> t.typcollation
+                           THEN ' COLLATE ' || a.attcollation::regcollation ELSE '' END,
+               coalesce(pg_get_expr(d.adbin, d.adrelid), 'NULL'), a.attgenerated <> '' OR a.attidentity <> ''
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        JOIN {WITHOUT_DOMAIN} b ON true JOIN pg_type t ON t.oid = b.type
+        WHERE n.nspname = %s AND c.relname = ANY(%s)
+        """,
+        (target.schema, list(rules)),
+    ).fetchall()
+    for table, column, kind, default, made in rows:
+        rules[table].types[column] = kind
+        if not made and "nextval(" not in default:
+            rules[table].otherwise[column] = default
+
+
+def question(table: str, rules: Rules, checks: Sequence[Check], given: Sequence[str]) -> str:
+    """A query of which rows break which of some rules, for ``answers``.
+
+    Args:
+        given: columns whose values are, in this order; the others of the rules are of ``otherwise``.
+    """
+    places = range(len(given))
+    cells = [f"{_ROW}"]
+    cells += [f"v{at}::{rules.types[given[at]]} AS {sql.name(given[at])}" for at in places]
+    others = {c for check in checks for c in check.columns} - set(given)
+    cells += [f"({rules.otherwise[c]})::{rules.types[c]} AS {sql.name(c)}" for c in sorted(others)]
+    asked = ", ".join(f"({number}, {check.broken})" for number, check in enumerate(checks))
+    values = ", ".join(f"v{at}" for at in places)
+    statement = (
+        f"SELECT {_ROW}, r.number FROM (SELECT {', '.join(cells)}"
+        f" FROM ROWS FROM (\0) WITH ORDINALITY given({values}, {_ROW})) {sql.name(table)},"
+        f" LATERAL (VALUES {asked}) r(number, {_RULE}) WHERE {_RULE} ORDER BY 1, 2"
+    )
+    # Python writes JSON many times faster than psycopg an array
+    arrays = ", ".join("json_array_elements_text(%s)" for _ in places)
+    return statement.replace("%", "%%").replace("\0", arrays)
+
+
+def answers(
+    target: Target, query: str, checks: Sequence[Check], rows: Sequence[Sequence[str | None]]
+) -> Iterator[tuple[int, Check, str]]:
+    """The place of each row that breaks a rule, the rule, and what the server says if it can't even tell.
+
+    Nothing if the server can't be asked at all: the load says so.
+    """
+    import psycopg
+
+    try:
+        with target.connection.transaction(force_rollback=True):
+            given = [json.dumps(column) for column in zip(*rows, strict=True)]
+            found = target.connection.execute(query.encode(), given).fetchall()
+    except psycopg.Error as error:
+        if (error.sqlstate or "")[:2] not in _ABOUT_A_ROW:
+            return
+        if len(rows) == 1:
+            yield 0, checks[0], error.diag.message_primary or ""
+            return
+        half = len(rows) // 2
+        yield from answers(target, query, checks, rows[:half])
+        for place, check, said in answers(target, query, checks, rows[half:]):
+            yield half + place, check, said
+    else:
+        for number, rule in found:
+            yield number - 1, checks[rule], ""
