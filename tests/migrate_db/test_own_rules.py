@@ -105,6 +105,33 @@ def test_orphans_of_a_key_that_is_there_point_nowhere(program: Program, tmp_path
     assert ask(program.url, "SELECT p FROM t ORDER BY id") == [(1,), (None,)]
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        "",
+        "CREATE TABLE p (tenant int, id int, PRIMARY KEY (tenant, id)); CREATE TABLE t (id int PRIMARY KEY,"
+        " tenant int NOT NULL, p int, FOREIGN KEY (tenant, p) REFERENCES p)",
+    ],
+)
+def test_a_key_of_several_columns_is_cut_where_it_may_be(
+    program: Program, tmp_path: Path, own: str
+) -> None:
+    """Each tenant's rows by themselves: the tenant is NOT NULL, what it points at need not be."""
+    ask(program.url, own or "SELECT 1")
+    source, mapping = tmp_path / "s.db", tmp_path / "m.yml"
+    sqlite(
+        source,
+        "CREATE TABLE p (tenant INT, id INT, PRIMARY KEY (tenant, id)); CREATE TABLE t (id INTEGER PRIMARY KEY,"
+        " tenant INT NOT NULL, p INT, FOREIGN KEY (tenant, p) REFERENCES p);"
+        "INSERT INTO p VALUES (1, 1); INSERT INTO t VALUES (1, 1, 1), (2, 1, 2), (3, 2, NULL)",
+    )
+    refused = program.run(source)
+    assert refused.findings == [("t", "id=2", "p")], refused.out
+    mapping.write_text("tables: {t: {columns: {p: {orphans: 'null'}}}}")
+    assert program.run(source, "--mapping", mapping).code == 0
+    assert ask(program.url, "SELECT tenant, p FROM t ORDER BY id") == [(1, 1), (1, None), (2, None)]
+
+
 def test_what_the_target_does_not_mind_is_carried(program: Program, tmp_path: Path) -> None:
     """Rules that only the source has, and that its own rows break."""
     source = sqlite(

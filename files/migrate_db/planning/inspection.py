@@ -216,7 +216,7 @@ def too_wide(
 class Reference:
     """A foreign key as two lists of expressions."""
 
-    column: str  #: the first column of the key, to name it
+    column: str  #: one of the key, to name it
     parent: str
     cells: tuple[str, ...]
     parent_relation: str

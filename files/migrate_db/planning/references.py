@@ -165,7 +165,7 @@ def _asked(drafts: dict[str, Draft]) -> Iterator[_Asked]:
                 draft,
                 parent,
                 inspection.Reference(
-                    column=key.columns[0],
+                    column=next(_severable(draft, key), key.columns[0]),
                     parent=key.parent,
                     cells=cells,
                     parent_relation=parent.profile.relation,
@@ -227,20 +227,26 @@ def _kind(draft: Draft, key: ForeignKey) -> str:
     """What sort of finding its orphans are."""
     if not draft.must_have_parents(key.columns):
         return "orphan"
-    return "orphan there, not null" if key.columns[0] in _must(draft) else "orphan there"
+    return "orphan there" if any(_severable(draft, key)) else "orphan there, not null"
 
 
 def cut(draft: Draft, key: ForeignKey) -> str | None:
     """The column that becomes NULL in orphans, if the operator wants it and it may be NULL."""
-    must = _must(draft)
-    wanted = (c for c in key.columns if draft.wish.column(c).orphans == "null" and c not in must)
+    wanted = (c for c in _severable(draft, key) if draft.wish.column(c).orphans == "null")
     return next(wanted, None)
+
+
+def _severable(draft: Draft, key: ForeignKey) -> Iterator[str]:
+    """Columns of a key that may become NULL, so that it points nowhere."""
+    must = _must(draft)
+    return (column for column in key.columns if column not in must)
 
 
 def _must(draft: Draft) -> set[str]:
     """Columns that may not become NULL."""
     must = {column.name for column in draft.table.columns if column.not_null}
     must |= set(draft.table.primary_key)
+    must |= {column for column in draft.names if draft.is_computed(column)}
     return must | {ours for ours, theirs in draft.names.items() if theirs in draft.strict}
 
 
