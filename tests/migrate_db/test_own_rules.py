@@ -263,6 +263,37 @@ def test_a_check_is_asked_of_what_would_be_loaded(
     assert ask(program.url, "SELECT nextval('t_id_seq')") == [(len(rows) + 1,)]
 
 
+@pytest.mark.parametrize(
+    ("unique", "rows", "second"),
+    [
+        (
+            "(lower(v))",
+            ["\u00c4", "\u00e4", "A", None, None],
+            [2],
+        ),  # SQLite's lower() leaves the first as it is
+        ("(v) WHERE w > 0", ["a", "a", "b", "c", "b"], [5]),
+        ("(v) NULLS NOT DISTINCT", ["a", None, "b", None], [4]),
+        ("((v::numeric))", ["1.0", "2", "1.00", "1"], [3, 4]),  # as the type compares
+        ("(v, (w % 2))", ["a", "a", "a"], [3]),
+    ],
+)
+def test_rows_that_are_alike_to_a_unique_expression_are_named(
+    program: Program, tmp_path: Path, unique: str, rows: list[object], second: list[int]
+) -> None:
+    ask(
+        program.url,
+        f"CREATE TABLE t (id serial PRIMARY KEY, v text, w int); CREATE UNIQUE INDEX one ON t {unique}",
+    )
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w INT)",
+        ("INSERT INTO t (v, w) VALUES (?, ?)", [(row, n // 2) for n, row in enumerate(rows, 1)]),
+    )  # fmt: skip
+    seen = program("check", source)
+    assert seen.findings == [("t", f"id={number}", "v") for number in second], seen.out
+    done = program.run(source, "--on-finding", "quarantine", "--quarantine-file", tmp_path / "q.db")
+    assert (done.code, done.report["quarantined_rows"]) == (3, len(second))
+
+
 def test_a_check_that_asks_other_rows_is_left_to_the_load(program: Program, tmp_path: Path) -> None:
     """They are not there yet."""
     ask(program.url, "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (p int);"

@@ -1,4 +1,4 @@
-"""Rows that break a CHECK of the app's own table: the server is asked, before anything is loaded."""
+"""Rows that break a rule of the app's own table: the server is asked, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from migrate_db.codecs import copy_text
 from migrate_db.finding import Finding
 from migrate_db.planning import inspection
 from migrate_db.planning.draft import Draft
-from migrate_db.postgresql import own_checks
-from migrate_db.postgresql.own_checks import Check, Rules
+from migrate_db.postgresql import row_rules
+from migrate_db.postgresql.row_rules import Rule, Rules
 from migrate_db.postgresql.target import Target
 
 #: Rows that the server is asked about at once, and characters of their values.
@@ -29,8 +29,8 @@ def broken(
         relation: SQL of the rows that are to be carried, after FROM.
     """
     sources = {theirs: ours for ours, theirs in draft.names.items()}
-    checks = [check for check in rules.checks if _is_known(check, draft, rules, sources)]
-    given = [c for c in sources if any(c in check.columns for check in checks)]
+    asked = [rule for rule in rules.rules if _is_known(rule, draft, rules, sources)]
+    given = [name for name in sources if any(name in rule.columns for rule in asked)]
     if not given:
         return
     columns = [draft.cell(sources[name]) for name in given]
@@ -42,28 +42,53 @@ def broken(
         f"SELECT {inspection.identity(draft.table)}, {inspection.naming(draft.table)},"
         f" {', '.join(values)} FROM {relation} WHERE {' AND '.join(fits)}"
     )
-    query = own_checks.question(draft.target, rules, checks, given)
+    query = row_rules.question(draft.target, rules, asked, given)
+    met = _Met(connection)
     for named, texts in _batches(rows):
-        for place, check, said in own_checks.answers(target, query, checks, texts):
-            first = next(at for at, name in enumerate(given) if name in check.columns)
-            value = texts[place][first]
-            reason = f"contradicts {check.said}"
-            if said:
-                reason = f"the target's own table refuses it: {said}"
-            yield inspection.finding(
-                draft.table,
+        for answer in row_rules.answers(target, query, asked, texts):
+            first = next(at for at, name in enumerate(given) if name in answer.rule.columns)
+            value = texts[answer.place][first]
+            about = (
                 columns[first].column,
-                *named[place],
+                *named[answer.place],
                 "NULL" if value is None else value.encode(),
-                "check there",
-                reason,
             )
+            if answer.error:
+                reason = f"the target's own table refuses it: {answer.error}"
+                yield inspection.finding(draft.table, *about, "check there", reason)
+            elif not answer.rule.alike:
+                yield inspection.finding(draft.table, *about, "check there", answer.rule.said)
+            elif met.before(asked.index(answer.rule), answer.alike):
+                yield inspection.finding(draft.table, *about, "duplicate there", answer.rule.said)
+    met.forget()
 
 
-def _is_known(check: Check, draft: Draft, rules: Rules, sources: dict[str, str]) -> bool:
+class _Met:
+    """What was met so far, in a file without a name."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.execute(
+            "CREATE TEMP TABLE own_rules (rule, alike, PRIMARY KEY (rule, alike)) WITHOUT ROWID"
+        )
+
+    def before(self, rule: int, alike: str) -> bool:
+        """Whether it was met before."""
+        added = self._connection.execute(
+            "INSERT OR IGNORE INTO temp.own_rules VALUES (?, ?)", (rule, alike)
+        )
+        return added.rowcount == 0
+
+    def forget(self) -> None:
+        """Leave nothing behind, nor a transaction."""
+        self._connection.execute("DROP TABLE temp.own_rules")
+        self._connection.commit()
+
+
+def _is_known(rule: Rule, draft: Draft, rules: Rules, sources: dict[str, str]) -> bool:
     """Whether all that it asks for is known, and rows that are there already keep it."""
-    of_all = check.validated or not (draft.present and draft.present.rows)
-    return of_all and all(c in sources or c in rules.otherwise for c in check.columns)
+    of_all = rule.validated or not (draft.present and draft.present.rows)
+    return of_all and all(c in sources or c in rules.otherwise for c in rule.columns)
 
 
 def _batches(

@@ -13,7 +13,7 @@ from migrate_db.planning.draft import Draft, draw, misfits, objections, required
 from migrate_db.planning.mapping import ColumnWish, Mapping, TableWish
 from migrate_db.planning.plan import ColumnPlan, Plan, TablePlan
 from migrate_db.planning.quarantine import Quarantine
-from migrate_db.postgresql import own_checks
+from migrate_db.postgresql import row_rules
 from migrate_db.postgresql.target import Target, TargetTable
 from migrate_db.sqlite import parents, source
 from migrate_db.sqlite.schema import Column, Schema, Table, Uncarried
@@ -112,9 +112,9 @@ def _rule_breakers(
     drafts: dict[str, Draft],
     quarantine: Quarantine | None,
 ) -> Iterator[Finding]:
-    """Rows that the target's own CHECKs refuse, but for those that stay behind already."""
+    """Rows that the target's own rules refuse, but for those that stay behind already."""
     there = [draft for draft in drafts.values() if draft.present and not draft.profile.assumed]
-    rules = own_checks.read(target, [draft.target for draft in there]) if there else {}
+    rules = row_rules.read(target, [draft.target for draft in there]) if there else {}
     for draft in there:
         if draft.target in rules:
             rows = references.relation(draft, quarantine)

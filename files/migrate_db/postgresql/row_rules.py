@@ -1,10 +1,13 @@
-"""CHECKs of tables that the target has already, and of their domains: the server itself says which rows break one."""
+"""Rules of tables that the target has already and SQLite can't work out: the server itself says which rows break one.
+
+CHECKs, those of domains, unique indexes of expressions.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from migrate_db import sql
 from migrate_db.postgresql.target import WITHOUT_DOMAIN, Target
@@ -23,20 +26,22 @@ _FORESEEABLE = """NOT EXISTS (
 
 
 @dataclass(frozen=True)
-class Check:
+class Rule:
     """One rule."""
 
     said: str  #: for people
-    broken: str  #: SQL that is true for a row that breaks it
+    where: str  #: SQL that is true for a row that breaks it; of a unique one, for a row that it is about
     columns: tuple[str, ...]  #: that it asks for
-    validated: bool  #: rows that are there already keep it
+    validated: bool = True  #: rows that are there already keep it
+    #: SQL of what no two rows may have alike, as a text; empty: each row by itself keeps it, or not
+    alike: str = ""
 
 
 @dataclass(frozen=True)
 class Rules:
     """Those of one table."""
 
-    checks: list[Check] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
     #: SQL of each column's type, without its domain
     types: dict[str, str] = field(default_factory=dict)
     #: SQL of what stands in a column that no value is given for; without those that number, or compute
@@ -46,6 +51,14 @@ class Rules:
 def read(target: Target, tables: list[str]) -> dict[str, Rules]:
     """The rules of those tables that have some."""
     found: dict[str, Rules] = {}
+    for table, rule in (*_checks(target, tables), *_uniques(target, tables)):
+        found.setdefault(table, Rules()).rules.append(rule)
+    if found:
+        _read_columns(target, found)
+    return found
+
+
+def _checks(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
     rows = target.connection.execute(
         f"""
         SELECT c.relname, k.conname, pg_get_expr(k.conbin, k.conrelid), NULL, k.convalidated,
@@ -74,11 +87,43 @@ def read(target: Target, tables: list[str]) -> dict[str, Rules]:
         if domain:  # it calls the value VALUE, which is a column's name elsewhere
             owner = f"the target's own type {domain}"
             broken = f'(SELECT NOT {text} FROM (SELECT {sql.name(columns[0])} AS "value") d)'
-        rule = Check(f"CHECK {text} of {owner} ({name})", broken, tuple(columns), validated)
-        found.setdefault(table, Rules()).checks.append(rule)
-    if found:
-        _read_columns(target, found)
-    return found
+        said = f"contradicts CHECK {text} of {owner} ({name})"
+        yield table, Rule(said, broken, tuple(columns), validated)
+
+
+def _uniques(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
+    """Unique indexes of expressions or of some rows only, and what takes one NULL only: SQLite can't tell."""
+    rows = target.connection.execute(
+        """
+        SELECT c.relname, x.relname, pg_get_expr(i.indpred, c.oid), i.indexprs IS NULL, nulls.alike,
+               ARRAY(SELECT pg_get_indexdef(x.oid, part, true) FROM generate_series(1, i.indnkeyatts) part),
+               ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND (
+                     a.attnum = ANY(i.indkey) OR EXISTS (
+                         SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = x.oid
+                         AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+                         AND d.refobjsubid = a.attnum)) ORDER BY a.attnum)
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace,
+        LATERAL (SELECT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS alike) nulls
+        WHERE n.nspname = %s AND c.relname = ANY(%s) AND i.indisunique AND i.indisvalid
+          AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR nulls.alike)
+        ORDER BY 1, 2
+        """,
+        (target.schema, tables),
+    ).fetchall()
+    for table, name, predicate, is_plain, nulls_alike, parts, columns in rows:
+        key = ", ".join(parts)
+        nulls = f"num_nulls({key})"
+        where = f"{nulls} = 0"
+        if nulls_alike:  # plain columns without a NULL are compared already
+            where = f"{nulls} > 0" if is_plain and not predicate else "true"
+        if predicate:
+            where = f"({predicate}) AND {where}"
+        # as its type compares, which only the type's own hash knows
+        hashes = (f"hash_record_extended(ROW({key}), {seed})" for seed in (0, 1))
+        what = f"{key}{f' WHERE {predicate}' if predicate else ''}"
+        said = f"a second row with the same {what}, in the target's own UNIQUE ({name})"
+        yield table, Rule(said, where, tuple(columns), alike=" || ' ' || ".join(hashes))
 
 
 def _read_columns(target: Target, rules: dict[str, Rules]) -> None:
@@ -102,33 +147,49 @@ def _read_columns(target: Target, rules: dict[str, Rules]) -> None:
             rules[table].otherwise[column] = default
 
 
-def question(table: str, rules: Rules, checks: Sequence[Check], given: Sequence[str]) -> str:
-    """A query of which rows break which of some rules, for ``answers``.
+def question(table: str, rules: Rules, asked: Sequence[Rule], given: Sequence[str]) -> str:
+    """A query of which rows some of the rules are about, for ``answers``.
 
     Args:
         given: columns whose values are, in this order; the others of the rules are of ``otherwise``.
     """
     places = range(len(given))
-    cells = [f"{_ROW}"]
+    cells = [_ROW]
     cells += [f"v{at}::{rules.types[given[at]]} AS {sql.name(given[at])}" for at in places]
-    others = {c for check in checks for c in check.columns} - set(given)
+    others = {column for rule in asked for column in rule.columns} - set(given)
     cells += [f"({rules.otherwise[c]})::{rules.types[c]} AS {sql.name(c)}" for c in sorted(others)]
-    asked = ", ".join(f"({number}, {check.broken})" for number, check in enumerate(checks))
+    tests = ", ".join(
+        f"({number}, {rule.where}, {_alike(rule)})" for number, rule in enumerate(asked)
+    )
     values = ", ".join(f"v{at}" for at in places)
     statement = (
-        f"SELECT {_ROW}, r.number FROM (SELECT {', '.join(cells)}"
+        f"SELECT {_ROW}, r.number, r.alike FROM (SELECT {', '.join(cells)}"
         f" FROM ROWS FROM (\0) WITH ORDINALITY given({values}, {_ROW})) {sql.name(table)},"
-        f" LATERAL (VALUES {asked}) r(number, {_RULE}) WHERE {_RULE} ORDER BY 1, 2"
+        f" LATERAL (VALUES {tests}) r(number, {_RULE}, alike) WHERE {_RULE} ORDER BY 1, 2"
     )
     # Python writes JSON many times faster than psycopg an array
     arrays = ", ".join("json_array_elements_text(%s)" for _ in places)
     return statement.replace("%", "%%").replace("\0", arrays)
 
 
+def _alike(rule: Rule) -> str:
+    return f"CASE WHEN {rule.where} THEN {rule.alike} END" if rule.alike else "NULL"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A row that a rule is about."""
+
+    place: int  #: of the row, among those that were asked about
+    rule: Rule
+    alike: str  #: what no other row may have
+    error: str = ""  #: what the server says if it can't even tell
+
+
 def answers(
-    target: Target, query: str, checks: Sequence[Check], rows: Sequence[Sequence[str | None]]
-) -> Iterator[tuple[int, Check, str]]:
-    """The place of each row that breaks a rule, the rule, and what the server says if it can't even tell.
+    target: Target, query: str, asked: Sequence[Rule], rows: Sequence[Sequence[str | None]]
+) -> Iterator[Answer]:
+    """The rows that a rule is about.
 
     Nothing if the server can't be asked at all: the load says so.
     """
@@ -142,12 +203,12 @@ def answers(
         if (error.sqlstate or "")[:2] not in _ABOUT_A_ROW:
             return
         if len(rows) == 1:
-            yield 0, checks[0], error.diag.message_primary or ""
+            yield Answer(0, asked[0], "", error.diag.message_primary or "?")
             return
         half = len(rows) // 2
-        yield from answers(target, query, checks, rows[:half])
-        for place, check, said in answers(target, query, checks, rows[half:]):
-            yield half + place, check, said
+        yield from answers(target, query, asked, rows[:half])
+        for answer in answers(target, query, asked, rows[half:]):
+            yield replace(answer, place=half + answer.place)
     else:
-        for number, rule in found:
-            yield number - 1, checks[rule], ""
+        for number, rule, alike in found:
+            yield Answer(number - 1, asked[rule], alike or "")
