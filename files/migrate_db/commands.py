@@ -74,7 +74,7 @@ def verify(options: Options, events: Events, report: Report) -> None:
             known = state.read(target)
             found = stations.planned(
                 options, copy, target, events, report, directory,
-                remembered=known.mapping if known is not None else "",
+                remembered=known.mapping if known is not None else "", loads=False,
             )  # fmt: skip
             absent = [table.target for table in found.tables if not table.exists]
             if absent or (known is None and not found.tables):

@@ -131,6 +131,7 @@ def planned(
     directory: Path,
     remembered: str = "",
     quick: bool = False,
+    loads: bool = True,
 ) -> Plan:
     """Decide everything, and tell it in the report.
 
@@ -138,6 +139,7 @@ def planned(
         directory: where the snapshot lies.
         remembered: the mapping that the target was loaded with, if none is given.
         quick: large tables of a target without rows may be taken as they are declared.
+        loads: rows that the target's own rules refuse are to be named; a comparison finds them missing.
     """
     connection = copy.connection
     with events.phase("plan") as phase:
@@ -184,7 +186,7 @@ def planned(
                     report.findings,
                     aside,
                     quick,
-                    target=target,
+                    target=target if loads or aside is not None else None,
                 )
             return meaning.decide(made)
 

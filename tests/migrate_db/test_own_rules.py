@@ -324,6 +324,8 @@ def test_a_check_that_came_later_is_about_what_it_holds_for(
     sqlite(source, "UPDATE t SET v = 'new' WHERE id = 2")
     refused = program.run(source, "--catch-up")
     assert (refused.code, refused.findings) == (1, [("t", "id=2", "v")])
+    seen = program.verify(source)  # compares, and need not foresee
+    assert (seen.findings, seen.report["proof"]["tables"][0]["different"]) == ([], 1)
 
 
 def test_many_rows_that_break_a_check_are_found_in_no_time(
