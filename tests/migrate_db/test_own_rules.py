@@ -263,6 +263,33 @@ def test_a_check_is_asked_of_what_would_be_loaded(
     assert ask(program.url, "SELECT nextval('t_id_seq')") == [(len(rows) + 1,)]
 
 
+EACH_TYPE = {
+    "double precision": 0.1, "real": 0.5, "numeric(9,2)": 1.25, "numeric": "12.50", "bigint": 1 << 40, "boolean": "yes",
+    "date": "2024-01-02", "timestamp": "2024-01-02 03:04:05", "timestamptz": "2024-01-02 03:04:05+02:00",
+    "time": "03:04:05", "uuid": b"0123456789abcdef", "bytea": b"\x00\x01", "jsonb": '{"a": 1}', "json": "[1]",
+    "interval": 86400000000, "inet": "10.0.0.1", "int4range": "[1,3)", "text[]": '["a","b"]', "int[]": "{1,2}",
+    "mood": "sad", "citext": "X", "varchar(5)": 42, "char(3)": "ab", "bit(3)": "101", "name": "\x02 \\ \n",
+}  # fmt: skip
+
+
+def test_a_check_is_asked_of_values_of_each_type(program: Program, tmp_path: Path) -> None:
+    """Each by itself, also in a row with another that doesn't fit."""
+    columns = [f"c{n}" for n in range(len(EACH_TYPE))]
+    own = ", ".join(f"{c} {kind} CHECK ({c} IS NULL)" for c, kind in zip(columns, EACH_TYPE, strict=True))
+    ask(program.url, "CREATE EXTENSION citext; CREATE TYPE mood AS ENUM ('sad')")
+    ask(program.url, f"CREATE TABLE t (id int PRIMARY KEY, {own}, x int CHECK (x IS NULL))")
+    source = sqlite(
+        tmp_path / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, {', '.join(columns)}, x)",
+        (f"INSERT INTO t VALUES (1, {'?, ' * len(columns)} 'no number')", [tuple(EACH_TYPE.values())]),
+    )  # fmt: skip
+    findings = program("check", source).report["findings"]
+    broken = {f["column"]: f["reason"] for f in findings if "contradicts CHECK" in f["reason"]}
+    assert sorted(broken) == sorted(columns)
+    assert [f["reason"] for f in findings if f["column"] == "x"] == [
+        "text that does not fit integer"
+    ]
+
+
 @pytest.mark.parametrize(
     ("unique", "rows", "second"),
     [

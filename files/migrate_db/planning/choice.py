@@ -246,7 +246,7 @@ def _spans(declared: str) -> tuple[Codec, ...]:
         return (INTERVAL_SINCE_1970, INTERVAL_MICROS, as_written)
     if "TEXT" in declared:
         return (as_written, INTERVAL_DOTTED, INTERVAL_SINCE_1970, INTERVAL_MICROS)
-    return (INTERVAL_MICROS, INTERVAL_SINCE_1970, as_written)
+    return (INTERVAL_MICROS, INTERVAL_SINCE_1970, as_written, INTERVAL_DOTTED)
 
 
 def for_existing(

@@ -35,22 +35,33 @@ def broken(
         return
     columns = [draft.cell(sources[name]) for name in given]
     # what doesn't fit the type is a finding already
-    fits = [f"NOT {c.codec.misfit_of(c.cell)}" for c in columns if c.misfits]
-    fits += [f"ifnull(length({c.cell}), 0) <= {_LARGEST}" for c in columns]
-    values = [c.codec.encode.replace("{c}", c.cell) for c in columns]
+    fit = [f"ifnull(length({c.cell}), 0) <= {_LARGEST}" for c in columns]
+    fit = [
+        f"({small} AND NOT {c.codec.misfit_of(c.cell)})" if c.misfits else f"({small})"
+        for small, c in zip(fit, columns, strict=True)
+    ]
+    values = [
+        f"CASE WHEN {fits} THEN {c.codec.encode.replace('{c}', c.cell)} END"
+        for fits, c in zip(fit, columns, strict=True)
+    ]
     rows = connection.execute(
         f"SELECT {inspection.identity(draft.table)}, {inspection.naming(draft.table)},"
-        f" {', '.join(values)} FROM {relation} WHERE {' AND '.join(fits)}"
+        f" CASE WHEN {' AND '.join(fit)} THEN NULL ELSE {' || '.join(fit)} END,"
+        f" {', '.join(values)} FROM {relation}"
     )
     query = row_rules.question(draft.target, rules, asked, given)
     met = _Met(connection)
     for named, texts in _batches(rows):
         for answer in row_rules.answers(target, query, asked, texts):
-            first = next(at for at, name in enumerate(given) if name in answer.rule.columns)
-            value = texts[answer.place][first]
+            concerned = [at for at, name in enumerate(given) if name in answer.rule.columns]
+            row, key, fitting = named[answer.place]
+            if fitting and any(fitting[at] == ord("0") for at in concerned):
+                continue
+            value = texts[answer.place][concerned[0]]
             about = (
-                columns[first].column,
-                *named[answer.place],
+                columns[concerned[0]].column,
+                row,
+                key,
                 "NULL" if value is None else value.encode(),
             )
             if answer.error:
@@ -93,15 +104,15 @@ def _is_known(rule: Rule, draft: Draft, rules: Rules, sources: dict[str, str]) -
 
 def _batches(
     rows: sqlite3.Cursor,
-) -> Iterator[tuple[list[tuple[object, object]], list[list[str | None]]]]:
-    """Some rows at a time: what names each, and its values as texts."""
-    named: list[tuple[object, object]] = []
+) -> Iterator[tuple[list[tuple[object, object, bytes | None]], list[list[str | None]]]]:
+    """Some rows at a time: what names each, and which of its values fit; these as texts."""
+    named: list[tuple[object, object, bytes | None]] = []
     texts: list[list[str | None]] = []
     size = 0
-    for row, key, *fields in rows:
+    for row, key, fitting, *fields in rows:
         with suppress(UnicodeDecodeError):  # that is said elsewhere
             texts.append([copy_text.value(field) for field in fields])
-            named.append((row, key))
+            named.append((row, key, fitting))
             size += sum(len(text) for text in texts[-1] if text)
         if len(named) >= _ROWS or size >= _SIZE:
             yield named, texts
