@@ -216,12 +216,12 @@ class Journey:
             of_the_app: some tables were there already, and may number what nobody asked for.
         """
         from migrate_db import sql
-        from migrate_db.structure import sequences
+        from migrate_db.structure import sequences, unasked
 
         with self.events.phase("sequences") as phase:
             sequences.advance(self.target, self.plan)
             if of_the_app:
-                self.report.notes += sequences.left_alone(self.target)
+                self.report.notes += unasked.advance(self.target, self.plan)
             for table in self.plan.tables:
                 self.target.execute(f"ANALYZE {sql.qualified(self.target.schema, table.target)}")
             phase.note = "numbering goes on, statistics are fresh"
@@ -260,7 +260,7 @@ class Journey:
         """
         from migrate_db.rows import catch_up
         from migrate_db.rows.proof import prove
-        from migrate_db.structure import catalogue, lacking, sequences
+        from migrate_db.structure import catalogue, lacking, sequences, unasked
 
         with self._all_or_nothing():
             with self.events.phase("catch up") as phase:
@@ -269,6 +269,7 @@ class Journey:
                 )
                 catch_up.validate(self.target, self.plan)
                 sequences.advance(self.target, self.plan)
+                self.report.notes += unasked.advance(self.target, self.plan)
                 self.report.notes += lacking.notes(self.target, self.plan)
                 self.report.caught_up = done
                 rows = sum(d.added + d.changed + d.removed for d in done)

@@ -275,7 +275,9 @@ EACH_TYPE = {
 def test_a_check_is_asked_of_values_of_each_type(program: Program, tmp_path: Path) -> None:
     """Each by itself, also in a row with another that doesn't fit."""
     columns = [f"c{n}" for n in range(len(EACH_TYPE))]
-    own = ", ".join(f"{c} {kind} CHECK ({c} IS NULL)" for c, kind in zip(columns, EACH_TYPE, strict=True))
+    own = ", ".join(
+        f"{c} {kind} CHECK ({c} IS NULL)" for c, kind in zip(columns, EACH_TYPE, strict=True)
+    )
     ask(program.url, "CREATE EXTENSION citext; CREATE TYPE mood AS ENUM ('sad')")
     ask(program.url, f"CREATE TABLE t (id int PRIMARY KEY, {own}, x int CHECK (x IS NULL))")
     source = sqlite(

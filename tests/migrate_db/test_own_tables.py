@@ -34,11 +34,30 @@ def test_the_app_can_insert(program: Program, tmp_path: Path, table: str) -> Non
     assert ask(program.url, "INSERT INTO t (v) VALUES ('new') RETURNING id") == [(8,)]
 
 
-def test_a_sequence_that_no_column_asks_is_told(program: Program, tmp_path: Path) -> None:
-    ask(program.url, "CREATE SEQUENCE t_seq; CREATE TABLE t (id bigint PRIMARY KEY, v text)")
+@pytest.mark.parametrize(
+    ("made", "following"),
+    [
+        ("t_seq", 8),
+        ("t_id_seq", 8),
+        ('"SEQ_T" INCREMENT BY 50', 57),  # Hibernate takes the 49 below, too
+        ("t_seq MAXVALUE 7", 1),
+        ("other_seq", 1),
+    ],
+)
+def test_a_sequence_that_no_column_asks_goes_on_if_it_is_called_so(
+    program: Program, tmp_path: Path, made: str, following: int
+) -> None:
+    """The app's code asks it: SQLAlchemy's Sequence, Hibernate's."""
+    ask(program.url, f"CREATE SEQUENCE {made}; CREATE TABLE t (id bigint PRIMARY KEY, v text)")
     done = program.run(sqlite(tmp_path / "s.db", SOURCE))
     assert done.code == 0
-    assert notes(done.report, "public.t_seq: no column asks it")
+    (told,) = notes(done.report, "no column asks it")
+    assert ("goes on at" in told) == (following > 1) and ("setval" in told) == (following == 1)
+    name = made.partition(" ")[0]
+    assert ask(program.url, f"SELECT nextval('{name}')") == [(following,)]
+    sqlite(tmp_path / "s.db", "INSERT INTO t (id) VALUES (300)")
+    assert program.run(tmp_path / "s.db", "--catch-up").code == 0
+    assert (ask(program.url, f"SELECT nextval('{name}')")[0][0] > 300) == (following > 1)
 
 
 def test_equal_but_without_its_keys_is_told(program: Program, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from migrate_db.postgresql.names import fitting
 from migrate_db.postgresql.target import Target
 from migrate_db.reverse import theirs
 from migrate_db.reverse.additions import Additions
-from migrate_db.structure import catalogue, sequences
+from migrate_db.structure import catalogue, unasked
 
 _NEW_TRIGGERS = """
     SELECT format('trigger %%s of %%s', t.tgname, c.relname)
@@ -46,7 +46,8 @@ def not_carried(target: Target, found: Plan, extra: Additions) -> list[str]:
     new = [f"view {name}" for name in theirs.views(target, views)] + [name for (name,) in rows]
     lines += [f"{name}: new on PostgreSQL, and not in the file" for name in new]
     lines += [
-        f"sequence {name}: on PostgreSQL, and not in the file" for name in sequences.unasked(target)
+        f"sequence {found.name}: on PostgreSQL, and not in the file"
+        for found in unasked.find(target)
     ]
     lines += [line for (line,) in target.connection.execute(_HEIRS.encode(), (schema,)).fetchall()]
     gone = catalogue.gone(target, there, before)

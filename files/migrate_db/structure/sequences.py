@@ -13,11 +13,10 @@ from migrate_db.postgresql.target import WITHOUT_DOMAIN, Target
 #: Sequences asked at once.
 _BATCH = 50
 #: In SQL, of a default that looks its sequence up when it is asked: how that may be called. Such a text may be any.
-_LATE = (
+LATE = (
     r"SELECT trim(both '\"' from (regexp_match(pg_get_expr(f.adbin, f.adrelid),"
     r" '^nextval\(\(''(?:[^'']*\.)?([^''.]*)''::text\)::regclass\)$'))[1])"
 )
-_STANDS = "SELECT last_value FROM "
 
 
 @dataclass(frozen=True)
@@ -79,36 +78,6 @@ def advance(target: Target, plan: Plan) -> None:
             )
         # RESTART is undone with the transaction, setval() is not
         target.execute(f"ALTER SEQUENCE {numbered.sequence} RESTART WITH {highest + 1}")
-
-
-def unasked(target: Target) -> list[str]:
-    """Sequences of the schema that no column asks: an app, a function or a trigger may; quoted, in full."""
-    rows = target.connection.execute(
-        r"""
-        SELECT format('%%I.%%I', n.nspname, s.relname) FROM pg_sequence q
-        JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace n ON n.oid = s.relnamespace
-        WHERE n.nspname = %s AND has_sequence_privilege(q.seqrelid, 'SELECT')
-          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = s.oid AND d.deptype = 'i'
-                          AND d.classid = 'pg_class'::regclass)
-          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refobjid = s.oid
-                          AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_attrdef'::regclass)
-          AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE s.relname IN ("""
-        + _LATE
-        + """))
-        ORDER BY 1
-        """,
-        (target.schema,),
-    ).fetchall()
-    return [name for (name,) in rows]
-
-
-def left_alone(target: Target) -> list[str]:
-    """What of them the app's people must see to, a line for each."""
-    return [
-        f"sequence {name}: no column asks it, so it stays where it is, at {target.value(_STANDS + name)}; if the"
-        f" app numbers its rows by it: SELECT setval('{name}', the highest number in use)"
-        for name in unasked(target)
-    ]
 
 
 def read(target: Target, plan: Plan) -> list[Sequence]:
@@ -177,7 +146,7 @@ def _numbered(target: Target, plan: Plan) -> list[_Numbered]:
         JOIN pg_class s ON s.relkind = 'S'
              AND (s.oid = CASE WHEN d.deptype = 'i' THEN d.objid ELSE d.refobjid END
                   OR s.relnamespace = c.relnamespace AND s.relname IN ("""
-        + _LATE
+        + LATE
         + """))
         JOIN pg_namespace n ON n.oid = s.relnamespace
         JOIN pg_sequence q ON q.seqrelid = s.oid
