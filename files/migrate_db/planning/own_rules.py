@@ -30,9 +30,9 @@ def broken(
     """
     sources = {theirs: ours for ours, theirs in draft.names.items()}
     asked = [rule for rule in rules.rules if _is_known(rule, draft, rules, sources)]
-    given = [name for name in sources if any(name in rule.columns for rule in asked)]
-    if not given:
+    if not asked:
         return
+    given = [name for name in sources if any(name in rule.columns for rule in asked)]
     columns = [draft.cell(sources[name]) for name in given]
     # what doesn't fit the type is a finding already
     fit = [f"ifnull(length({c.cell}), 0) <= {_LARGEST}" for c in columns]
@@ -52,25 +52,31 @@ def broken(
     query = row_rules.question(draft.target, rules, asked, given)
     met = _Met(connection)
     for named, texts in _batches(rows):
+        refused: set[int] = set()  # none is alike to what doesn't come
         for answer in row_rules.answers(target, query, asked, texts):
             concerned = [at for at, name in enumerate(given) if name in answer.rule.columns]
             row, key, fitting = named[answer.place]
             if fitting and any(fitting[at] == ord("0") for at in concerned):
                 continue
+            kind, reason = "check there", answer.rule.said
+            if answer.error:
+                reason = f"the target's own table refuses it: {answer.error}"
+            elif answer.rule.alike:
+                kind = "duplicate there"
+                number = asked.index(answer.rule)
+                if answer.place in refused or not met.before(number, answer.alike):
+                    continue
+            refused.add(answer.place)
             value = texts[answer.place][concerned[0]]
-            about = (
+            yield inspection.finding(
+                draft.table,
                 columns[concerned[0]].column,
                 row,
                 key,
                 "NULL" if value is None else value.encode(),
+                kind,
+                reason,
             )
-            if answer.error:
-                reason = f"the target's own table refuses it: {answer.error}"
-                yield inspection.finding(draft.table, *about, "check there", reason)
-            elif not answer.rule.alike:
-                yield inspection.finding(draft.table, *about, "check there", answer.rule.said)
-            elif met.before(asked.index(answer.rule), answer.alike):
-                yield inspection.finding(draft.table, *about, "duplicate there", answer.rule.said)
     met.forget()
 
 
@@ -97,9 +103,10 @@ class _Met:
 
 
 def _is_known(rule: Rule, draft: Draft, rules: Rules, sources: dict[str, str]) -> bool:
-    """Whether all that it asks for is known, and rows that are there already keep it."""
+    """Whether all that it asks for is known, some of it by the source, and rows that are there already keep it."""
     of_all = rule.validated or not (draft.present and draft.present.rows)
-    return of_all and all(c in sources or c in rules.otherwise for c in rule.columns)
+    known = all(c in sources or c in rules.otherwise for c in rule.columns)
+    return of_all and known and any(c in sources for c in rule.columns)
 
 
 def _batches(
