@@ -158,6 +158,7 @@ def test_comments_and_triggers_stay_as_they_were(program: Program, tmp_path: Pat
         ("interval day to second", "INTERVAL", [1.0423726852662036, 2, -0.25, 36500.000011574075],
          ["1 day 01:01:01.000007", "2 days", "-06:00:00", "36500 days 00:00:01"]),
         ("interval", "TEXT", ["1 day 02:00:00"], ["1 day 02:00:00"]),
+        ("interval", "SECONDS", [90.0, 5400.25, -1, 259200], ["00:01:30", "01:30:00.25", "-00:00:01", "3 days"]),
         ("inet", "TEXT", ["192.168.0.1", "10.0.0.0/8", "2001:db8::1"], ["192.168.0.1/32", "10.0.0.0/8",
                                                                         "2001:db8::1/128"]),
         ("varchar(5)[]", "TEXT", ["{aaa,bbb}"], ["{aaa,bbb}"]),
@@ -166,6 +167,7 @@ def test_comments_and_triggers_stay_as_they_were(program: Program, tmp_path: Pat
         ("date", "DATETIME", ["2024-01-31 00:00:00.000000", "2024-02-01T00:00:00", "2024-02-02"],
          ["2024-01-31", "2024-02-01", "2024-02-02"]),
         ("date", "DATE", [20240131, 20240201, None], ["2024-01-31", "2024-02-01", None]),
+        ("date", "TEXT(8)", ["20240131", "20240229", None], ["2024-01-31", "2024-02-29", None]),
         ("uuid", "TEXT", ["0F8FAD5B-D9CB-469F-A165-70867728950E"], ["0f8fad5b-d9cb-469f-a165-70867728950e"]),
         ("text[]", "JSON", ['["a", "\\u00e9\\"\\\\,{}\\n\\u0001", null, "", "NULL"]', "[]"],
          ['{a,"é\\"\\\\,{}\n\x01",NULL,"","NULL"}', "{}"]),
@@ -208,12 +210,38 @@ def test_types_of_models(
 
 
 @pytest.mark.parametrize(
+    ("unit", "expected"), [("s", "2 days 02:00:00"), ("ms", "00:03:00"), ("us", "00:00:00.18")]
+)
+def test_nobody_guesses_what_the_numbers_of_a_span_count(
+    program: Program, tmp_path: Path, unit: str, expected: str
+) -> None:
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v interval)")
+    kept, back, mapping = tmp_path / "kept.db", tmp_path / "back.db", tmp_path / "m.yml"
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER); INSERT INTO t (v) VALUES (180000)",
+    )
+    (finding,) = program.run(source).report["findings"]
+    assert finding["resolve"].startswith("`epoch: s` (or `ms`, `us`) for t.v in --mapping")
+    program("plan", source, "--write-mapping", mapping)
+    assert "misfit: null" not in mapping.read_text().partition("\ntables:")[2]
+    mapping.write_text(f"tables: {{t: {{columns: {{v: {{epoch: {unit}}}}}}}}}")
+    done = program.run(source, "--mapping", mapping, "--keep-snapshot", kept)
+    assert done.code == 0, done.out
+    assert ask(program.url, "SELECT v::text FROM t") == [(expected,)]
+    ask(program.url, "INSERT INTO t (v) SELECT v * 2 FROM t")
+    assert program("close", None).code == 0
+    assert program("reverse", kept, "--into", back).code == 0
+    assert fetch(back, "SELECT v, typeof(v) FROM t") == [(180000, "integer"), (360000, "integer")]
+
+
+@pytest.mark.parametrize(
     ("held", "value"),
     [("inet", "192.168.0.1/32"), ("text[]", '["a", 1]'), ("text[]", '[{}]'),
      ("text[]", '["\\u0000"]'), ("text[]", '["\\ud800"]'), ("text[]", "[" * 900 + "]" * 900), ("int[]", '["1"]'),
      ("int[]", "[1.5]"), ("int[]", "[[1], [2, 3]]"), ("text[]", "null"),
      ("date[]", '["2024-02-30"]'), ("float8[]", "[1e999]"), ("int4range", "[1,5]"), ("money", "12.5"),
-     ("interval", "soon"), ("date", "2024-01-31 00:00:01"), ("date", "20240131"),
+     ("interval", "soon"), ("date", "2024-01-31 00:00:01"),
      ("time", "2000-01-02 10:00:00"), ("time(3)", "2000-01-01 10:00:00.1234"), ("name", "x" * 70),
      ("time with time zone", "10:00:00.000000")],
 )  # fmt: skip

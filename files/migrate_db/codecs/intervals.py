@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from migrate_db.codecs.codec import Cell, Codec
-from migrate_db.codecs.numbers import DOUBLE, integer
+from migrate_db.codecs.numbers import DOUBLE, integer, numeric
 from migrate_db.codecs.times import TIMESTAMP
 
 _DAY = 86_400 * 1_000_000
@@ -34,6 +34,32 @@ INTERVAL_MICROS = Codec(
     decode=_count,
     says="numbers are microseconds",
 )
+
+
+def _counted(unit: str, length: int, count: str) -> Codec:
+    """Whole numbers or floats that count a unit.
+
+    Args:
+        length: of the unit, in microseconds.
+        count: PostgreSQL's SQL of the unit's number in the seconds ``{c}``.
+    """
+    micros = f"m_micros_of({{c}}, {length})"
+    seconds = "extract(epoch FROM {c})"
+    return Codec(
+        type="interval",
+        misfit=f"{micros} IS NULL",
+        encode=f"CASE WHEN {{c}} IS NOT NULL THEN {_span(micros)} END",
+        stored=f"CASE WHEN {micros} IS NOT NULL THEN m_plain({{c}}) END",
+        held=f"CASE WHEN {_NO_MONTHS} THEN trim_scale({count.replace('{c}', seconds)})::text"
+        " ELSE {c}::text END",
+        decode=numeric().decode,
+        says=f"numbers are {unit}",
+    )
+
+
+#: As Piccolo declares and writes a timedelta.
+INTERVAL_SECONDS = _counted("seconds", 1_000_000, "{c}")
+INTERVAL_MILLIS = _counted("milliseconds", 1000, "({c} * 1000)")
 
 _OF_TEXT = "m_micros_of_span(CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) END)"
 

@@ -143,6 +143,17 @@ DATE_DIGITS = Codec(
     decode=int,
     says="numbers of eight digits are days",
 )
+_SPELLED_DAY = "substr({c}, 1, 4) || '-' || substr({c}, 5, 2) || '-' || substr({c}, 7)"
+#: The same as a text, as piecash writes it.
+DATE_DIGITS_TEXT = replace(
+    DATE_DIGITS,
+    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{'[0-9]' * 8}' OR {NUL}"
+    f" OR date({_SPELLED_DAY}, '+0 days') IS NOT {_SPELLED_DAY}",
+    encode=_SPELLED_DAY,
+    stored=word(8),
+    decode=str,
+    says="texts of eight digits are days",
+)
 
 #: A time of day in any of SQLite's spellings.
 TIME_ANY = Codec(

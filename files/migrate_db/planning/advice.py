@@ -32,6 +32,8 @@ _RESOLVE = {
     "empty": "`empty: null` for {place} in --mapping, or --on-finding quarantine",
     "zone": "`zone: utc` for {place} in --mapping, if these times are UTC,"
     " or --on-finding quarantine",
+    "unit": "`epoch: s` (or `ms`, `us`) for {place} in --mapping, by what the numbers count,"
+    " or --on-finding quarantine",
     "round": "`round: type` for {place} in --mapping, or --on-finding quarantine",
     "null key": "correct it in the app, or `primary_key: unique` for {table} in --mapping,"
     " or --on-finding quarantine",

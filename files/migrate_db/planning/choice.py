@@ -11,6 +11,8 @@ from migrate_db.codecs.intervals import (
     INTERVAL_DAYS,
     INTERVAL_DOTTED,
     INTERVAL_MICROS,
+    INTERVAL_MILLIS,
+    INTERVAL_SECONDS,
     INTERVAL_SINCE_1970,
 )
 from migrate_db.codecs.numbers import (
@@ -42,6 +44,7 @@ from migrate_db.codecs.times import (
     DATE,
     DATE_AT_MIDNIGHT,
     DATE_DIGITS,
+    DATE_DIGITS_TEXT,
     TIME,
     TIME_ANY,
     TIME_OF_2000,
@@ -237,20 +240,32 @@ def _rounded(found: Codec, digits: int) -> Codec:
     return replace(found, misfit=f"({found.misfit}) OR {rest} <> ''")
 
 
-def _spans(declared: str) -> tuple[Codec, ...]:
-    """Codecs of spans of time, by what their column is declared."""
+#: What a span's number counts, by the word of a mapping.
+_COUNTED = {"s": INTERVAL_SECONDS, "ms": INTERVAL_MILLIS, "us": INTERVAL_MICROS}
+
+
+def _spans(declared: str, unit: str) -> tuple[Codec, ...]:
+    """Codecs of spans of time, by what their column is declared; nobody guesses what an INTEGER counts.
+
+    Args:
+        unit: as a mapping says it.
+    """
     as_written = foreign.codec_of("interval")
+    if unit in _COUNTED:
+        return (_COUNTED[unit],)
     if "INTERVAL" in declared:
         return (INTERVAL_DAYS, as_written)
+    if "SECOND" in declared:
+        return (INTERVAL_SECONDS, as_written)
+    if "BIGINT" in declared:
+        return (INTERVAL_MICROS, as_written)
     if "TIME" in declared:
-        return (INTERVAL_SINCE_1970, INTERVAL_MICROS, as_written)
-    if "TEXT" in declared:
-        return (as_written, INTERVAL_DOTTED, INTERVAL_SINCE_1970, INTERVAL_MICROS)
-    return (INTERVAL_MICROS, INTERVAL_SINCE_1970, as_written, INTERVAL_DOTTED)
+        return (INTERVAL_SINCE_1970, as_written)
+    return (as_written, INTERVAL_DOTTED, INTERVAL_SINCE_1970)
 
 
 def for_existing(
-    type_name: str, labels: tuple[str, ...] = (), column: Column | None = None
+    type_name: str, labels: tuple[str, ...] = (), column: Column | None = None, unit: str = ""
 ) -> tuple[Codec, ...]:
     """Codecs that fill a column whose type the target has already decided.
 
@@ -258,6 +273,7 @@ def for_existing(
         type_name: as ``format_type`` prints it, e.g. ``character varying(20)``.
         labels: if it is an ENUM.
         column: the source's; what it says of itself decides where no value does.
+        unit: what numbers count, as a mapping says it.
     """
     if labels:
         return (enum(type_name, labels),)
@@ -282,12 +298,12 @@ def for_existing(
         "bytea": (BYTEA,),
         "json": (JSON,),
         "jsonb": (JSONB,),
-        "date": (DATE, DATE_AT_MIDNIGHT, DATE_DIGITS),
+        "date": (DATE, DATE_AT_MIDNIGHT, DATE_DIGITS, DATE_DIGITS_TEXT),
         "timestamp without time zone": (TIMESTAMP, TIMESTAMP_ANY),
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
         "time without time zone": (TIME, TIME_ANY, TIME_OF_2000),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB, UUID_CAPITALS),
-        "interval": _spans(column.declared.upper() if column else ""),
+        "interval": _spans(column.declared.upper() if column else "", unit),
         "numeric": (numeric(*sizes), spelled.decimal(*sizes)),
     }
     kept = fraction(type_name)

@@ -176,7 +176,8 @@ def _candidates(
             )
         else:
             _demand_type(table, column, wish, match)
-            candidates[column.name] = choice.for_existing(match.type, match.labels, column)
+            unit = wish.column(column.name).epoch
+            candidates[column.name] = choice.for_existing(match.type, match.labels, column, unit)
             mapping[column.name] = match.name
     findings += [
         Finding(

@@ -101,6 +101,8 @@ def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) ->
         return "mixed"
     if storage == "text" and not value:
         return "empty"
+    if storage in ("integer", "real") and chosen.type == "interval":
+        return "unit"
     moments = {
         "timestamp": functions.m_timestamptz_any,
         "timestamptz": functions.m_timestamp,

@@ -74,6 +74,7 @@ def register(connection: sqlite3.Connection) -> None:
     connection.create_function("m_of_blob", 1, m_of_blob, deterministic=True)
     connection.create_function("m_epoch", 3, m_epoch, deterministic=True)
     connection.create_function("m_round", 2, m_round, deterministic=True)
+    connection.create_function("m_micros_of", 2, m_micros_of, deterministic=True)
     for of_text_by in (m_text, m_zone, m_cut, m_decimal):
         connection.create_function(
             of_text_by.__name__, 2, _from_by(encoding, of_text_by), deterministic=True
@@ -228,6 +229,18 @@ def m_decimal(value: bytes | None, type_name: str) -> str | None:
     if len(before.lstrip("0")) > precision - scale or len(behind) > scale:
         return None
     return match[1].decode() + number
+
+
+def m_micros_of(value: object, length: int) -> int | None:
+    """The microseconds of a count of something that has so many; NULL if they are no whole number."""
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        micros = Decimal(repr(value)) * length
+        whole = int(micros)
+    except (ArithmeticError, ValueError):  # infinity
+        return None
+    return whole if whole == micros and abs(whole) < 2**63 else None
 
 
 def m_micros_of_days(value: object) -> int | None:
