@@ -11,7 +11,7 @@ from migrate_db.finding import Finding
 from migrate_db.planning import inspection
 from migrate_db.planning.draft import Draft
 from migrate_db.postgresql import row_rules
-from migrate_db.postgresql.row_rules import Rule, Rules
+from migrate_db.postgresql.row_rules import Question, Rule, Rules
 from migrate_db.postgresql.target import Target
 
 #: Rows that the server is asked about at once, and characters of their values.
@@ -29,10 +29,10 @@ def broken(
         relation: SQL of the rows that are to be carried, after FROM.
     """
     sources = {theirs: ours for ours, theirs in draft.names.items()}
-    asked = [rule for rule in rules.rules if _is_known(rule, draft, rules, sources)]
+    asked = tuple(r for r in rules.rules if _is_known(r, draft, rules, sources))
     if not asked:
         return
-    given = [name for name in sources if any(name in rule.columns for rule in asked)]
+    given = tuple(name for name in sources if any(name in rule.columns for rule in asked))
     columns = [draft.cell(sources[name]) for name in given]
     # what doesn't fit the type is a finding already
     fit = [f"ifnull(length({c.cell}), 0) <= {_LARGEST}" for c in columns]
@@ -49,11 +49,11 @@ def broken(
         f" CASE WHEN {' AND '.join(fit)} THEN NULL ELSE {' || '.join(fit)} END,"
         f" {', '.join(values)} FROM {relation}"
     )
-    query = row_rules.question(draft.target, rules, asked, given)
+    question = Question(draft.target, rules, asked, given)
     met = _Met(connection)
     for named, texts in _batches(rows):
         refused: set[int] = set()  # none is alike to what doesn't come
-        for answer in row_rules.answers(target, query, asked, texts):
+        for answer in row_rules.answers(target, question, texts):
             concerned = [at for at, name in enumerate(given) if name in answer.rule.columns]
             row, key, fitting = named[answer.place]
             if fitting and any(fitting[at] == ord("0") for at in concerned):

@@ -51,7 +51,7 @@ class Rules:
 def read(target: Target, tables: list[str]) -> dict[str, Rules]:
     """The rules of those tables that have some."""
     found: dict[str, Rules] = {}
-    for table, rule in (*_checks(target, tables), *_uniques(target, tables)):
+    for table, rule in (*_checks(target, tables), *_indexes(target, tables)):
         found.setdefault(table, Rules()).rules.append(rule)
     if found:
         _read_columns(target, found)
@@ -91,11 +91,14 @@ def _checks(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
         yield table, Rule(said, broken, tuple(columns), validated)
 
 
-def _uniques(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
-    """Unique indexes of expressions or of some rows only, and what takes one NULL only: SQLite can't tell."""
+def _indexes(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
+    """Indexes of expressions, which may not be worked out for a row, and uniques that SQLite can't tell.
+
+    That is those of expressions or of some rows only, and those that take one NULL only.
+    """
     rows = target.connection.execute(
         """
-        SELECT c.relname, x.relname, pg_get_expr(i.indpred, c.oid), i.indexprs IS NULL, nulls.alike,
+        SELECT c.relname, x.relname, pg_get_expr(i.indpred, c.oid), i.indexprs IS NULL, i.indisunique, nulls.alike,
                ARRAY(SELECT pg_get_indexdef(x.oid, part, true) FROM generate_series(1, i.indnkeyatts) part),
                ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND (
                      a.attnum = ANY(i.indkey) OR EXISTS (
@@ -105,25 +108,28 @@ def _uniques(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
         FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace,
         LATERAL (SELECT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS alike) nulls
-        WHERE n.nspname = %s AND c.relname = ANY(%s) AND i.indisunique AND i.indisvalid
-          AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR nulls.alike)
+        WHERE n.nspname = %s AND c.relname = ANY(%s)
+          AND (i.indexprs IS NOT NULL OR i.indisunique AND (i.indpred IS NOT NULL OR nulls.alike))
         ORDER BY 1, 2
         """,
         (target.schema, tables),
     ).fetchall()
-    for table, name, predicate, is_plain, nulls_alike, parts, columns in rows:
+    for table, name, predicate, is_plain, is_unique, nulls_alike, parts, columns in rows:
         key = ", ".join(parts)
         nulls = f"num_nulls({key})"
         where = f"{nulls} = 0"
-        if nulls_alike:  # plain columns without a NULL are compared already
+        if not is_unique:  # worked out, and about no row
+            where = f"{nulls} < 0"
+        elif nulls_alike:  # plain columns without a NULL are compared already
             where = f"{nulls} > 0" if is_plain and not predicate else "true"
         if predicate:
-            where = f"({predicate}) AND {where}"
+            where = f"CASE WHEN {predicate} THEN {where} END"
         # as its type compares, which only the type's own hash knows
         hashes = (f"hash_record_extended(ROW({key}), {seed})" for seed in (0, 1))
         what = f"{key}{f' WHERE {predicate}' if predicate else ''}"
         said = f"a second row with the same {what}, in the target's own UNIQUE ({name})"
-        yield table, Rule(said, where, tuple(columns), alike=" || ' ' || ".join(hashes))
+        alike = " || ' ' || ".join(hashes) if is_unique else ""
+        yield table, Rule(said, where, tuple(columns), alike=alike)
 
 
 def _read_columns(target: Target, rules: dict[str, Rules]) -> None:
@@ -147,29 +153,39 @@ def _read_columns(target: Target, rules: dict[str, Rules]) -> None:
             rules[table].otherwise[column] = default
 
 
-def question(table: str, rules: Rules, asked: Sequence[Rule], given: Sequence[str]) -> str:
-    """A query of which rows some of the rules are about, for ``answers``.
+@dataclass(frozen=True)
+class Question:
+    """Which rows some rules of a table are about."""
 
-    Args:
-        given: columns whose values are, in this order; the others of the rules are of ``otherwise``.
-    """
-    places = range(len(given))
-    cells = [_ROW]
-    cells += [f"v{at}::{rules.types[given[at]]} AS {sql.name(given[at])}" for at in places]
-    others = {column for rule in asked for column in rule.columns} - set(given)
-    cells += [f"({rules.otherwise[c]})::{rules.types[c]} AS {sql.name(c)}" for c in sorted(others)]
-    tests = ", ".join(
-        f"({number}, {rule.where}, {_alike(rule)})" for number, rule in enumerate(asked)
-    )
-    values = ", ".join(f"v{at}" for at in places)
-    statement = (
-        f"SELECT {_ROW}, r.number, r.alike FROM (SELECT {', '.join(cells)}"
-        f" FROM ROWS FROM (\0) WITH ORDINALITY given({values}, {_ROW})) {sql.name(table)},"
-        f" LATERAL (VALUES {tests}) r(number, {_RULE}, alike) WHERE {_RULE} ORDER BY 1, 2"
-    )
-    # Python writes JSON many times faster than psycopg an array
-    arrays = ", ".join("json_array_elements_text(%s)" for _ in places)
-    return statement.replace("%", "%%").replace("\0", arrays)
+    table: str
+    rules: Rules
+    asked: tuple[Rule, ...]
+    given: tuple[
+        str, ...
+    ]  #: columns whose values are; the others of the rules are of ``otherwise``
+
+    def query(self) -> str:
+        """SQL that takes an array of JSON for each of these columns, of as many texts as there are rows."""
+        places, types = range(len(self.given)), self.rules.types
+        cells = [_ROW]
+        cells += [f"v{at}::{types[name]} AS {sql.name(name)}" for at, name in enumerate(self.given)]
+        others = {column for rule in self.asked for column in rule.columns} - set(self.given)
+        cells += [
+            f"({self.rules.otherwise[name]})::{types[name]} AS {sql.name(name)}"
+            for name in sorted(others)
+        ]
+        tests = ", ".join(
+            f"({number}, {rule.where}, {_alike(rule)})" for number, rule in enumerate(self.asked)
+        )
+        values = ", ".join(f"v{at}" for at in places)
+        statement = (
+            f"SELECT {_ROW}, r.number, r.alike FROM (SELECT {', '.join(cells)}"
+            f" FROM ROWS FROM (\0) WITH ORDINALITY given({values}, {_ROW})) {sql.name(self.table)},"
+            f" LATERAL (VALUES {tests}) r(number, {_RULE}, alike) WHERE {_RULE} ORDER BY 1, 2"
+        )
+        # Python writes JSON many times faster than psycopg an array
+        arrays = ", ".join("json_array_elements_text(%s)" for _ in places)
+        return statement.replace("%", "%%").replace("\0", arrays)
 
 
 def _alike(rule: Rule) -> str:
@@ -187,28 +203,31 @@ class Answer:
 
 
 def answers(
-    target: Target, query: str, asked: Sequence[Rule], rows: Sequence[Sequence[str | None]]
+    target: Target, question: Question, rows: Sequence[Sequence[str | None]]
 ) -> Iterator[Answer]:
-    """The rows that a rule is about.
+    """The rows that a rule is about, in their order.
 
-    Nothing if the server can't be asked at all: the load says so.
+    Nothing of a rule that the server can't be asked about at all: the load says so.
     """
     import psycopg
 
     try:
         with target.connection.transaction(force_rollback=True):
             given = [json.dumps(column) for column in zip(*rows, strict=True)]
-            found = target.connection.execute(query.encode(), given).fetchall()
+            found = target.connection.execute(question.query().encode(), given).fetchall()
     except psycopg.Error as error:
-        if (error.sqlstate or "")[:2] not in _ABOUT_A_ROW:
-            return
-        if len(rows) == 1:
-            yield Answer(0, asked[0], "", error.diag.message_primary or "?")
-            return
-        half = len(rows) // 2
-        yield from answers(target, query, asked, rows[:half])
-        for answer in answers(target, query, asked, rows[half:]):
-            yield replace(answer, place=half + answer.place)
+        about_a_row = (error.sqlstate or "")[:2] in _ABOUT_A_ROW
+        if about_a_row and len(rows) > 1:
+            half = len(rows) // 2
+            yield from answers(target, question, rows[:half])
+            for answer in answers(target, question, rows[half:]):
+                yield replace(answer, place=half + answer.place)
+        elif len(question.asked) > 1:  # which of them is it?
+            apart = [replace(question, asked=(rule,)) for rule in question.asked]
+            told = [answer for one in apart for answer in answers(target, one, rows)]
+            yield from sorted(told, key=lambda answer: answer.place)
+        elif about_a_row:
+            yield Answer(0, question.asked[0], "", error.diag.message_primary or "?")
     else:
         for number, rule, alike in found:
-            yield Answer(number - 1, asked[rule], alike or "")
+            yield Answer(number - 1, question.asked[rule], alike or "")
