@@ -210,6 +210,23 @@ def test_types_of_models(
 
 
 @pytest.mark.parametrize(
+    ("odd", "code", "kept"), [(0, 0, 4), (-1, 0, 4), (86_400, 3, 0), ("soon", 0, 3)]
+)
+def test_no_proposal_makes_nulls_of_a_column(
+    program: Program, tmp_path: Path, odd: object, code: int, kept: int
+) -> None:
+    """What means never is no reason to forget all others; what nobody understands stays behind, and is seen."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, at timestamp)")
+    values = [1_700_000_000, 1_700_000_060, 1_600_000_000, odd]
+    source = sqlite(tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, at)",
+                    ("INSERT INTO t (at) VALUES (?)", [(value,) for value in values]))  # fmt: skip
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    done = program.run(source, "--mapping", mapping, "--quarantine-file", tmp_path / "q.db")
+    assert (done.code, ask(program.url, "SELECT count(at) FROM t")) == (code, [(kept,)]), done.out
+
+
+@pytest.mark.parametrize(
     ("unit", "expected"), [("s", "2 days 02:00:00"), ("ms", "00:03:00"), ("us", "00:00:00.18")]
 )
 def test_nobody_guesses_what_the_numbers_of_a_span_count(

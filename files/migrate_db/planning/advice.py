@@ -47,7 +47,7 @@ _RESOLVE = {
     " or --on-finding quarantine",
     "duplicate there": "correct it in the app, or drop the target's own UNIQUE or PRIMARY KEY,"
     " or --on-finding quarantine",
-    "check there": "correct it in the app, or change or drop the CHECK in the target, or --on-finding quarantine",
+    "check there": "correct it in the app, or change or drop that rule in the target, or --on-finding quarantine",
     "wide row": "leave columns out by `exclude: true` in --mapping, or --on-finding quarantine",
     "orphan": "add the parent, or `orphans: keep` (or `null`) for {place} in --mapping,"
     " or --on-finding quarantine",

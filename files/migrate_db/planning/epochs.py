@@ -17,6 +17,8 @@ from migrate_db.sqlite.schema import Column, Table
 #: The years that a guess must fall into, all values of a column.
 _YEARS = ("1990-", "2100-")
 _UNITS = ("s", "ms", "us", "julian", "webkit")
+#: What means that there is no moment, besides NULL; it would be one of 1970, or nearly.
+_NEVER = (0, -1)
 _NUMBERS = ("smallint", "integer", "bigint", "double precision", "numeric")
 
 
@@ -44,8 +46,9 @@ def _guess(connection: sqlite3.Connection, table: Table, column: str, relation: 
     cell = sql.name(column)
     low, high = connection.execute(
         f"SELECT min({cell}), max({cell}) FROM {relation} WHERE typeof({cell}) IN ('integer', 'real')"
+        f" AND {cell} NOT IN {_NEVER}"
     ).fetchone()
-    if low is None or low == 0:
+    if low is None:
         return ""
     # Core Data names everything so, and counts from 2001
     apple = table.name.startswith("Z") and column.startswith("Z")

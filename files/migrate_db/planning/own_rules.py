@@ -60,7 +60,9 @@ def broken(
                 continue
             kind, reason = "check there", answer.rule.said
             if answer.error:
-                reason = f"the target's own table refuses it: {answer.error}"
+                reason = (
+                    f"the target's own table refuses it, by {answer.rule.named}: {answer.error}"
+                )
             elif answer.rule.alike:
                 kind = "duplicate there"
                 number = asked.index(answer.rule)

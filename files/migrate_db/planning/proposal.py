@@ -200,11 +200,23 @@ def _answer(
     if may_be_bytes and _loses_nothing_as_bytes(connection, schema, plan, column):
         return "mixed", "bytes"
     key, word = _usual(connection, plan, column, kind, own)
+    if key == "misfit" and plan.exists and not _keeps_most(connection, plan, column):
+        return "", ""  # a column of NULLs is nobody's wish
     if key == "misfit" and plan.column(column).computed:
         return "", ""  # the target computes it all the same
     if key in ("misfit", "empty") and plan.exists and plan.column(column).required:
         return "", ""  # it would be the next finding, which says less than this one
     return key, word
+
+
+def _keeps_most(connection: sqlite3.Connection, plan: TablePlan, column: str) -> bool:
+    """Whether at least as many values of a column fit as don't."""
+    found = plan.column(column)
+    misfit = found.codec.misfit_of(found.cell)
+    given, unfit = connection.execute(
+        f"SELECT count({found.cell}), total({misfit}) FROM {plan.relation}"
+    ).fetchone()
+    return bool(given - unfit >= unfit)
 
 
 def _usual(

@@ -29,7 +29,8 @@ _FORESEEABLE = """NOT EXISTS (
 class Rule:
     """One rule."""
 
-    said: str  #: for people
+    named: str
+    said: str  #: of a row that breaks it, for people
     where: str  #: SQL that is true for a row that breaks it; of a unique one, for a row that it is about
     columns: tuple[str, ...]  #: that it asks for
     validated: bool = True  #: rows that are there already keep it
@@ -88,7 +89,7 @@ def _checks(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
             owner = f"the target's own type {domain}"
             broken = f'(SELECT NOT {text} FROM (SELECT {sql.name(columns[0])} AS "value") d)'
         said = f"contradicts CHECK {text} of {owner} ({name})"
-        yield table, Rule(said, broken, tuple(columns), validated)
+        yield table, Rule(f"CHECK {name}", said, broken, tuple(columns), validated)
 
 
 def _indexes(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
@@ -129,7 +130,7 @@ def _indexes(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
         what = f"{key}{f' WHERE {predicate}' if predicate else ''}"
         said = f"a second row with the same {what}, in the target's own UNIQUE ({name})"
         alike = " || ' ' || ".join(hashes) if is_unique else ""
-        yield table, Rule(said, where, tuple(columns), alike=alike)
+        yield table, Rule(f"index {name}", said, where, tuple(columns), alike=alike)
 
 
 def _read_columns(target: Target, rules: dict[str, Rules]) -> None:
