@@ -595,6 +595,44 @@ def test_the_way_back_of_times_of_day(program: Program, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "made", ["", "CREATE TABLE t (id int PRIMARY KEY, v timestamptz NOT NULL)"]
+)
+def test_times_of_clocks_somewhere(program: Program, tmp_path: Path, made: str) -> None:
+    """As Django writes them without USE_TZ; what clocks show twice is winter, what they never show comes before it."""
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME NOT NULL); INSERT INTO t VALUES"
+        " (1, '2024-01-01 12:00:00'), (2, '2024-07-01 12:00:00.250000'), (3, '2024-10-27 02:30:00'),"
+        " (4, '2024-07-01 12:00:00Z')",
+    )
+    ask(program.url, made or "SELECT 1")
+    kept, back, mapping = tmp_path / "kept.db", tmp_path / "back.db", tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {columns: {v: {zone: Europe/Nowhere}}}}")
+    refused = program.run(source, "--mapping", mapping)
+    assert (refused.code, "Europe/Berlin" in refused.error) == (2, True)
+    wish = "zone: Europe/Berlin" if made else "zone: Europe/Berlin, type: timestamptz"
+    mapping.write_text(f"tables: {{t: {{columns: {{v: {{{wish}}}}}}}}}")
+    done = program.run(source, "--mapping", mapping, "--hold", "--keep-snapshot", kept)
+    assert done.code == 0, done.out
+    in_utc = "SELECT v AT TIME ZONE 'UTC' FROM t WHERE id < 5 ORDER BY id"
+    assert [str(moment) for (moment,) in ask(program.url, in_utc)] == [
+        "2024-01-01 11:00:00", "2024-07-01 10:00:00.250000", "2024-10-27 01:30:00", "2024-07-01 12:00:00",
+    ]  # fmt: skip
+    assert program.verify(source).code == 0
+    program("open", None)
+    ask(
+        program.url,
+        "UPDATE t SET v = '2024-08-01 00:30+02' WHERE id = 1; INSERT INTO t VALUES (5, '2024-12-31 23:30Z')",
+    )
+    program("close", None)
+    assert program("reverse", kept, "--into", back).code == 0
+    assert fetch(back, "SELECT v FROM t ORDER BY id") == [
+        ("2024-08-01 00:30:00",), ("2024-07-01 12:00:00.250000",), ("2024-10-27 02:30:00",),
+        ("2024-07-01 12:00:00Z",), ("2025-01-01 00:30:00",),
+    ]  # fmt: skip
+
+
 def test_times_of_day_in_utc(program: Program, tmp_path: Path) -> None:
     """As SQLAlchemy writes them to SQLite, where no zone is kept."""
     ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v time with time zone NOT NULL)")

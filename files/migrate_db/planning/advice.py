@@ -30,7 +30,7 @@ _RESOLVE = {
     "misfit": "correct it in the app, or `misfit: null`" + _ANOTHER + " for {place}"
     " in --mapping, or --on-finding quarantine",
     "empty": "`empty: null` for {place} in --mapping, or --on-finding quarantine",
-    "zone": "`zone: utc` for {place} in --mapping, if these times are UTC,"
+    "zone": "`zone: utc` (or a name as Europe/Berlin) for {place} in --mapping, by whose clocks these times are,"
     " or --on-finding quarantine",
     "unit": "`epoch: s` (or `ms`, `us`) for {place} in --mapping, by what the numbers count,"
     " or --on-finding quarantine",

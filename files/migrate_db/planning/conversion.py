@@ -8,6 +8,7 @@ from __future__ import annotations
 from migrate_db import sql
 from migrate_db.planning.choice import fraction
 from migrate_db.planning.mapping import ColumnWish
+from migrate_db.sqlite.zones import UTC
 
 
 def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
@@ -32,7 +33,7 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
         moment = f"m_epoch({stored}, {sql.string(wish.epoch)}, {kind})"
         branches.append(f"typeof({stored}) IN ('integer', 'real') THEN ifnull({moment}, {stored})")
     if wish.zone:
-        moment = _in_utc(stored, moment_type(wish, type_name))
+        moment = _in_zone(stored, moment_type(wish, type_name), wish.zone)
         # first, and only if it is a moment: any other text goes on to the other wishes
         branches.insert(0, f"typeof({stored}) = 'text' AND {moment} IS NOT NULL THEN {moment}")
     rounded = type_name or wish.type
@@ -56,11 +57,11 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
     return "CASE " + " ".join(f"WHEN {branch}" for branch in branches) + f" ELSE {stored} END"
 
 
-def _in_utc(stored: str, kind: str) -> str:
+def _in_zone(stored: str, kind: str, zone: str) -> str:
     text = f"CAST({stored} AS BLOB)"
-    if kind == "time with time zone":  # as PostgreSQL writes it
-        return f"rtrim(rtrim(m_time({text}), '0'), '.') || '+00'"
-    return f"m_zone({text}, {int(kind != 'timestamptz')})"
+    if kind == "time with time zone":  # as PostgreSQL writes it; elsewhere the day decides
+        return f"rtrim(rtrim(m_time({text}), '0'), '.') || '+00'" if zone == UTC else "NULL"
+    return f"m_zone({text}, {sql.string(f'{kind} {zone}')})"
 
 
 def rounds(type_name: str) -> bool:
@@ -95,7 +96,8 @@ def says(wish: ColumnWish) -> list[str]:
         f"nulls: {wish.nulls}": wish.nulls
         and "the column may hold NULL; its NOT NULL is not carried",
         f"epoch: {wish.epoch}": wish.epoch and "numbers become moments",
-        "zone: utc": wish.zone and "times are UTC",
+        f"zone: {wish.zone}": wish.zone
+        and f"times are {'UTC' if wish.zone == UTC else f'what clocks of {wish.zone} show'}",
         "round: type": wish.round and "numbers are rounded, and times cut, to what the type keeps",
         f"mixed: {wish.mixed}": wish.mixed
         and {"bytes": "texts and numbers become their bytes", "text": "BLOBs become texts"}[

@@ -26,6 +26,7 @@ from migrate_db import sql
 from migrate_db.errors import Exit, MigrationError
 from migrate_db.planning import choice
 from migrate_db.postgresql import names
+from migrate_db.sqlite import zones
 from migrate_db.sqlite.schema import Schema
 
 #: Words of each key of a column; None: any text.
@@ -38,7 +39,7 @@ COLUMN_KEYS: dict[str, tuple[str, ...] | None] = {
     "empty": ("null",),
     "nulls": ("keep",),
     "epoch": ("s", "ms", "us", "julian", "cocoa", "webkit"),
-    "zone": ("utc",),
+    "zone": None,
     "round": ("type",),
     "mixed": ("bytes", "text"),
     "misfit": ("null",),
@@ -68,7 +69,9 @@ class ColumnWish:
     empty: str = ""  #: ``null``: '' becomes NULL
     nulls: str = ""  #: ``keep``: the column may hold NULL, whatever its declaration says
     epoch: str = ""  #: numbers are moments, counted in this unit
-    zone: str = ""  #: ``utc``: times without a zone are UTC, others are turned to it
+    zone: str = (
+        ""  #: ``utc`` or a name: times without a zone are of this one, others are turned to it
+    )
     round: str = ""  #: ``type``: numbers and times become what the type keeps of them
     mixed: str = ""  #: texts among BLOBs become their bytes, or BLOBs among texts become texts
     misfit: str = ""  #: ``null``: values that don't fit the type become NULL
@@ -324,6 +327,15 @@ def _column(node: _Node, source: str, path: str) -> ColumnWish:
                 f"{path}.type: {words['type']!r} is not known", _at(source, line), choice.TYPES
             )
         words["type"] = named
+    if words.get("zone", "").lower() == zones.UTC:
+        words["zone"] = zones.UTC
+    elif "zone" in words and not zones.is_known(words["zone"]):
+        line = next(inner for key, inner in node.entries if key == "zone")
+        raise _usage(
+            f"{path}.zone: {words['zone']!r} is not known",
+            _at(source, line),
+            ("utc", "Europe/Berlin and the like, as in /usr/share/zoneinfo"),
+        )
     wish = ColumnWish(**words)
     if wish.epoch and wish.type and wish.type not in ("timestamp", "timestamptz", "date"):
         raise _usage(

@@ -31,7 +31,7 @@ _MEANS = {
     "empty": "{n} values are ''; they become NULL",
     "epoch": "{n} values are numbers, which seem to count moments",
     "null": "{n} values are NULL, though NOT NULL is declared, which is not carried",
-    "zone": "{n} times are taken for UTC",
+    "zone": "{n} times are taken for UTC; if they are not: zone: Europe/Berlin, or whose clocks they are",
     "null key": "{n} rows have NULL in the primary key, which becomes a UNIQUE",
     "duplicate key": "{n} rows have a key that another one has; it becomes a plain index",
     "duplicate": "{n} rows contradict a UNIQUE, which becomes a plain index",
@@ -72,7 +72,7 @@ _HEAD = """\
 #             empty: null                           '' becomes NULL
 #             nulls: keep                           NOT NULL is not carried, as NULLs are there
 #             epoch: s|ms|us|julian|cocoa|webkit    numbers are moments, counted so
-#             zone: utc                             times are UTC, whatever they say of a zone
+#             zone: utc                             times without a zone are UTC (or: Europe/Berlin)
 #             round: type                           numbers and times become what the type keeps of them
 #             mixed: bytes|text                     texts become bytes, or BLOBs become texts
 #             misfit: null                          what doesn't fit the type becomes NULL

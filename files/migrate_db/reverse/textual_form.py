@@ -20,7 +20,7 @@ from migrate_db.codecs import numbers, texts, times
 from migrate_db.codecs.codec import Cell, Codec
 from migrate_db.planning import choice, inspection
 from migrate_db.planning.plan import ColumnPlan, TablePlan
-from migrate_db.sqlite import functions
+from migrate_db.sqlite import functions, zones
 from migrate_db.sqlite.schema import Column
 
 #: From canonical text to the cell; None for what can't be written.
@@ -100,7 +100,8 @@ def _form(
             return Clock(tuple(_clocks(sample))).write
         if chosen.type != "date" or chosen is times.DATE_AT_MIDNIGHT:
             zoned = chosen.type == "timestamptz" and not wish.zone
-            return Moment.like(sample, "+00:00" if zoned else "").write
+            moment = Moment.like(sample, "+00:00" if zoned else "")
+            return replace(moment, zone=wish.zone, says_zone=chosen.type == "timestamptz").write
         return chosen.decode
     if wish.zone and chosen.type == "time with time zone":
         clock = Clock(tuple(_clocks(Sample.of(connection, plan, column))))
@@ -212,6 +213,8 @@ class Moment:
 
     whole: tuple[Shape, ...]  #: of full seconds
     broken: tuple[Shape, ...]
+    zone: str = ""  #: whose clocks show what says no zone
+    says_zone: bool = True  #: whether what is to be written is UTC, and not what these clocks show
 
     @classmethod
     def like(cls, sample: Sample, suffix: str) -> Moment:
@@ -241,11 +244,22 @@ class Moment:
             return None
         day, clock, micros = match[1], match[2] or "00:00:00", int((match[3] or "").ljust(6, "0"))
         for shape in self.broken if micros else self.whole:
-            at = _away(day, clock, shape.suffix)
+            at = self._in_zone(day, clock, shape.suffix)
             text = shape.write(*at, micros) if at else None
             if text is not None:
                 return text
         return None
+
+    def _in_zone(self, day: str, clock: str, suffix: str) -> tuple[str, str] | None:
+        """What is to be written, as it is shown where this suffix is said."""
+        if self.zone in ("", zones.UTC):
+            return _away(day, clock, suffix)
+        text: str | None = f"{day} {clock}"
+        if self.says_zone and not suffix.strip():
+            text = zones.shown(f"{day} {clock}", self.zone)
+        elif suffix.strip() and not self.says_zone:
+            text = zones.in_utc(f"{day} {clock}", self.zone)
+        return _away(text[:10], text[11:19], suffix) if text else None
 
 
 def _away(day: str, clock: str, suffix: str) -> tuple[str, str] | None:

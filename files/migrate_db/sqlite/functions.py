@@ -20,6 +20,8 @@ from datetime import datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
+from migrate_db.sqlite import zones
+
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)"
     r"(?:[ T]((?:[01]\d|2[0-3]):\d\d)(?:(:\d\d)(?:\.(\d{1,6})0*)?)?"
@@ -293,11 +295,23 @@ def m_timestamptz_any(value: bytes | None) -> str | None:
     return _in_utc(parts[0], parts[1])
 
 
-def m_zone(value: bytes | None, naive: int) -> str | None:
-    """A time as UTC, with the zone said or not; one without a zone is taken for UTC."""
+def m_zone(value: bytes | None, wanted: str) -> str | None:
+    """A time whose zone is known: the moment in UTC, which is said, or what the zone's clocks show.
+
+    Args:
+        wanted: the type and the zone of what says none, e.g. ``timestamptz Europe/Berlin``.
+    """
     parts = _moment(value)
-    moment = None if parts is None else _in_utc(parts[0], parts[1] or "Z")
-    return moment if moment is None or naive else moment + "+00:00"
+    if parts is None:
+        return None
+    text, offset = parts
+    kind, _, name = wanted.partition(" ")
+    if kind != "timestamptz" and offset is None:
+        return text
+    moment = zones.in_utc(text, name) if offset is None else _in_utc(text, offset)
+    if moment is None or kind == "timestamptz":
+        return moment and moment + "+00:00"
+    return zones.shown(moment, name)
 
 
 def m_cut(value: bytes | None, digits: int) -> str | None:
