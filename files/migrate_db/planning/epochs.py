@@ -16,6 +16,8 @@ from migrate_db.sqlite.schema import Column, Table
 
 #: The years that a guess must fall into, all values of a column.
 _YEARS = ("1990-", "2100-")
+#: The newest row of a file that somebody migrates is not older.
+_AGO = "2005-"
 _UNITS = ("s", "ms", "us", "julian", "webkit")
 #: What means that there is no moment, besides NULL; it would be one of 1970, or nearly.
 _NEVER = (0, -1)
@@ -55,5 +57,7 @@ def _guess(connection: sqlite3.Connection, table: Table, column: str, relation: 
     for unit in ("cocoa",) if apple else _UNITS:
         first, last = (functions.m_epoch(value, unit, "timestamp") for value in (low, high))
         if first and last and _YEARS[0] <= first and last < _YEARS[1]:
+            if unit == "s" and last < _AGO:
+                return ""  # or since 2001, as Swift counts them
             return f"{unit} ({first[:19]} … {last[:19]})"
     return ""
