@@ -215,6 +215,7 @@ CASES = {
     "interval since 1970": Case(intervals.INTERVAL_SINCE_1970, "DATETIME", same_moment),
     "uuid": Case(texts.UUID, "UUID"),
     "uuid in capitals": Case(texts.UUID_CAPITALS, "UUID"),
+    "uuid in braces": Case(texts.UUID_BRACED, "UUID"),
     "uuid plain": Case(texts.UUID_PLAIN, "CHAR(32)"),
     "uuid blob": Case(texts.UUID_BLOB, "BLOB"),
 }

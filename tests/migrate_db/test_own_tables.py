@@ -169,6 +169,7 @@ def test_comments_and_triggers_stay_as_they_were(program: Program, tmp_path: Pat
         ("date", "DATE", [20240131, 20240201, None], ["2024-01-31", "2024-02-01", None]),
         ("date", "TEXT(8)", ["20240131", "20240229", None], ["2024-01-31", "2024-02-29", None]),
         ("uuid", "TEXT", ["0F8FAD5B-D9CB-469F-A165-70867728950E"], ["0f8fad5b-d9cb-469f-a165-70867728950e"]),
+        ("uuid", "TEXT", ["{0f8fad5b-d9cb-469f-a165-70867728950e}"], ["0f8fad5b-d9cb-469f-a165-70867728950e"]),
         ("text[]", "JSON", ['["a", "\\u00e9\\"\\\\,{}\\n\\u0001", null, "", "NULL"]', "[]"],
          ['{a,"é\\"\\\\,{}\n\x01",NULL,"","NULL"}', "{}"]),
         ("int[]", "INT[]", ["[1,-2]", "[[1,2],[3,4]]", None], ["{1,-2}", "{{1,2},{3,4}}", None]),

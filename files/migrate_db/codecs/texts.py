@@ -97,6 +97,14 @@ UUID_CAPITALS = replace(
     held="upper({c}::text)",
     says="in capitals",
 )
+#: As Qt writes it.
+UUID_BRACED = replace(
+    UUID,
+    misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{{{_UUID}}}' OR {NUL}",
+    stored=word(38),
+    held="'{' || {c}::text || '}'",
+    says="in braces",
+)
 UUID_PLAIN = Codec(
     type="uuid",
     misfit=f"typeof({{c}}) <> 'text' OR NOT {{c}} GLOB '{_HEX4 * 8}' OR {NUL}",

@@ -34,6 +34,7 @@ from migrate_db.codecs.texts import (
     TEXT_OR_NUMBER,
     UUID,
     UUID_BLOB,
+    UUID_BRACED,
     UUID_CAPITALS,
     UUID_PLAIN,
     enum,
@@ -302,7 +303,7 @@ def for_existing(
         "timestamp without time zone": (TIMESTAMP, TIMESTAMP_ANY),
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
         "time without time zone": (TIME, TIME_ANY, TIME_OF_2000),
-        "uuid": (UUID, UUID_PLAIN, UUID_BLOB, UUID_CAPITALS),
+        "uuid": (UUID, UUID_PLAIN, UUID_BLOB, UUID_CAPITALS, UUID_BRACED),
         "interval": _spans(column.declared.upper() if column else "", unit),
         "numeric": (numeric(*sizes), spelled.decimal(*sizes)),
     }
