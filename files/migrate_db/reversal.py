@@ -181,7 +181,7 @@ class Way:
         with foreign.asking(self.target):
             found = planner.make(
                 connection, read, existing, wishes, told, aside,
-                quick=quick and aside is None, reversing=aside is None,
+                quick=quick and aside is None, reversing=aside is None, target=self.target,
             )  # fmt: skip
         for finding in told:
             if found.blocking and finding.kind not in ("structure", "no column"):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .program import Program, ask, sqlite
+from .program import Program, ask, fetch, sqlite
 from .test_own_tables import SOURCE, notes
 
 
@@ -223,11 +223,19 @@ def test_rows_that_break_a_check_stay_behind_with_their_children(
     source = sqlite(tmp_path / "s.db", BREAKS_CHECKS)
     mapping = tmp_path / "m.yml"
     program("plan", source, "--write-mapping", mapping)
-    done = program.run(source, "--mapping", mapping, "--quarantine-file", tmp_path / "q.db")
+    kept, back = tmp_path / "kept.db", tmp_path / "back.db"
+    aside = ("--quarantine-file", tmp_path / "q.db")
+    done = program.run(source, "--mapping", mapping, *aside, "--hold", "--keep-snapshot", kept)
     assert (done.code, done.report["quarantined_rows"]) == (3, 5), done.out
     assert ask(program.url, "SELECT (SELECT array_agg(id ORDER BY id) FROM p), (SELECT array_agg(id) FROM k),"
                             " (SELECT array_agg(c::int) FROM t)") == [([1, 3], [1], [5])]  # fmt: skip
     assert program.verify(source).code == 3  # with the mapping that is remembered
+    program("open", None)
+    ask(program.url, "UPDATE p SET name = 'new' WHERE id = 3")
+    program("close", None)
+    led = program("reverse", kept, "--into", back)
+    assert led.code in (0, 3), led.out
+    assert fetch(back, "SELECT name FROM p ORDER BY id") == [("ok",), ("No",), ("new",), ("NO",)]
 
 
 @pytest.mark.parametrize(
@@ -245,6 +253,8 @@ def test_rows_that_break_a_check_stay_behind_with_their_children(
         ("v int, w int DEFAULT 5 CHECK (w > v)", [4, 6], [2]),
         ("v int, w int GENERATED ALWAYS AS (v * 2) STORED CHECK (w > 9)", [5, 6], []),
         ("v int CHECK (v > 0), w int DEFAULT 5 CHECK (w > 4)", [0, 1], [1]),
+        ("v int, w positive, CHECK (v < 6 AND w IS NOT NULL)", [5, 6], [2]),
+        ("v int, w int DEFAULT number() CHECK (w <> v)", [1, 2], []),
         # a rule that can't be worked out for a row
         ("v int CHECK (10 / v > 0)", [1, 0, 11], [2, 3]),
         ("v text); CREATE INDEX ON t ((v::int)", ["1", "x", None], [2]),
@@ -256,11 +266,17 @@ def test_rows_that_break_a_check_stay_behind_with_their_children(
 def test_a_check_is_asked_of_what_would_be_loaded(
     program: Program, tmp_path: Path, own: str, rows: list[object], broken: list[int]
 ) -> None:
+    ask(
+        program.url,
+        "CREATE DOMAIN positive AS int DEFAULT 5; CREATE SEQUENCE untouched;"
+        "CREATE FUNCTION number() RETURNS int LANGUAGE sql AS 'SELECT 9 + nextval(''untouched'')::int'",
+    )
     ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, {own})")
     source = sqlite(tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v)",
                     ("INSERT INTO t (v) VALUES (?)", [(row,) for row in rows]))  # fmt: skip
     seen = program("check", source)
     assert seen.findings == [("t", f"id={number}", "v") for number in broken], seen.out
+    assert ask(program.url, "SELECT is_called FROM untouched") == [(False,)]
     done = program.run(source, "--on-finding", "quarantine", "--quarantine-file", tmp_path / "q.db")
     assert (done.code, done.report["quarantined_rows"]) == (3 if broken else 0, len(broken))
     assert ask(program.url, "SELECT nextval('t_id_seq')") == [(len(rows) + 1,)]
@@ -305,7 +321,14 @@ def test_a_check_is_asked_of_values_of_each_type(program: Program, tmp_path: Pat
         ),  # SQLite's lower() leaves the first as it is
         ("(v) WHERE w > 0", ["a", "a", "b", "c", "b"], [5]),
         ("(v) NULLS NOT DISTINCT", ["a", None, "b", None], [4]),
-        ("((v::numeric))", ["1.0", "2", "1.00", "1"], [3, 4]),  # as the type compares
+        ("((v::numeric))", ["1.0", "2", "1.00", "1", "-1"], [3, 4]),  # as the type compares
+        ("((trim(v)) COLLATE nd)", ["a", "A", "b"], [2]),  # as the index does
+        (
+            "((v::jsonb)) WHERE v < 'x'; ALTER TABLE t ADD EXCLUDE USING hash (w WITH =)",
+            ["{}", "[]", "[ ]", "z"],
+            [3],
+        ),
+        ("((10 / w)) WHERE big(w)", ["a", "b", "c"], [3]),  # what isn't to be worked out isn't
         ("(v, (w % 2))", ["a", "a", "a"], [3]),
         (
             "(v) WHERE w >= 0; ALTER TABLE t ADD CHECK (id > 1)",
@@ -319,8 +342,11 @@ def test_rows_that_are_alike_to_a_unique_expression_are_named(
 ) -> None:
     ask(
         program.url,
-        f"CREATE TABLE t (id serial PRIMARY KEY, v text, w int); CREATE UNIQUE INDEX one ON t {unique}",
+        "CREATE FUNCTION big(n int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN n > 0; END';"
+        "CREATE COLLATION nd (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
     )
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v text, w int);"
+                     f"CREATE UNIQUE INDEX one ON t {unique}")  # fmt: skip
     source = sqlite(
         tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w INT)",
         ("INSERT INTO t (v, w) VALUES (?, ?)", [(row, n // 2) for n, row in enumerate(rows, 1)]),
@@ -329,6 +355,25 @@ def test_rows_that_are_alike_to_a_unique_expression_are_named(
     assert [key for _, key, _ in seen.findings] == [f"id={number}" for number in second], seen.out
     done = program.run(source, "--on-finding", "quarantine", "--quarantine-file", tmp_path / "q.db")
     assert (done.code, done.report["quarantined_rows"]) == (3, len(second))
+
+
+def test_a_key_that_is_full_or_empty(program: Program, tmp_path: Path) -> None:
+    """MATCH FULL, which SQLite hasn't; of a table whose name is one of ours."""
+    ask(program.url, "CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE r (id int PRIMARY KEY, a int,"
+                     " b int, FOREIGN KEY (a, b) REFERENCES p MATCH FULL)")  # fmt: skip
+    source, mapping = tmp_path / "s.db", tmp_path / "m.yml"
+    sqlite(
+        source,
+        "CREATE TABLE p (a INT, b INT, PRIMARY KEY (a, b)); CREATE TABLE r (id INTEGER PRIMARY KEY, a INT, b INT,"
+        " FOREIGN KEY (a, b) REFERENCES p); INSERT INTO p VALUES (1, 1);"
+        "INSERT INTO r VALUES (1, 1, 1), (2, 1, NULL), (3, NULL, NULL), (4, 7, 7)",
+    )
+    seen = program("plan", source, "--write-mapping", mapping)
+    assert sorted(seen.findings) == [("r", "id=2", "a"), ("r", "id=4", "a")]
+    assert "orphans" not in mapping.read_text().partition("\ntables:")[2]
+    done = program.run(source, "--mapping", mapping, "--quarantine-file", tmp_path / "q.db")
+    assert done.code == 3, done.out
+    assert ask(program.url, "SELECT id FROM r ORDER BY id") == [(1,), (3,)]
 
 
 def test_a_check_that_asks_other_rows_is_left_to_the_load(program: Program, tmp_path: Path) -> None:

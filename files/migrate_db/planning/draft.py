@@ -17,7 +17,7 @@ from migrate_db.planning.pairing import column_names, paired
 from migrate_db.planning.profile import ColumnProfile, TableProfile, assume, scan
 from migrate_db.planning.reading import Reading, all_rows
 from migrate_db.postgresql.names import fitting
-from migrate_db.postgresql.target import TargetColumn, TargetTable
+from migrate_db.postgresql.target import Reference, TargetColumn, TargetTable
 from migrate_db.sqlite.schema import Column, Schema, Table
 
 #: Of `integer`; a table whose rows have come so far needs the next size.
@@ -77,8 +77,16 @@ class Draft:
 
     def must_have_parents(self, columns: tuple[str, ...]) -> bool:
         """Whether the target's own table has a foreign key of these that holds for all rows."""
+        return any(True for _ in self._own_keys(columns))
+
+    def must_be_full(self, columns: tuple[str, ...]) -> bool:
+        """Whether it has one that takes no NULL beside other values."""
+        return len(columns) > 1 and any(key.is_full for key in self._own_keys(columns))
+
+    def _own_keys(self, columns: tuple[str, ...]) -> Iterator[Reference]:
         keys = self.present.references if self.present else ()
-        return {self.names.get(column) for column in columns} in [set(k.columns) for k in keys]
+        ours = {self.names.get(column) for column in columns}
+        return (key for key in keys if set(key.columns) == ours)
 
 
 def draw(

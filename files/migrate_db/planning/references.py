@@ -238,7 +238,7 @@ def cut(draft: Draft, key: ForeignKey) -> str | None:
 
 def _severable(draft: Draft, key: ForeignKey) -> Iterator[str]:
     """Columns of a key that may become NULL, so that it points nowhere."""
-    must = _must(draft)
+    must = set(key.columns) if draft.must_be_full(key.columns) else _must(draft)
     return (column for column in key.columns if column not in must)
 
 

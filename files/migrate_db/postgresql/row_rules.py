@@ -1,21 +1,24 @@
 """Rules of tables that the target has already and SQLite can't work out: the server itself says which rows break one.
 
-CHECKs, those of domains, unique indexes of expressions.
+CHECKs, those of domains, indexes of expressions, MATCH FULL: ``answers`` says it row by row. What no two rows may
+have alike ``Alike`` finds out, by such indexes as the table has.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from migrate_db import sql
 from migrate_db.postgresql.target import WITHOUT_DOMAIN, Target
 
-#: What a table's own columns are not called.
-_ROW, _RULE = '"migrate_db row"', '"migrate_db rule"'
-#: Errors that are about a row: its data, a rule, what a function raises.
-_ABOUT_A_ROW = ("22", "23", "P0")
+#: What no table and no column of one is called.
+_ROW, _RULE, _TESTS = '"migrate_db row"', '"migrate_db rule"', '"migrate_db tests"'
+#: Errors that another row would meet, too: the connection, the statement, the server. A function may raise any other.
+_NOT_ABOUT_A_ROW = ("08", "0A", "25", "40", "42", "53", "54", "55", "57", "58", "XX")
 #: What a row by itself tells. A function of the app's own may ask for rows that are not there yet, unless it promises
 #: not to; a constraint may ask for the row as a whole, or for what only a stored one has.
 _FORESEEABLE = """NOT EXISTS (
@@ -31,11 +34,19 @@ class Rule:
 
     named: str
     said: str  #: of a row that breaks it, for people
-    where: str  #: SQL that is true for a row that breaks it; of a unique one, for a row that it is about
+    broken: str  #: SQL that is true for a row that breaks it
     columns: tuple[str, ...]  #: that it asks for
     validated: bool = True  #: rows that are there already keep it
-    #: SQL of what no two rows may have alike, as a text; empty: each row by itself keeps it, or not
-    alike: str = ""
+
+
+@dataclass(frozen=True)
+class Unique:
+    """What no two rows may have alike, where SQLite can't tell."""
+
+    named: str
+    said: str
+    made: str  #: the end of a statement that makes it for another table
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class Rules:
     """Those of one table."""
 
     rules: list[Rule] = field(default_factory=list)
+    uniques: list[Unique] = field(default_factory=list)
     #: SQL of each column's type, without its domain
     types: dict[str, str] = field(default_factory=dict)
     #: SQL of what stands in a column that no value is given for; without those that number, or compute
@@ -52,8 +64,11 @@ class Rules:
 def read(target: Target, tables: list[str]) -> dict[str, Rules]:
     """The rules of those tables that have some."""
     found: dict[str, Rules] = {}
-    for table, rule in (*_checks(target, tables), *_indexes(target, tables)):
-        found.setdefault(table, Rules()).rules.append(rule)
+    for reader in (_checks, _full_keys, _expressions):
+        for table, rule in reader(target, tables):
+            found.setdefault(table, Rules()).rules.append(rule)
+    for table, unique in _uniques(target, tables):
+        found.setdefault(table, Rules()).uniques.append(unique)
     if found:
         _read_columns(target, found)
     return found
@@ -88,62 +103,99 @@ def _checks(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
         if domain:  # it calls the value VALUE, which is a column's name elsewhere
             owner = f"the target's own type {domain}"
             broken = f'(SELECT NOT {text} FROM (SELECT {sql.name(columns[0])} AS "value") d)'
-        said = f"contradicts CHECK {text} of {owner} ({name})"
+        said = f"CHECK {text} of {owner} ({name})"
         yield table, Rule(f"CHECK {name}", said, broken, tuple(columns), validated)
 
 
-def _indexes(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
-    """Indexes of expressions, which may not be worked out for a row, and uniques that SQLite can't tell.
-
-    That is those of expressions or of some rows only, and those that take one NULL only.
-    """
+def _full_keys(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
+    """Foreign keys of which all columns are NULL, or none."""
     rows = target.connection.execute(
         """
-        SELECT c.relname, x.relname, pg_get_expr(i.indpred, c.oid), i.indexprs IS NULL, i.indisunique, nulls.alike,
-               ARRAY(SELECT pg_get_indexdef(x.oid, part, true) FROM generate_series(1, i.indnkeyatts) part),
-               ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND (
-                     a.attnum = ANY(i.indkey) OR EXISTS (
-                         SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = x.oid
-                         AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
-                         AND d.refobjsubid = a.attnum)) ORDER BY a.attnum)
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
-        JOIN pg_namespace n ON n.oid = c.relnamespace,
-        LATERAL (SELECT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS alike) nulls
-        WHERE n.nspname = %s AND c.relname = ANY(%s)
-          AND (i.indexprs IS NOT NULL OR i.indisunique AND (i.indpred IS NOT NULL OR nulls.alike))
+        SELECT c.relname, k.conname,
+               ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY o(num, n)
+                     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = o.num ORDER BY o.n)
+        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE k.contype = 'f' AND k.confmatchtype = 'f' AND k.convalidated AND n.nspname = %s AND c.relname = ANY(%s)
         ORDER BY 1, 2
         """,
         (target.schema, tables),
     ).fetchall()
-    for table, name, predicate, is_plain, is_unique, nulls_alike, parts, columns in rows:
-        key = ", ".join(parts)
-        nulls = f"num_nulls({key})"
-        where = f"{nulls} = 0"
-        if not is_unique:  # worked out, and about no row
-            where = f"{nulls} < 0"
-        elif nulls_alike:  # plain columns without a NULL are compared already
-            where = f"{nulls} > 0" if is_plain and not predicate else "true"
+    for table, name, columns in rows:
+        broken = f"num_nulls({sql.names(columns)}) BETWEEN 1 AND {len(columns) - 1}"
+        said = f"some of its columns are NULL: MATCH FULL of the target's own FOREIGN KEY ({name})"
+        yield table, Rule(f"FOREIGN KEY {name}", said, broken, tuple(columns))
+
+
+#: Columns of a table ``c`` that its index ``i``, as a relation ``x``, asks for.
+_ASKED = """
+    ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND (
+          a.attnum = ANY(i.indkey) OR EXISTS (
+              SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = x.oid
+              AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+              AND d.refobjsubid = a.attnum)) ORDER BY a.attnum)
+"""
+
+
+def _expressions(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
+    """Indexes of expressions, which may not be worked out for a row."""
+    rows = target.connection.execute(
+        f"""
+        SELECT c.relname, x.relname, pg_get_expr(i.indpred, c.oid),
+               ARRAY(SELECT pg_get_indexdef(x.oid, part, true) FROM generate_series(1, i.indnkeyatts) part), {_ASKED}
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = %s AND c.relname = ANY(%s) AND i.indexprs IS NOT NULL
+        ORDER BY 1, 2
+        """,
+        (target.schema, tables),
+    ).fetchall()
+    for table, name, predicate, parts, columns in rows:
+        broken = f"num_nulls({', '.join(parts)}) < 0"  # never, but it is worked out
         if predicate:
-            where = f"CASE WHEN {predicate} THEN {where} END"
-        # as its type compares, which only the type's own hash knows
-        hashes = (f"hash_record_extended(ROW({key}), {seed})" for seed in (0, 1))
-        what = f"{key}{f' WHERE {predicate}' if predicate else ''}"
-        said = f"a second row with the same {what}, in the target's own UNIQUE ({name})"
-        alike = " || ' ' || ".join(hashes) if is_unique else ""
-        yield table, Rule(f"index {name}", said, where, tuple(columns), alike=alike)
+            broken = f"CASE WHEN {predicate} THEN {broken} END"
+        yield table, Rule(f"index {name}", "", broken, tuple(columns))
+
+
+def _uniques(target: Target, tables: list[str]) -> Iterator[tuple[str, Unique]]:
+    """EXCLUDE, and unique indexes of expressions or of some rows, or that take one NULL only."""
+    rows = target.connection.execute(
+        f"""
+        SELECT c.relname, x.relname, pg_get_indexdef(x.oid), pg_get_constraintdef(k.oid), {_ASKED}
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.contype = 'x'
+        WHERE n.nspname = %s AND c.relname = ANY(%s) AND (i.indisunique OR i.indisexclusion) AND (
+              i.indisexclusion OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL
+              OR coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false))
+        ORDER BY 1, 2
+        """,
+        (target.schema, tables),
+    ).fetchall()
+    for table, name, index, constraint, columns in rows:
+        made = constraint or index[index.index(" USING ") :]
+        if constraint:  # at once, as the rows come
+            made = re.sub(r"( NOT)? DEFERRABLE.*", "", made)
+        said = made.strip().removeprefix("USING ").removeprefix("btree ")
+        yield (
+            table,
+            Unique(f"{'EXCLUDE' if constraint else 'UNIQUE'} {name}", said, made, tuple(columns)),
+        )
 
 
 def _read_columns(target: Target, rules: dict[str, Rules]) -> None:
     rows = target.connection.execute(
         f"""
         SELECT c.relname, a.attname, format_type(b.type, b.size)
-                   || CASE WHEN a.attcollation <> t.typcollation
+                   || CASE WHEN a.attcollation <> u.typcollation
                            THEN ' COLLATE ' || a.attcollation::regcollation ELSE '' END,
-               coalesce(pg_get_expr(d.adbin, d.adrelid), 'NULL'), a.attgenerated <> '' OR a.attidentity <> ''
+               coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault, 'NULL'),
+               a.attgenerated <> '' OR a.attidentity <> '' OR EXISTS (
+                   SELECT FROM pg_depend f WHERE f.classid = 'pg_attrdef'::regclass AND f.objid = d.oid
+                   AND f.refclassid = 'pg_proc'::regclass)
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-        JOIN {WITHOUT_DOMAIN} b ON true JOIN pg_type t ON t.oid = b.type
+        JOIN {WITHOUT_DOMAIN} b ON true JOIN pg_type u ON u.oid = b.type JOIN pg_type t ON t.oid = a.atttypid
         WHERE n.nspname = %s AND c.relname = ANY(%s)
         """,
         (target.schema, list(rules)),
@@ -155,80 +207,129 @@ def _read_columns(target: Target, rules: dict[str, Rules]) -> None:
 
 
 @dataclass(frozen=True)
-class Question:
-    """Which rows some rules of a table are about."""
+class Given:
+    """Rows that are asked about: the columns whose values are given; others of a rule are of ``otherwise``."""
 
     table: str
     rules: Rules
-    asked: tuple[Rule, ...]
-    given: tuple[
-        str, ...
-    ]  #: columns whose values are; the others of the rules are of ``otherwise``
+    columns: tuple[str, ...]
 
-    def query(self) -> str:
-        """SQL that takes an array of JSON for each of these columns, of as many texts as there are rows."""
-        places, types = range(len(self.given)), self.rules.types
-        cells = [_ROW]
-        cells += [f"v{at}::{types[name]} AS {sql.name(name)}" for at, name in enumerate(self.given)]
-        others = {column for rule in self.asked for column in rule.columns} - set(self.given)
-        cells += [
-            f"({self.rules.otherwise[name]})::{types[name]} AS {sql.name(name)}"
-            for name in sorted(others)
+    def types(self, asked: Iterable[str]) -> dict[str, str]:
+        """The given columns, and others that are asked for, with their types."""
+        others = set(asked) - set(self.columns)
+        return {name: self.rules.types[name] for name in (*self.columns, *sorted(others))}
+
+    def rows(self, asked: Iterable[str]) -> str:
+        """SQL of rows with these and their number; it takes an array of JSON for each given column."""
+        cells = [
+            f"v{self.columns.index(name)}::{kind} AS {sql.name(name)}"
+            if name in self.columns
+            else f"({self.rules.otherwise[name]})::{kind} AS {sql.name(name)}"
+            for name, kind in self.types(asked).items()
         ]
-        tests = ", ".join(
-            f"({number}, {rule.where}, {_alike(rule)})" for number, rule in enumerate(self.asked)
-        )
-        values = ", ".join(f"v{at}" for at in places)
-        statement = (
-            f"SELECT {_ROW}, r.number, r.alike FROM (SELECT {', '.join(cells)}"
-            f" FROM ROWS FROM (\0) WITH ORDINALITY given({values}, {_ROW})) {sql.name(self.table)},"
-            f" LATERAL (VALUES {tests}) r(number, {_RULE}, alike) WHERE {_RULE} ORDER BY 1, 2"
-        )
+        values = ", ".join(f"v{at}" for at in range(len(self.columns)))
         # Python writes JSON many times faster than psycopg an array
-        arrays = ", ".join("json_array_elements_text(%s)" for _ in places)
-        return statement.replace("%", "%%").replace("\0", arrays)
+        arrays = ", ".join(["json_array_elements_text(\0)"] * len(self.columns))
+        return (
+            f"SELECT {', '.join([*cells, _ROW])}"
+            f" FROM ROWS FROM ({arrays}) WITH ORDINALITY given({values}, {_ROW})"
+        )
 
 
-def _alike(rule: Rule) -> str:
-    return f"CASE WHEN {rule.where} THEN {rule.alike} END" if rule.alike else "NULL"
+#: The values of one row, as texts.
+Texts = Sequence[str | None]
+
+
+def _ask(target: Target, statement: str, rows: Sequence[Texts]) -> list[tuple[Any, ...]]:
+    given = [json.dumps(column) for column in zip(*rows, strict=True)]
+    query = statement.replace("%", "%%").replace("\0", "%s")
+    with target.connection.transaction():
+        return target.connection.execute(query.encode(), given).fetchall()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A row that a rule is about."""
+    """A row that breaks a rule."""
 
     place: int  #: of the row, among those that were asked about
     rule: Rule
-    alike: str  #: what no other row may have
     error: str = ""  #: what the server says if it can't even tell
 
 
 def answers(
-    target: Target, question: Question, rows: Sequence[Sequence[str | None]]
+    target: Target, given: Given, asked: Sequence[Rule], rows: Sequence[Texts]
 ) -> Iterator[Answer]:
-    """The rows that a rule is about, in their order.
+    """The rows that break a rule, in their order.
 
     Nothing of a rule that the server can't be asked about at all: the load says so.
     """
     import psycopg
 
+    tests = ", ".join(f"({number}, {rule.broken})" for number, rule in enumerate(asked))
+    statement = (
+        f"SELECT {_ROW}, {_TESTS}.number"
+        f" FROM ({given.rows(c for rule in asked for c in rule.columns)}) {sql.name(given.table)},"
+        f" LATERAL (VALUES {tests}) {_TESTS}(number, {_RULE}) WHERE {_RULE} ORDER BY 1, 2"
+    )
     try:
-        with target.connection.transaction(force_rollback=True):
-            given = [json.dumps(column) for column in zip(*rows, strict=True)]
-            found = target.connection.execute(question.query().encode(), given).fetchall()
+        found = _ask(target, statement, rows)
     except psycopg.Error as error:
-        about_a_row = (error.sqlstate or "")[:2] in _ABOUT_A_ROW
+        about_a_row = (error.sqlstate or "08")[:2] not in _NOT_ABOUT_A_ROW
         if about_a_row and len(rows) > 1:
             half = len(rows) // 2
-            yield from answers(target, question, rows[:half])
-            for answer in answers(target, question, rows[half:]):
+            yield from answers(target, given, asked, rows[:half])
+            for answer in answers(target, given, asked, rows[half:]):
                 yield replace(answer, place=half + answer.place)
-        elif len(question.asked) > 1:  # which of them is it?
-            apart = [replace(question, asked=(rule,)) for rule in question.asked]
-            told = [answer for one in apart for answer in answers(target, one, rows)]
-            yield from sorted(told, key=lambda answer: answer.place)
+        elif len(asked) > 1:  # which of them is it?
+            apart = [answer for rule in asked for answer in answers(target, given, [rule], rows)]
+            yield from sorted(apart, key=lambda answer: answer.place)
         elif about_a_row:
-            yield Answer(0, question.asked[0], "", error.diag.message_primary or "?")
+            yield Answer(0, asked[0], error.diag.message_primary or "?")
     else:
-        for number, rule, alike in found:
-            yield Answer(number - 1, question.asked[rule], alike or "")
+        for number, rule in found:
+            yield Answer(number - 1, asked[rule])
+
+
+class Alike:
+    """Rows so far, in a table of this session alone with the same unique indexes; gone with the transaction."""
+
+    _PLACE = "pg_temp.migrate_db_alike"
+
+    def __init__(self, target: Target, given: Given, uniques: Sequence[Unique]) -> None:
+        import psycopg
+
+        self._target, self._given = target, given
+        self._columns = [column for unique in uniques for column in unique.columns]
+        columns = ", ".join(f"{sql.name(c)} {t}" for c, t in given.types(self._columns).items())
+        self._works = bool(uniques)
+        try:
+            with target.connection.transaction():
+                if uniques:
+                    target.execute(f"CREATE TEMP TABLE migrate_db_alike ({columns}, {_ROW} bigint)")
+                for unique in uniques:
+                    is_index = unique.made.startswith(" USING ")
+                    target.execute(
+                        f"CREATE UNIQUE INDEX ON {self._PLACE}{unique.made}"
+                        if is_index
+                        else f"ALTER TABLE {self._PLACE} ADD {unique.made}"
+                    )
+        except psycopg.Error:  # the role may make no such table: the load says it
+            self._works = False
+
+    def refused(self, rows: Sequence[Texts]) -> list[int]:
+        """The places of those that aren't taken beside the others, and those before them."""
+        import psycopg
+
+        if not (self._works and rows):
+            return []
+        try:
+            taken = _ask(
+                self._target,
+                f"INSERT INTO {self._PLACE} {self._given.rows(self._columns)} ORDER BY {_ROW}"
+                f" ON CONFLICT DO NOTHING RETURNING {_ROW}",
+                rows,
+            )
+        except psycopg.Error:  # a value that is too long for an index, say
+            self._works = False
+            return []
+        return sorted(set(range(len(rows))) - {number - 1 for (number,) in taken})

@@ -82,6 +82,7 @@ class Reference:
     columns: tuple[str, ...]
     parent: str
     parent_columns: tuple[str, ...]
+    is_full: bool  #: all of its columns are NULL, or none
 
 
 @dataclass(frozen=True)
@@ -356,7 +357,8 @@ def _references(target: Target, tables: list[str]) -> dict[str, list[Reference]]
                p.relname,
                ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY o(num, n)
                      JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.num
-                     ORDER BY o.n)
+                     ORDER BY o.n),
+               k.confmatchtype = 'f'
         FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
         JOIN pg_class p ON p.oid = k.confrelid AND p.relnamespace = c.relnamespace
         JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -366,8 +368,9 @@ def _references(target: Target, tables: list[str]) -> dict[str, list[Reference]]
         (target.schema, tables),
     ).fetchall()
     found: dict[str, list[Reference]] = {}
-    for table, columns, parent, others in rows:
-        found.setdefault(table, []).append(Reference(tuple(columns), parent, tuple(others)))
+    for table, columns, parent, others, is_full in rows:
+        key = Reference(tuple(columns), parent, tuple(others), is_full)
+        found.setdefault(table, []).append(key)
     return found
 
 
