@@ -328,6 +328,12 @@ def test_a_check_is_asked_of_values_of_each_type(program: Program, tmp_path: Pat
             ["{}", "[]", "[ ]", "z"],
             [3],
         ),
+        ("(v); ALTER TABLE t ALTER v TYPE citext", ["\u00c4", "\u00e4", "a", "A"], [2, 4]),
+        (
+            "(id); ALTER TABLE t ALTER v TYPE jsonb USING v::jsonb, ADD UNIQUE (v)",
+            ['{"a": 1}', "[]", '{"a": 1.0}'],
+            [3],
+        ),
         ("((10 / w)) WHERE big(w)", ["a", "b", "c"], [3]),  # what isn't to be worked out isn't
         ("(v, (w % 2))", ["a", "a", "a"], [3]),
         (
@@ -342,7 +348,8 @@ def test_rows_that_are_alike_to_a_unique_expression_are_named(
 ) -> None:
     ask(
         program.url,
-        "CREATE FUNCTION big(n int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN n > 0; END';"
+        "CREATE EXTENSION citext; CREATE FUNCTION big(n int) RETURNS bool LANGUAGE plpgsql IMMUTABLE"
+        " AS 'BEGIN RETURN n > 0; END';"
         "CREATE COLLATION nd (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
     )
     ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v text, w int);"

@@ -17,6 +17,7 @@ from migrate_db.planning.pairing import column_names, paired
 from migrate_db.planning.profile import ColumnProfile, TableProfile, assume, scan
 from migrate_db.planning.reading import Reading, all_rows
 from migrate_db.postgresql.names import fitting
+from migrate_db.postgresql.row_rules import COMPARED_OTHERWISE
 from migrate_db.postgresql.target import Reference, TargetColumn, TargetTable
 from migrate_db.sqlite.schema import Column, Schema, Table
 
@@ -270,13 +271,15 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     yield from inspection.nulls(connection, table, draft.reading, required(draft))
     for columns, kind, enforced in uniques(draft):
         cells = [draft.cell(column) for column in columns]
+        theirs = draft.must_be_unique(columns)
+        if theirs and any(c.codec.type in COMPARED_OTHERWISE for c in cells):
+            continue  # the server is asked
         # SQLite itself sees to it, unless two of its values become one
         if not enforced or any(
             c.codec.merges or c.codec.type == _ANY_CASE or c.cell != sql.name(c.column)
             for c in cells
         ):
             canonical = [_compared(c) for c in cells]
-            theirs = draft.must_be_unique(columns)
             kind = "duplicate there" if theirs else kind
             found = inspection.duplicates(
                 connection, table, profile.relation, columns, canonical, kind

@@ -19,6 +19,8 @@ from migrate_db.postgresql.target import WITHOUT_DOMAIN, Target
 _ROW, _RULE, _TESTS = '"migrate_db row"', '"migrate_db rule"', '"migrate_db tests"'
 #: Errors that another row would meet, too: the connection, the statement, the server. A function may raise any other.
 _NOT_ABOUT_A_ROW = ("08", "0A", "25", "40", "42", "53", "54", "55", "57", "58", "XX")
+#: Types that are equal where SQLite's texts are not.
+COMPARED_OTHERWISE = ("citext", "jsonb")
 #: What a row by itself tells. A function of the app's own may ask for rows that are not there yet, unless it promises
 #: not to; a constraint may ask for the row as a whole, or for what only a stored one has.
 _FORESEEABLE = """NOT EXISTS (
@@ -157,7 +159,7 @@ def _expressions(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]
 
 
 def _uniques(target: Target, tables: list[str]) -> Iterator[tuple[str, Unique]]:
-    """EXCLUDE, and unique indexes of expressions or of some rows, or that take one NULL only."""
+    """EXCLUDE, and unique indexes of expressions, of some rows, with one NULL only, or that compare as SQLite can't."""
     rows = target.connection.execute(
         f"""
         SELECT c.relname, x.relname, pg_get_indexdef(x.oid), pg_get_constraintdef(k.oid), {_ASKED}
@@ -166,10 +168,13 @@ def _uniques(target: Target, tables: list[str]) -> Iterator[tuple[str, Unique]]:
         LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.contype = 'x'
         WHERE n.nspname = %s AND c.relname = ANY(%s) AND (i.indisunique OR i.indisexclusion) AND (
               i.indisexclusion OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL
-              OR coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false))
+              OR coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
+              OR EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                         LEFT JOIN pg_collation l ON l.oid = a.attcollation
+                         WHERE a.attrelid = x.oid AND (t.typname = ANY(%s) OR NOT l.collisdeterministic)))
         ORDER BY 1, 2
         """,
-        (target.schema, tables),
+        (target.schema, tables, list(COMPARED_OTHERWISE)),
     ).fetchall()
     for table, name, index, constraint, columns in rows:
         made = constraint or index[index.index(" USING ") :]

@@ -123,7 +123,9 @@ def test_a_setting_that_the_new_major_does_not_know(host: Host) -> None:
 
 @slow
 def test_a_tablespace(host: Host) -> None:
-    psql(host, "CREATE TABLESPACE elsewhere LOCATION '/tmp'")
+    # of a directory the server wants to be the owner
+    host.check_output("docker exec --user postgres brainer-postgres mkdir /tmp/elsewhere")
+    psql(host, "CREATE TABLESPACE elsewhere LOCATION '/tmp/elsewhere'")
     run = upgrade(*NEW)
     assert run.rc == 2 and run.changed == 0 and "tablespaces lie outside" in run.failure
     psql(host, "DROP TABLESPACE elsewhere")
