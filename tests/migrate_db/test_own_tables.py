@@ -404,6 +404,39 @@ def test_times_with_more_digits_than_the_type_keeps(
     assert [row[0] for row in fetch(back, "SELECT v FROM t")] == values, "nobody changed them"
 
 
+@pytest.mark.parametrize(
+    ("held", "values", "expected"),
+    [
+        ("timestamptz(0)", [1700000000000, 1700000001000],
+         ["2023-11-14 22:13:20+00", "2023-11-14 22:13:21+00"]),
+        ("timestamptz(3)", [1700000000123], ["2023-11-14 22:13:20.123+00"]),
+        ("timestamptz(0)", ["2023-11-14 22:13:20"], ["2023-11-14 22:13:20+00"]),
+        ("timestamptz(6)", ["2023-11-14T22:13:20.123456"], ["2023-11-14 22:13:20.123456+00"]),
+        ("timestamp(0)", [1700000000999, 1700000001000], ["2023-11-14 22:13:20", "2023-11-14 22:13:21"]),
+        ("timestamptz(0)", [1700000000999], ["2023-11-14 22:13:20+00"]),
+    ],
+)  # fmt: skip
+def test_wishes_for_times_with_a_precision(
+    program: Program, tmp_path: Path, held: str, values: list[object], expected: list[str]
+) -> None:
+    """As MikroORM, Laravel and Prisma make them; only what doesn't fit the precision is cut."""
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held} NOT NULL)")
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME NOT NULL)",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    proposed = mapping.read_text().partition("tables:")[2]
+    assert ("round: type" in proposed) == (1700000000999 in values), proposed
+    done = program.run(source, "--mapping", mapping)
+    assert done.code == 0, done.out
+    with psycopg.connect(program.url, options="-c timezone=UTC") as connection:
+        rows = connection.execute("SELECT v::text FROM t ORDER BY id").fetchall()
+    assert [row[0] for row in rows] == expected
+    assert program.verify(source).verdict == "equal"
+
+
 def test_a_number_that_no_rounding_makes_fit(program: Program, tmp_path: Path) -> None:
     """Neither one too large or too small nor a text."""
     ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, r real, n numeric(4,2))")

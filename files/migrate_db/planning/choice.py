@@ -205,14 +205,14 @@ def fraction(type_name: str) -> int | None:
     return int(found[1]) if found else _MICROSECONDS
 
 
-def _without_precision(type_name: str) -> str:
+def without_precision(type_name: str) -> str:
     """A type of times as the one without a precision; what that would round, the proof finds."""
     return re.sub(r"(?<=time|tamp) ?\(\d\)(?= with)", "", type_name)
 
 
 def named(type_name: str) -> str | None:
     """A type as our codecs write it, e.g. ``int8`` as ``bigint``; None if there is no codec."""
-    words = " ".join(_without_precision(type_name).lower().split())
+    words = " ".join(without_precision(type_name).lower().split())
     match = re.fullmatch(r"([a-z0-9 ]+?) ?(\( ?\d+ ?(?:, ?\d+ ?)?\))?", words)
     if match is None:
         return None
@@ -278,7 +278,7 @@ def for_existing(
     """
     if labels:
         return (enum(type_name, labels),)
-    bare, _, rest = _without_precision(type_name).partition("(")
+    bare, _, rest = without_precision(type_name).partition("(")
     bare = (
         type_name if type_name.endswith("[]") or type_name == "bpchar" else _ALIASES.get(bare, bare)
     )
