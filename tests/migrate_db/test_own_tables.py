@@ -437,6 +437,76 @@ def test_wishes_for_times_with_a_precision(
     assert program.verify(source).verdict == "equal"
 
 
+@pytest.mark.parametrize(
+    ("values", "wishes", "expected", "next_day"),
+    [
+        ([946684800000, 86400000, 0, None, -2208988800000, 253402214400000], "epoch: ms",
+         ["2000-01-01", "1970-01-02", "1970-01-01", None, "1900-01-01", "9999-12-31"], 1738540800000),
+        ([1738540800, 86400], "epoch: s", ["2025-02-03", "1970-01-02"], None),
+        ([2451544.5, 2451545.5], "epoch: julian", ["2000-01-01", "2000-01-02"], 2460709.5),
+        # a midnight in Berlin is none
+        ([946684800000, 978307200000, 946681200000], "epoch: ms, misfit: null",
+         ["2000-01-01", "2001-01-01", None], None),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_midnights_become_days(
+    program: Program, tmp_path: Path, values: list[object], wishes: str,
+    expected: list[str | None], next_day: float | None
+) -> None:  # fmt: skip
+    """As Java writes a java.sql.Date."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v date)")
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATE)",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    mapping, kept, back = tmp_path / "m.yml", tmp_path / "kept.db", tmp_path / "back.db"
+    program("plan", source, "--write-mapping", mapping)
+    assert f"v: {{type: date, {wishes}}}" in mapping.read_text(), mapping.read_text()
+    done = program.run(source, "--mapping", mapping, "--keep-snapshot", kept)
+    assert done.code == 0, done.out
+    assert [row[0] for row in ask(program.url, "SELECT v::text FROM t ORDER BY id")] == expected
+    if next_day is not None:
+        ask(program.url, "INSERT INTO t (id, v) VALUES (99, '2025-02-03')")
+        program("close", None)
+        assert program("reverse", kept, "--into", back).code == 0
+        assert fetch(back, "SELECT v FROM t") == [*((value,) for value in values), (next_day,)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [946681200000, 978303600000],  # midnights in Berlin
+        [86400000],  # a day in milliseconds, or a thousand in seconds
+        [946684800, 86400],  # since 1970, or since 2001
+        [20240131, 20230101, 20217600, 7],  # the third is a midnight, too
+        [0],
+    ],
+)
+def test_numbers_that_may_be_other_days_are_not_taken_for_days(
+    program: Program, tmp_path: Path, values: list[int]
+) -> None:
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v date)")
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATE)",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    assert "epoch" not in mapping.read_text().partition("tables:")[2]
+
+
+def test_a_number_that_is_no_midnight_is_no_day(program: Program, tmp_path: Path) -> None:
+    """Not even if its digits look like one."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v date)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATE); INSERT INTO t VALUES (1, 20240131)",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {columns: {v: {epoch: s}}}}")
+    assert program.run(source, "--mapping", mapping).findings == [("t", "id=1", "v")]
+
+
 def test_a_number_that_no_rounding_makes_fit(program: Program, tmp_path: Path) -> None:
     """Neither one too large or too small nor a text."""
     ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, r real, n numeric(4,2))")

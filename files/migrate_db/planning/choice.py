@@ -299,7 +299,8 @@ def for_existing(
         "bytea": (BYTEA,),
         "json": (JSON,),
         "jsonb": (JSONB,),
-        "date": (DATE, DATE_AT_MIDNIGHT, DATE_DIGITS, DATE_DIGITS_TEXT),
+        # a number that a wish takes for a moment, and is none, is no day of eight digits either
+        "date": (DATE, DATE_AT_MIDNIGHT, *(() if unit else (DATE_DIGITS,)), DATE_DIGITS_TEXT),
         "timestamp without time zone": (TIMESTAMP, TIMESTAMP_ANY),
         "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
         "time without time zone": (TIME, TIME_ANY, TIME_OF_2000),
