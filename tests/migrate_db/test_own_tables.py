@@ -180,6 +180,9 @@ def test_comments_and_triggers_stay_as_they_were(program: Program, tmp_path: Pat
         ("boolean", "BOOLEAN", ["t", 0, "FALSE", "yes", 1], ["true", "false", "false", "true", "true"]),
         ("timestamptz", "DATETIME", ["2024-01-01 10:00:00.120 +02:00", "2024-01-01 10:00:00.000 +00:00"],
          ["2024-01-01 08:00:00.12+00", "2024-01-01 10:00:00+00"]),
+        ("timestamptz", "datetime", ["2024-01-01 00:00:00 +0000 UTC", "2024-07-01 13:14:15.5 +0200 CEST m=+0.000000001",
+                                     "2024-07-01 13:14:15 +0530 +0530", "2024-07-01T01:02:03Z"],
+         ["2024-01-01 00:00:00+00", "2024-07-01 11:14:15.5+00", "2024-07-01 07:44:15+00", "2024-07-01 01:02:03+00"]),
     ],
 )  # fmt: skip
 def test_types_of_models(
@@ -190,7 +193,7 @@ def test_types_of_models(
     values: list[object],
     expected: list[str | None],
 ) -> None:
-    """As Django, SQLAlchemy, Pony, Rails and Sequelize write them to SQLite and declare them in PostgreSQL."""
+    """As Django, SQLAlchemy, Pony, Rails, Sequelize and Go write them to SQLite and declare them in PostgreSQL."""
     ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held})")
     source = sqlite(
         tmp_path / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})",
@@ -377,9 +380,14 @@ def test_numbers_with_more_digits_than_the_type_keeps(
          ["2023-01-01 10:00:00.123456", "2023-01-01 10:00:00.5"]),
         ("timestamptz", ["2023-01-01T23:59:59.999999999Z", "2023-01-01 10:00:00.1234567+02:00"],
          ["2023-01-01 23:59:59.999999+00", "2023-01-01 08:00:00.123456+00"]),
+        ("timestamptz", ["2023-01-01 10:00:00.1234567+02:00"], ["2023-01-01 08:00:00.123456+00"]),
+        ("timestamptz", ["2023-01-01 10:00:00.123456789 +0200 CEST m=+0.000000001"],
+         ["2023-01-01 08:00:00.123456+00"]),
+        ("timestamp", ["2023-01-01T10:00:00.1234567"], ["2023-01-01 10:00:00.123456"]),
         ("timestamp(3)", ["2023-01-01 10:00:00.123456"], ["2023-01-01 10:00:00.123"]),
         ("timestamp(0)", ["2023-01-01 10:00:00.999"], ["2023-01-01 10:00:00"]),
         ("time", ["10:00:00.123456789"], ["10:00:00.123456"]),
+        ("time", ["2000-01-01 10:00:00.1234567", "2000-01-01 10:00:00"], ["10:00:00.123456", "10:00:00"]),
     ],
 )  # fmt: skip
 def test_times_with_more_digits_than_the_type_keeps(
@@ -505,6 +513,41 @@ def test_a_number_that_is_no_midnight_is_no_day(program: Program, tmp_path: Path
     mapping = tmp_path / "m.yml"
     mapping.write_text("tables: {t: {columns: {v: {epoch: s}}}}")
     assert program.run(source, "--mapping", mapping).findings == [("t", "id=1", "v")]
+
+
+def test_moments_of_go_without_a_zone(program: Program, tmp_path: Path) -> None:
+    """They are UTC if a wish says so; what only looks like one is a finding."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v timestamp)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v datetime);"
+        "INSERT INTO t VALUES (1, '2024-01-01 00:00:00 +0000 UTC'), (2, '2024-07-01 13:14:15.5 +0200 CEST')",
+    )
+    assert "`zone: utc`" in program.run(source).out
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {columns: {v: {zone: utc}}}}")
+    assert program.run(source, "--mapping", mapping).code == 0
+    assert ask(program.url, "SELECT v::text FROM t ORDER BY id") == [
+        ("2024-01-01 00:00:00",),
+        ("2024-07-01 11:14:15.5",),
+    ]
+    sqlite(
+        source,
+        "INSERT INTO t VALUES (3, '2024-01-01 00:00:00 +0000 Note'), (4, '2024-02-30 00:00:00 +0000 UTC'),"
+        " (5, '2024-01-01 00:00:00 UTC'), (6, '2024-01-01 00:00:00 +0000 UTC m=')",
+    )
+    found = program.check(source, "--mapping", mapping).findings
+    assert [key for _, key, _ in found] == ["id=3", "id=4", "id=5", "id=6"]
+
+
+def test_a_type_that_is_called_like_times(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TYPE timeslot AS ENUM ('early'); CREATE TABLE t (id int PRIMARY KEY, v timeslot,"
+                     " w timestamp[])")  # fmt: skip
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w TEXT); INSERT INTO t VALUES (1, 'late', 'never')",
+    )
+    assert program.run(source).findings == [("t", "id=1", "v"), ("t", "id=1", "w")]
 
 
 def test_a_number_that_no_rounding_makes_fit(program: Program, tmp_path: Path) -> None:
