@@ -37,7 +37,8 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
             moment = cut(moment, kept)
         branches.append(f"typeof({stored}) IN ('integer', 'real') THEN ifnull({moment}, {stored})")
     if wish.zone:
-        moment = _in_zone(stored, moment_type(wish, type_name), wish.zone)
+        short = cut(stored, kept) if wish.round and kept is not None else stored
+        moment = _in_zone(short, moment_type(wish, type_name), wish.zone)
         # first, and only if it is a moment: any other text goes on to the other wishes
         branches.insert(0, f"typeof({stored}) = 'text' AND {moment} IS NOT NULL THEN {moment}")
     if wish.round and rounds(rounded):
