@@ -59,6 +59,12 @@ any_text = st.one_of(
     st.datetimes().map(lambda t: t.isoformat(" ", "microseconds")),
     st.datetimes().map(lambda t: t.isoformat(" ", "seconds")),
     st.datetimes().map(lambda t: t.isoformat("T") + "Z"),
+    st.builds(
+        "{} {}{}".format,
+        st.datetimes(),
+        st.sampled_from(["+0000 UTC", "+0200 CEST", "+0530 +0530", "-0300 -03", "+0000 Note"]),
+        st.sampled_from(["", " m=+0.000000001", " m=-12.5"]),
+    ),
     st.times().map(lambda t: f"2000-01-01 {t}"),
     st.dates().map(lambda d: f"{d} 00:00:00"),
     st.uuids().map(lambda u: str(u).upper()),
@@ -115,7 +121,7 @@ def same_instant(one: Cell, other: Cell) -> bool:
     """The same moment, whatever the offset it is told in."""
     if one is None or other is None:
         return one is other
-    ours = [functions.m_timestamptz_any(str(v).encode()) for v in (one, other)]
+    ours = [functions.m_timestamptz_named_any(str(v).encode()) for v in (one, other)]
     return ours[0] == ours[1] is not None
 
 
@@ -200,6 +206,8 @@ CASES = {
     "timestamp any": Case(times.TIMESTAMP_ANY, "DATETIME", same_moment),
     "timestamptz": Case(times.TIMESTAMPTZ, "DATETIME", same_moment),
     "timestamptz any": Case(times.TIMESTAMPTZ_ANY, "TEXT", same_instant),
+    "timestamptz named": Case(times.TIMESTAMPTZ_NAMED, "DATETIME", same_instant),
+    "timestamptz named any": Case(times.TIMESTAMPTZ_NAMED_ANY, "TEXT", same_instant),
     "date": Case(times.DATE, "DATE"),
     "date at midnight": Case(times.DATE_AT_MIDNIGHT, "DATE", same_moment),
     "date of digits": Case(times.DATE_DIGITS, "DATE"),

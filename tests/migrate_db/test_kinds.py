@@ -78,6 +78,29 @@ def test_every_kind(program: Program, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["2024-01-01 00:00:00 +0000 UTC", "2024-01-01 00:00:00.5 +0000 GMT m=+0.000000001",
+          "2024-01-01T00:00:00Z"], "timestamp with time zone"),
+        (["2024-01-01 00:00:00 +0000 UTC", "2024-07-01 00:00:00 +0200 CEST"], "text"),
+        (["2024-01-01 00:00:00.123456789 +0000 UTC"], "text"),
+        (["2024-01-01 00:00:00 +0000 UTC", "2024-01-01 00:00:00 +0000 noon"], "text"),
+    ],
+)  # fmt: skip
+def test_moments_as_go_writes_them(
+    program: Program, tmp_path: Path, values: list[str], kind: str
+) -> None:
+    """The name of UTC and a clock without a date are told to be dropped; an offset isn't."""
+    source = sqlite(tmp_path / "t.db", "CREATE TABLE t (x datetime)",
+                    ("INSERT INTO t VALUES (?)", [(v,) for v in values]))  # fmt: skip
+    done = program.run(source)
+    assert done.code == 0
+    assert ask(program.url, "SELECT pg_typeof(x)::text FROM t LIMIT 1") == [(kind,)]
+    told = [note for note in done.report["notes"] if "m=…" in note]
+    assert len(told) == (kind != "text")
+
+
+@pytest.mark.parametrize(
     ("declared", "values", "unit"),
     [
         ("DATETIME", [1_600_000_000, 1_700_000_000.5], "s"),

@@ -180,6 +180,9 @@ def test_comments_and_triggers_stay_as_they_were(program: Program, tmp_path: Pat
         ("boolean", "BOOLEAN", ["t", 0, "FALSE", "yes", 1], ["true", "false", "false", "true", "true"]),
         ("timestamptz", "DATETIME", ["2024-01-01 10:00:00.120 +02:00", "2024-01-01 10:00:00.000 +00:00"],
          ["2024-01-01 08:00:00.12+00", "2024-01-01 10:00:00+00"]),
+        ("timestamptz", "datetime", ["2024-01-01 00:00:00 +0000 UTC", "2024-07-01 13:14:15.5 +0200 CEST m=+0.000000001",
+                                     "2024-07-01 13:14:15 +0530 +0530", "2024-07-01T01:02:03Z"],
+         ["2024-01-01 00:00:00+00", "2024-07-01 11:14:15.5+00", "2024-07-01 07:44:15+00", "2024-07-01 01:02:03+00"]),
     ],
 )  # fmt: skip
 def test_types_of_models(
@@ -190,7 +193,7 @@ def test_types_of_models(
     values: list[object],
     expected: list[str | None],
 ) -> None:
-    """As Django, SQLAlchemy, Pony, Rails and Sequelize write them to SQLite and declare them in PostgreSQL."""
+    """As Django, SQLAlchemy, Pony, Rails, Sequelize and Go write them to SQLite and declare them in PostgreSQL."""
     ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held})")
     source = sqlite(
         tmp_path / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})",
@@ -377,9 +380,14 @@ def test_numbers_with_more_digits_than_the_type_keeps(
          ["2023-01-01 10:00:00.123456", "2023-01-01 10:00:00.5"]),
         ("timestamptz", ["2023-01-01T23:59:59.999999999Z", "2023-01-01 10:00:00.1234567+02:00"],
          ["2023-01-01 23:59:59.999999+00", "2023-01-01 08:00:00.123456+00"]),
+        ("timestamptz", ["2023-01-01 10:00:00.1234567+02:00"], ["2023-01-01 08:00:00.123456+00"]),
+        ("timestamptz", ["2023-01-01 10:00:00.123456789 +0200 CEST m=+0.000000001"],
+         ["2023-01-01 08:00:00.123456+00"]),
+        ("timestamp", ["2023-01-01T10:00:00.1234567"], ["2023-01-01 10:00:00.123456"]),
         ("timestamp(3)", ["2023-01-01 10:00:00.123456"], ["2023-01-01 10:00:00.123"]),
         ("timestamp(0)", ["2023-01-01 10:00:00.999"], ["2023-01-01 10:00:00"]),
         ("time", ["10:00:00.123456789"], ["10:00:00.123456"]),
+        ("time", ["2000-01-01 10:00:00.1234567", "2000-01-01 10:00:00"], ["10:00:00.123456", "10:00:00"]),
     ],
 )  # fmt: skip
 def test_times_with_more_digits_than_the_type_keeps(
@@ -402,6 +410,162 @@ def test_times_with_more_digits_than_the_type_keeps(
     program("close", None)
     assert program("reverse", kept, "--into", back).code == 0
     assert [row[0] for row in fetch(back, "SELECT v FROM t")] == values, "nobody changed them"
+
+
+@pytest.mark.parametrize(
+    ("held", "values", "expected"),
+    [
+        ("timestamptz(0)", [1700000000000, 1700000001000],
+         ["2023-11-14 22:13:20+00", "2023-11-14 22:13:21+00"]),
+        ("timestamptz(3)", [1700000000123], ["2023-11-14 22:13:20.123+00"]),
+        ("timestamptz(0)", ["2023-11-14 22:13:20"], ["2023-11-14 22:13:20+00"]),
+        ("timestamptz(6)", ["2023-11-14T22:13:20.123456"], ["2023-11-14 22:13:20.123456+00"]),
+        ("timestamp(0)", [1700000000999, 1700000001000], ["2023-11-14 22:13:20", "2023-11-14 22:13:21"]),
+        ("timestamptz(0)", [1700000000999], ["2023-11-14 22:13:20+00"]),
+        ("timestamptz(0)", ["2023-11-14 22:13:20.999", "2023-11-14T22:13:21"],
+         ["2023-11-14 22:13:20+00", "2023-11-14 22:13:21+00"]),
+    ],
+)  # fmt: skip
+def test_wishes_for_times_with_a_precision(
+    program: Program, tmp_path: Path, held: str, values: list[object], expected: list[str]
+) -> None:
+    """As MikroORM, Laravel and Prisma make them; only what doesn't fit the precision is cut."""
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held} NOT NULL)")
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME NOT NULL)",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    proposed = mapping.read_text().partition("tables:")[2]
+    assert ("round: type" in proposed) == ("999" in str(values)), proposed
+    done = program.run(source, "--mapping", mapping)
+    assert done.code == 0, done.out
+    with psycopg.connect(program.url, options="-c timezone=UTC") as connection:
+        rows = connection.execute("SELECT v::text FROM t ORDER BY id").fetchall()
+    assert [row[0] for row in rows] == expected
+    assert program.verify(source).verdict == "equal"
+
+
+@pytest.mark.parametrize(
+    ("values", "wishes", "expected", "next_day"),
+    [
+        ([946684800000, 86400000, 0, None, -2208988800000, 253402214400000], "epoch: ms",
+         ["2000-01-01", "1970-01-02", "1970-01-01", None, "1900-01-01", "9999-12-31"], 1738540800000),
+        ([1738540800, 86400], "epoch: s", ["2025-02-03", "1970-01-02"], None),
+        ([2451544.5, 2451545.5], "epoch: julian", ["2000-01-01", "2000-01-02"], 2460709.5),
+        # a midnight in Berlin is none
+        ([946684800000, 978307200000, 946681200000], "epoch: ms, misfit: null",
+         ["2000-01-01", "2001-01-01", None], None),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_midnights_become_days(
+    program: Program, tmp_path: Path, values: list[object], wishes: str,
+    expected: list[str | None], next_day: float | None
+) -> None:  # fmt: skip
+    """As Java writes a java.sql.Date."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v date)")
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATE)",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    mapping, kept, back = tmp_path / "m.yml", tmp_path / "kept.db", tmp_path / "back.db"
+    program("plan", source, "--write-mapping", mapping)
+    assert f"v: {{type: date, {wishes}}}" in mapping.read_text(), mapping.read_text()
+    done = program.run(source, "--mapping", mapping, "--keep-snapshot", kept)
+    assert done.code == 0, done.out
+    assert [row[0] for row in ask(program.url, "SELECT v::text FROM t ORDER BY id")] == expected
+    if next_day is not None:
+        ask(program.url, "INSERT INTO t (id, v) VALUES (99, '2025-02-03')")
+        program("close", None)
+        assert program("reverse", kept, "--into", back).code == 0
+        assert fetch(back, "SELECT v FROM t") == [*((value,) for value in values), (next_day,)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [946681200000, 978303600000],  # midnights in Berlin
+        [86400000],  # a day in milliseconds, or a thousand in seconds
+        [946684800, 86400],  # since 1970, or since 2001
+        [20240131, 20230101, 20217600, 7],  # the third is a midnight, too
+        [0],
+    ],
+)
+def test_numbers_that_may_be_other_days_are_not_taken_for_days(
+    program: Program, tmp_path: Path, values: list[int]
+) -> None:
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v date)")
+    source = sqlite(
+        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATE)",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
+    mapping = tmp_path / "m.yml"
+    program("plan", source, "--write-mapping", mapping)
+    assert "epoch" not in mapping.read_text().partition("tables:")[2]
+
+
+def test_a_number_that_is_no_midnight_is_no_day(program: Program, tmp_path: Path) -> None:
+    """Not even if its digits look like one."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v date)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATE); INSERT INTO t VALUES (1, 20240131)",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {columns: {v: {epoch: s}}}}")
+    assert program.run(source, "--mapping", mapping).findings == [("t", "id=1", "v")]
+
+
+def test_moments_of_go_without_a_zone(program: Program, tmp_path: Path) -> None:
+    """They are UTC if a wish says so; what only looks like one is a finding."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v timestamp)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v datetime);"
+        "INSERT INTO t VALUES (1, '2024-01-01 00:00:00 +0000 UTC'), (2, '2024-07-01 13:14:15.5 +0200 CEST')",
+    )
+    assert "`zone: utc`" in program.run(source).out
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {columns: {v: {zone: utc}}}}")
+    assert program.run(source, "--mapping", mapping).code == 0
+    assert ask(program.url, "SELECT v::text FROM t ORDER BY id") == [
+        ("2024-01-01 00:00:00",),
+        ("2024-07-01 11:14:15.5",),
+    ]
+    sqlite(
+        source,
+        "INSERT INTO t VALUES (3, '2024-01-01 00:00:00 +0000 Note'), (4, '2024-02-30 00:00:00 +0000 UTC'),"
+        " (5, '2024-01-01 00:00:00 UTC'), (6, '2024-01-01 00:00:00 +0000 UTC m=')",
+    )
+    found = program.check(source, "--mapping", mapping).findings
+    assert [key for _, key, _ in found] == ["id=3", "id=4", "id=5", "id=6"]
+
+
+def test_a_type_that_is_called_like_times(program: Program, tmp_path: Path) -> None:
+    ask(program.url, "CREATE TYPE timeslot AS ENUM ('early'); CREATE TABLE t (id int PRIMARY KEY, v timeslot,"
+                     " w timestamp[])")  # fmt: skip
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w TEXT); INSERT INTO t VALUES (1, 'late', 'never')",
+    )
+    assert program.run(source).findings == [("t", "id=1", "v"), ("t", "id=1", "w")]
+
+
+def test_nanoseconds_without_a_zone(program: Program, tmp_path: Path) -> None:
+    """Both wishes help, each with its part."""
+    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v timestamptz)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME);"
+        "INSERT INTO t VALUES (1, '2023-11-14 22:13:20.123456789')",
+    )
+    mapping = tmp_path / "m.yml"
+    mapping.write_text("tables: {t: {columns: {v: {zone: utc, round: type}}}}")
+    assert program.run(source, "--mapping", mapping).code == 0
+    assert ask(program.url, "SELECT (v AT TIME ZONE 'UTC')::text FROM t") == [
+        ("2023-11-14 22:13:20.123456",)
+    ]
 
 
 def test_a_number_that_no_rounding_makes_fit(program: Program, tmp_path: Path) -> None:

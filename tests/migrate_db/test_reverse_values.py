@@ -42,6 +42,15 @@ COLUMNS = {
         f"'{DAY} 10:00:00+02'": f"{DAY}T08:00:00.000Z", f"'{DAY} 10:00:00.125Z'": f"{DAY}T10:00:00.125Z",
         f"'{DAY} 10:00:00.1256Z'": f"{DAY}T10:00:00.125600Z",
     }),
+    "go": Column("datetime", [f"{DAY} {HOUR} +0000 UTC", f"{DAY} {HOUR}.5 +0000 UTC m=+0.000000001"], {
+        f"'{DAY} 10:00:00+02'": f"{DAY} 08:00:00 +0000 UTC", f"'{DAY} 10:00:00.5Z'": f"{DAY} 10:00:00.5 +0000 UTC",
+    }),
+    "zone_of_go": Column("datetime", [f"{DAY} {HOUR} +0100 CET"], {
+        f"'{DAY} 10:00:00+02'": f"{DAY} 08:00:00 +0000 UTC",
+    }, {"type": "timestamptz"}),
+    "misfits": Column("datetime", [f"{DAY} {HOUR}.123456789 +0100 CET"], {
+        f"'{DAY} 10:00:00Z'": f"{DAY} 10:00:00.000000+00:00",
+    }, {"type": "timestamptz", "misfit": '"null"'}),
     "django": Column("DATETIME", [f"{DAY} {HOUR}.000250"], {
         f"'{DAY} 10:00:00+02'": f"{DAY} 08:00:00.000000",
     }, {"type": "timestamptz", "zone": "utc"}),

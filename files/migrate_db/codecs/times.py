@@ -112,6 +112,32 @@ TIMESTAMPTZ_ANY = Codec(
     short_held="{c}::text",
 )
 
+# PostgreSQL itself reads what stands before the zone's name
+_UNNAMED = (
+    "CASE WHEN {c} GLOB '* [+-][0-9][0-9][0-9][0-9] *'"
+    " THEN substr({c}, 1, 16 + instr(substr({c}, 12), ' ')) ELSE {c} END"
+)
+_SAYS_OF_NAMES = (
+    "what Go writes behind an offset, the zone's name and its own clock (m=…), is dropped"
+)
+#: The same two as Go writes them.
+TIMESTAMPTZ_NAMED = replace(
+    TIMESTAMPTZ,
+    misfit="typeof({c}) <> 'text' OR m_timestamptz_named(CAST({c} AS BLOB)) IS NULL",
+    encode=_UNNAMED,
+    stored=_of_text("m_timestamptz_named(CAST({c} AS BLOB)) || '+00:00'"),
+    says=f"{TIMESTAMPTZ.says}; {_SAYS_OF_NAMES}",
+    short_stored=_spelled("m_timestamptz_named", "Z"),
+)
+TIMESTAMPTZ_NAMED_ANY = replace(
+    TIMESTAMPTZ_ANY,
+    misfit="typeof({c}) <> 'text' OR m_timestamptz_named_any(CAST({c} AS BLOB)) IS NULL",
+    encode=_UNNAMED,
+    stored=_of_text("m_timestamptz_named_any(CAST({c} AS BLOB)) || '+00:00'"),
+    says=f"{_SAYS_OF_NAMES}; {TIMESTAMPTZ_ANY.says}",
+    short_stored=_spelled("m_timestamptz_named_any", "Z"),
+)
+
 DATE = Codec(
     type="date",
     misfit=f"typeof({{c}}) <> 'text' OR {_NO_DAY}",

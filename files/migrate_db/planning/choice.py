@@ -53,6 +53,8 @@ from migrate_db.codecs.times import (
     TIMESTAMP_ANY,
     TIMESTAMPTZ,
     TIMESTAMPTZ_ANY,
+    TIMESTAMPTZ_NAMED,
+    TIMESTAMPTZ_NAMED_ANY,
 )
 from migrate_db.sqlite.schema import Column
 
@@ -73,6 +75,8 @@ _WRITTEN = {
     TIMESTAMP_ANY: "m_timestamp(CAST({c} AS BLOB))",
     TIMESTAMPTZ: "m_timestamptz(CAST({c} AS BLOB))",
     TIMESTAMPTZ_ANY: "m_timestamptz_any(CAST({c} AS BLOB))",
+    TIMESTAMPTZ_NAMED: "m_timestamptz_named(CAST({c} AS BLOB))",
+    TIMESTAMPTZ_NAMED_ANY: "m_timestamptz_named_any(CAST({c} AS BLOB))",
     TIME: "m_time(CAST({c} AS BLOB))",
     TIME_ANY: "m_time(CAST({c} AS BLOB))",
     TIME_OF_2000: "substr(m_timestamp(CAST({c} AS BLOB)), 12)",
@@ -134,9 +138,11 @@ def for_declared(column: Column) -> tuple[Codec, ...]:
     if "BOOL" in bare:
         return (*_booleans(column), *_INTEGERS, numeric(), *_REST)
     if bare in ("TIMESTAMPTZ", "DATETIMETZ", "DATETIMEOFFSET", "TIMESTAMP WITH TIME ZONE"):
-        return (TIMESTAMPTZ, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), *_REST)
+        zoned = (TIMESTAMPTZ, TIMESTAMPTZ_NAMED)
+        return (*zoned, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), *_REST)
     if "DATETIME" in bare or bare == "TIMESTAMP" or bare.startswith("TIMESTAMP "):
-        return (TIMESTAMP, TIMESTAMP_ANY, TIMESTAMPTZ, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
+        times = (TIMESTAMP, TIMESTAMP_ANY, TIMESTAMPTZ, TIMESTAMPTZ_NAMED)
+        return (*times, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
     if bare == "DATE":
         return (DATE, TIMESTAMP, TIMESTAMP_ANY, integer("bigint"), DOUBLE_OR_INTEGER, *_REST)
     if bare == "TIME" or bare.startswith("TIME "):
@@ -205,14 +211,14 @@ def fraction(type_name: str) -> int | None:
     return int(found[1]) if found else _MICROSECONDS
 
 
-def _without_precision(type_name: str) -> str:
+def without_precision(type_name: str) -> str:
     """A type of times as the one without a precision; what that would round, the proof finds."""
     return re.sub(r"(?<=time|tamp) ?\(\d\)(?= with)", "", type_name)
 
 
 def named(type_name: str) -> str | None:
     """A type as our codecs write it, e.g. ``int8`` as ``bigint``; None if there is no codec."""
-    words = " ".join(_without_precision(type_name).lower().split())
+    words = " ".join(without_precision(type_name).lower().split())
     match = re.fullmatch(r"([a-z0-9 ]+?) ?(\( ?\d+ ?(?:, ?\d+ ?)?\))?", words)
     if match is None:
         return None
@@ -278,7 +284,7 @@ def for_existing(
     """
     if labels:
         return (enum(type_name, labels),)
-    bare, _, rest = _without_precision(type_name).partition("(")
+    bare, _, rest = without_precision(type_name).partition("(")
     bare = (
         type_name if type_name.endswith("[]") or type_name == "bpchar" else _ALIASES.get(bare, bare)
     )
@@ -299,9 +305,15 @@ def for_existing(
         "bytea": (BYTEA,),
         "json": (JSON,),
         "jsonb": (JSONB,),
-        "date": (DATE, DATE_AT_MIDNIGHT, DATE_DIGITS, DATE_DIGITS_TEXT),
+        # a number that a wish takes for a moment, and is none, is no day of eight digits either
+        "date": (DATE, DATE_AT_MIDNIGHT, *(() if unit else (DATE_DIGITS,)), DATE_DIGITS_TEXT),
         "timestamp without time zone": (TIMESTAMP, TIMESTAMP_ANY),
-        "timestamp with time zone": (TIMESTAMPTZ, TIMESTAMPTZ_ANY),
+        "timestamp with time zone": (
+            TIMESTAMPTZ,
+            TIMESTAMPTZ_ANY,
+            TIMESTAMPTZ_NAMED,
+            TIMESTAMPTZ_NAMED_ANY,
+        ),
         "time without time zone": (TIME, TIME_ANY, TIME_OF_2000),
         "uuid": (UUID, UUID_PLAIN, UUID_BLOB, UUID_CAPITALS, UUID_BRACED),
         "interval": _spans(column.declared.upper() if column else "", unit),

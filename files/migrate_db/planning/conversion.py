@@ -6,7 +6,7 @@ A value that a wish can't change stays as it is, and is then a finding.
 from __future__ import annotations
 
 from migrate_db import sql
-from migrate_db.planning.choice import fraction
+from migrate_db.planning.choice import fraction, without_precision
 from migrate_db.planning.mapping import ColumnWish
 from migrate_db.sqlite.zones import UTC
 
@@ -28,19 +28,22 @@ def cell(column: str, wish: ColumnWish, type_name: str = "") -> str | None:
     elif text:
         changed = f"CAST(m_text(CAST({stored} AS BLOB), {sql.string(text)}) AS TEXT)"
         branches.append(f"typeof({stored}) = 'text' THEN {changed}")
+    rounded = type_name or wish.type
+    kept = fraction(rounded)
     if wish.epoch and not type_name.startswith("interval"):  # a span's codec counts itself
         kind = sql.string(moment_type(wish, type_name))
         moment = f"m_epoch({stored}, {sql.string(wish.epoch)}, {kind})"
+        if wish.round and kept is not None:
+            moment = cut(moment, kept)
         branches.append(f"typeof({stored}) IN ('integer', 'real') THEN ifnull({moment}, {stored})")
     if wish.zone:
-        moment = _in_zone(stored, moment_type(wish, type_name), wish.zone)
+        short = cut(stored, kept) if wish.round and kept is not None else stored
+        moment = _in_zone(short, moment_type(wish, type_name), wish.zone)
         # first, and only if it is a moment: any other text goes on to the other wishes
         branches.insert(0, f"typeof({stored}) = 'text' AND {moment} IS NOT NULL THEN {moment}")
-    rounded = type_name or wish.type
     if wish.round and rounds(rounded):
         nearest = f"m_round({stored}, {sql.string(rounded)})"
         branches.append(f"typeof({stored}) IN ('integer', 'real') THEN {nearest}")
-    kept = fraction(rounded)
     if wish.round and kept is not None:
         branches.append(f"typeof({stored}) = 'text' THEN {cut(stored, kept)}")
     if wish.mixed == "bytes":
@@ -75,11 +78,12 @@ def cut(stored: str, digits: int) -> str:
 
 
 def moment_type(wish: ColumnWish, type_name: str) -> str:
-    """What moments become: as the target has it, as it is wished, or timestamptz."""
+    """What moments become, less a precision: as the target has it, as it is wished, or timestamptz."""
+    plain = without_precision(type_name)
     short = {
         "timestamp without time zone": "timestamp",
         "timestamp with time zone": "timestamptz",
-    }.get(type_name, type_name)
+    }.get(plain, plain)
     return short or wish.type or "timestamptz"
 
 

@@ -218,7 +218,7 @@ def _for_new(table: Table, column: Column, wish: TableWish) -> tuple[Codec, ...]
         return choice.for_existing("bytea")
     if asked.type or asked.epoch or asked.zone:
         wished = asked.type or conversion.moment_type(asked, "")
-        return choice.for_existing(wished, column=column)
+        return choice.for_existing(wished, column=column, unit=asked.epoch)
     wanted = choice.for_declared(column)
     return tuple(c for c in wanted if c is not texts.JSON) if _indexed(table, column) else wanted
 

@@ -30,6 +30,12 @@ _FIXED = {
     "numeric": 3, "date": 4, "time": 8, "timestamp": 8, "timestamptz": 8, "uuid": 16,
 }  # fmt: skip
 _POINTER = 18
+#: What reads a time in any spelling, by type.
+_READ = {
+    "timestamp": "m_timestamp",
+    "timestamptz": "m_timestamptz_named_any",
+    "time": "m_time",
+}
 #: Where a NULL can't be, by kind.
 _TAKES_NONE = {
     "null key": "NULL in a primary key",
@@ -80,7 +86,10 @@ def _is_fine(column: ColumnProfile) -> str:
     """SQL of whether a misfit only has too many digits."""
     chosen = column.codec
     if choice.fraction(chosen.type) is not None:
-        fits = f"NOT {chosen.misfit_of(conversion.cut(column.cell, 0))}"
+        short = conversion.cut(column.cell, 0)
+        fits = f"NOT {chosen.misfit_of(short)}"
+        if chosen.type in _READ:  # where none fits, the chosen codec may be of another spelling
+            fits += f" OR {_READ[chosen.type]}(CAST({short} AS BLOB)) IS NOT NULL"
         return f"CASE typeof({column.cell}) WHEN 'text' THEN {fits} ELSE 0 END"
     if not conversion.rounds(chosen.type):
         return "0"
@@ -104,7 +113,7 @@ def _kind(chosen: Codec, storage: str, value: bytes, nul: bool, exists: bool) ->
     if storage in ("integer", "real") and chosen.type == "interval":
         return "unit"
     moments = {
-        "timestamp": functions.m_timestamptz_any,
+        "timestamp": functions.m_timestamptz_named_any,
         "timestamptz": functions.m_timestamp,
         "time with time zone": functions.m_time,
     }

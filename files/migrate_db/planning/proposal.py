@@ -245,7 +245,9 @@ def _usual(
     if kind == "mixed" and not plan.exists:
         return "mixed", "bytes"
     if kind == "misfit" and plan.exists and _is_moment(plan, column) and not own.epoch:
-        unit = epochs.unit_of(connection, plan.table, column, plan.relation)
+        days = plan.column(column).codec.type == "date"
+        unit_of = epochs.unit_of_days if days else epochs.unit_of
+        unit = unit_of(connection, plan.table, column, plan.relation)
         if unit:
             return "epoch", unit
     if kind in ("misfit", "mixed"):

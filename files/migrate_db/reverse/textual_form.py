@@ -28,8 +28,11 @@ Form = Callable[[str], Cell]
 #: Values of a column that are looked at, the last ones.
 _SAMPLE = 1000
 _MOMENT = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:([ T])(\d\d:\d\d)(:\d\d)?(?:\.(\d+))?(Z| ?[+-]\d\d(?::?\d\d)?)?)?"
+    r"(\d{4}-\d\d-\d\d)(?:([ T])(\d\d:\d\d)(:\d\d)?(?:\.(\d+))?"
+    rf"(Z| ?[+-]\d\d(?::?\d\d)?|( [+-]\d{{4}}{functions.NAMED_ZONE}))?)?"
 )
+#: As Go writes any moment; which other name a zone has then nobody here knows.
+_NAMED_UTC = " +0000 UTC"
 _CLOCK = re.compile(r"(\d\d:\d\d)(:\d\d)?(?:\.(\d+))?")
 _EPOCHS = ("timestamp", "timestamptz", "date")
 
@@ -163,7 +166,7 @@ def _number(value: Cell, kind: str) -> Cell:
 
 @dataclass(frozen=True)
 class Sample:
-    """The last values of a column."""
+    """The last values of a column that are carried."""
 
     kind: str  #: the storage class of most; empty if there are none
     texts: tuple[str, ...]
@@ -176,7 +179,7 @@ class Sample:
         last = f"ORDER BY {row} DESC" if row else ""
         rows = connection.execute(
             f"SELECT typeof({cell}), {cell} FROM {plan.relation}"
-            f" WHERE {cell} IS NOT NULL {last} LIMIT {_SAMPLE}"
+            f" WHERE {column.cell} IS NOT NULL {last} LIMIT {_SAMPLE}"
         ).fetchall()
         kinds = Counter(_text(kind) for kind, _ in rows)
         written = tuple(_text(value) for kind, value in rows if _text(kind) == "text")
@@ -228,8 +231,9 @@ class Moment:
             match = _MOMENT.fullmatch(text)
             if match is None:
                 continue
-            _, between, _, seconds, fraction, offset = match.groups()
-            shape = Shape(between or "", bool(seconds), len(fraction or ""), offset or "")
+            _, between, _, seconds, fraction, offset, named = match.groups()
+            zone = _NAMED_UTC if named else offset or ""
+            shape = Shape(between or "", bool(seconds), len(fraction or ""), zone)
             seen[bool((fraction or "").strip("0"))][shape] += 1
         whole, broken = ([shape for shape, _ in counter.most_common()] for counter in seen)
         usual = Shape(" ", True, 6, suffix)
@@ -264,7 +268,7 @@ class Moment:
 
 def _away(day: str, clock: str, suffix: str) -> tuple[str, str] | None:
     """A moment in UTC as the clocks of another offset show it."""
-    suffix = suffix.strip()
+    suffix = suffix.strip().partition(" ")[0]
     if suffix[:1] not in ("+", "-") or not suffix.strip("+-0:"):
         return day, clock
     digits = suffix[1:].replace(":", "").ljust(4, "0")

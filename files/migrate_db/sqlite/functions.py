@@ -28,6 +28,12 @@ _TIMESTAMP = re.compile(
     r"(?: (?=[+-]))?(Z|[+-]\d\d(?::?\d\d)?)?)?",
     re.ASCII,
 )
+#: What Go's time.Time adds to an offset: the zone's name, which may be the offset again, and a clock that only goes
+#: forward, if it was read.
+NAMED_ZONE = r" (?:[A-Z]{3,6}|ChST|[+-]\d\d(?:\d\d)?)(?: m=[+-]\d+\.\d{9})?"
+_NAMED = re.compile(
+    rf"(\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{{4}}){NAMED_ZONE}".encode()
+)
 _ZERO_OFFSETS = ("Z", "+00", "+0000", "+00:00", "-00:00", "-0000")
 
 _1970, _MICRO = datetime(1970, 1, 1), 1_000_000
@@ -61,6 +67,8 @@ def register(connection: sqlite3.Connection) -> None:
         m_timestamp,
         m_timestamptz,
         m_timestamptz_any,
+        m_timestamptz_named,
+        m_timestamptz_named_any,
         m_time,
         m_jsonb,
         m_list,
@@ -84,7 +92,9 @@ def register(connection: sqlite3.Connection) -> None:
 
 
 #: What stands before the fraction of a second, its digits, and a zone.
-_LONG_FRACTION = re.compile(rb"([0-9T :-]*:[0-9]{2})\.([0-9]+)([ +:0-9Z-]*)")
+_LONG_FRACTION = re.compile(
+    rf"([0-9T :-]*:[0-9]{{2}})\.([0-9]+)([ +:0-9Z-]*| [+-][0-9]{{4}}{NAMED_ZONE})".encode()
+)
 #: A number as any program writes it: a sign, no zero before other digits, the fraction.
 _DECIMAL = re.compile(rb"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?")
 #: A span as .NET writes it; its last digit is a tenth of a microsecond. TimeSpan ends within eight digits of days.
@@ -295,13 +305,23 @@ def m_timestamptz_any(value: bytes | None) -> str | None:
     return _in_utc(parts[0], parts[1])
 
 
+def m_timestamptz_named(value: bytes | None) -> str | None:
+    """As ``m_timestamptz``, of times that may name their zone, too."""
+    return m_timestamptz(_unnamed(value))
+
+
+def m_timestamptz_named_any(value: bytes | None) -> str | None:
+    """As ``m_timestamptz_any``, of times that may name their zone, too."""
+    return m_timestamptz_any(_unnamed(value))
+
+
 def m_zone(value: bytes | None, wanted: str) -> str | None:
     """A time whose zone is known: the moment in UTC, which is said, or what the zone's clocks show.
 
     Args:
         wanted: the type and the zone of what says none, e.g. ``timestamptz Europe/Berlin``.
     """
-    parts = _moment(value)
+    parts = _moment(_unnamed(value))
     if parts is None:
         return None
     text, offset = parts
@@ -433,6 +453,12 @@ def _in_utc(text: str, offset: str) -> str | None:
     except OverflowError:
         return None
     return moment.isoformat(" ", "microseconds")
+
+
+def _unnamed(value: bytes | None) -> bytes | None:
+    """A time without what Go adds to its offset; anything else as it is."""
+    match = None if value is None else _NAMED.fullmatch(value)
+    return match[1] if match else value
 
 
 def _moment(value: object) -> tuple[str, str | None] | None:
