@@ -364,6 +364,29 @@ def test_rows_that_are_alike_to_a_unique_expression_are_named(
     assert (done.code, done.report["quarantined_rows"]) == (3, len(second))
 
 
+def test_a_row_that_stays_behind_keeps_no_other_from_coming(
+    program: Program, tmp_path: Path
+) -> None:
+    """By a CHECK, by its type, by a NULL: what would be alike to it comes instead."""
+    ask(
+        program.url,
+        "CREATE TABLE t (id int PRIMARY KEY, v text UNIQUE, n int NOT NULL CHECK (n > 0))",
+    )
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INT); INSERT INTO t VALUES (1, 'a', 0), (2, 'a', 1),"
+        " (3, 'b', 'no number'), (4, 'b', 1), (5, 'c', NULL), (6, 'c', 1), (7, 'c', 2)",
+    )
+    done = program.run(source, "--on-finding", "quarantine", "--quarantine-file", tmp_path / "q.db")
+    assert done.findings == [
+        ("t", "id=3", "n"),
+        ("t", "id=5", "n"),
+        ("t", "id=1", "n"),
+        ("t", "id=7", "v"),
+    ]
+    assert ask(program.url, "SELECT id FROM t ORDER BY id") == [(2,), (4,), (6,)]
+
+
 def test_a_key_that_is_full_or_empty(program: Program, tmp_path: Path) -> None:
     """MATCH FULL, which SQLite hasn't; of a table whose name is one of ours."""
     ask(program.url, "CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE r (id int PRIMARY KEY, a int,"

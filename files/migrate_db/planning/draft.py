@@ -260,7 +260,7 @@ def misfits(connection: sqlite3.Connection, draft: Draft, exists: bool = True) -
 
 
 def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding]:
-    """Everything within one table that PostgreSQL would not take."""
+    """Every row that PostgreSQL would not take by itself."""
     table, profile = draft.table, draft.profile
     if not profile.rows or profile.assumed:
         return
@@ -269,6 +269,17 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
     yield from inspection.bad_text(connection, table, profile, exists)
     yield from inspection.too_wide(connection, table, profile)
     yield from inspection.nulls(connection, table, draft.reading, required(draft))
+
+
+def doubles(connection: sqlite3.Connection, draft: Draft, relation: str) -> Iterator[Finding]:
+    """Every row that PostgreSQL would not take beside one before it.
+
+    Args:
+        relation: SQL of the rows that come, after FROM.
+    """
+    table, profile = draft.table, draft.profile
+    if not profile.rows or profile.assumed:
+        return
     for columns, kind, enforced in uniques(draft):
         cells = [draft.cell(column) for column in columns]
         theirs = draft.must_be_unique(columns)
@@ -281,9 +292,7 @@ def objections(connection: sqlite3.Connection, draft: Draft) -> Iterator[Finding
         ):
             canonical = [_compared(c) for c in cells]
             kind = "duplicate there" if theirs else kind
-            found = inspection.duplicates(
-                connection, table, profile.relation, columns, canonical, kind
-            )
+            found = inspection.duplicates(connection, table, relation, columns, canonical, kind)
             if kind == "duplicate" and draft.wish.unique:
                 if next(found, None) is not None:
                     draft.contradicted.add(columns)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from migrate_db import sql
 from migrate_db.finding import Finding, Findings
 from migrate_db.planning import bulky, own_rules, references, remarks
-from migrate_db.planning.draft import Draft, draw, misfits, objections, required
+from migrate_db.planning.draft import Draft, doubles, draw, misfits, objections, required
 from migrate_db.planning.mapping import ColumnWish, Mapping, TableWish
 from migrate_db.planning.plan import ColumnPlan, Plan, TablePlan
 from migrate_db.planning.quarantine import Quarantine
@@ -86,6 +86,9 @@ def make(
         for finding in _rule_breakers(connection, target, drafts, quarantine):
             found(finding)
     if not reversing:
+        for draft in drafts.values():
+            for finding in doubles(connection, draft, references.relation(draft, quarantine)):
+                found(finding)
         references.orphans(connection, drafts, found, quarantine)
     tables = []
     for draft in drafts.values():
