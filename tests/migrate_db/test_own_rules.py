@@ -258,6 +258,7 @@ def test_rows_that_break_a_check_stay_behind_with_their_children(
         # a rule that can't be worked out for a row
         ("v int CHECK (10 / v > 0)", [1, 0, 11], [2, 3]),
         ("v text); CREATE INDEX ON t ((v::int)", ["1", "x", None], [2]),
+        ("v int); CREATE UNIQUE INDEX ON t (v) WHERE (10 / v > 0", [1, 0, 2, 2], [2, 4]),
         ("v text CHECK (v <> 'x')); CREATE UNIQUE INDEX ON t ((to_tsvector('simple', v))", ["x", "y"], [1]),
         # what doesn't fit the type is that alone
         ("v int CHECK (v > 0)", ["x", 0, 1], [1, 2]),

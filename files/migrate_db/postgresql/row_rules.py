@@ -139,14 +139,14 @@ _ASKED = """
 
 
 def _expressions(target: Target, tables: list[str]) -> Iterator[tuple[str, Rule]]:
-    """Indexes of expressions, which may not be worked out for a row."""
+    """Indexes of expressions or of some rows, which may not be worked out for a row."""
     rows = target.connection.execute(
         f"""
         SELECT c.relname, x.relname, pg_get_expr(i.indpred, c.oid),
                ARRAY(SELECT pg_get_indexdef(x.oid, part, true) FROM generate_series(1, i.indnkeyatts) part), {_ASKED}
         FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = %s AND c.relname = ANY(%s) AND i.indexprs IS NOT NULL
+        WHERE n.nspname = %s AND c.relname = ANY(%s) AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
         ORDER BY 1, 2
         """,
         (target.schema, tables),
