@@ -257,6 +257,7 @@ def test_rows_that_break_a_check_stay_behind_with_their_children(
         ("v int, w int DEFAULT number() CHECK (w <> v)", [1, 2], []),
         # a rule that can't be worked out for a row
         ("v int CHECK (10 / v > 0)", [1, 0, 11], [2, 3]),
+        ("v float8, CHECK ((sqrt(v) <> 1.5) OR (v < 9))", [1.0, -1.0, 2.25, 10.5], [2]),
         ("v text); CREATE INDEX ON t ((v::int)", ["1", "x", None], [2]),
         ("v int); CREATE UNIQUE INDEX ON t (v) WHERE (10 / v > 0", [1, 0, 2, 2], [2, 4]),
         ("v text CHECK (v <> 'x')); CREATE UNIQUE INDEX ON t ((to_tsvector('simple', v))", ["x", "y"], [1]),

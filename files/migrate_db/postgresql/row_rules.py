@@ -271,10 +271,11 @@ def answers(
     import psycopg
 
     tests = ", ".join(f"({number}, {rule.broken})" for number, rule in enumerate(asked))
+    # OFFSET 0: as a condition of the query, the parts of a rule would be worked out in another order than it has
     statement = (
-        f"SELECT {_ROW}, {_TESTS}.number"
+        f"SELECT {_ROW}, number FROM (SELECT {_ROW}, {_TESTS}.number, {_RULE}"
         f" FROM ({given.rows(c for rule in asked for c in rule.columns)}) {sql.name(given.table)},"
-        f" LATERAL (VALUES {tests}) {_TESTS}(number, {_RULE}) WHERE {_RULE} ORDER BY 1, 2"
+        f" LATERAL (VALUES {tests}) {_TESTS}(number, {_RULE}) OFFSET 0) {_TESTS} WHERE {_RULE} ORDER BY 1, 2"
     )
     try:
         found = _ask(target, statement, rows)
