@@ -12,8 +12,8 @@ from migrate_db.finding import Finding
 from migrate_db.planning import inspection
 from migrate_db.planning.draft import Draft
 from migrate_db.planning.profile import ColumnProfile
-from migrate_db.postgresql import row_rules
-from migrate_db.postgresql.row_rules import Given, Rules
+from migrate_db.postgresql.row_answers import Alike, Given, answers
+from migrate_db.postgresql.row_rules import Rules
 from migrate_db.postgresql.target import Target
 
 #: Rows that the server is asked about at once, and characters of their values.
@@ -40,10 +40,10 @@ def broken(
         return
     rows = _Rows(connection, draft, [draft.cell(sources[name]) for name in given.columns], relation)
     with target.connection.transaction(force_rollback=True):
-        alike = row_rules.Alike(target, given, uniques)
+        alike = Alike(target, given, uniques)
         for batch in rows.batches():
             refused: set[int] = set()  # none is alike to what doesn't come
-            for answer in row_rules.answers(target, given, asked, batch.texts) if asked else ():
+            for answer in answers(target, given, asked, batch.texts) if asked else ():
                 concerned = [at for at, c in enumerate(given.columns) if c in answer.rule.columns]
                 if not batch.fits(answer.place, concerned):
                     continue
