@@ -607,7 +607,9 @@ def _q(name: str) -> str:
 
 def _words(declared: str) -> str:
     """A declared type that can stand in a CREATE TABLE again."""
-    return " ".join(_q(word) for word in re.sub(r"\(.*", "", declared).split())
+    # quoted as one: of several quoted words SQLite looks at the first
+    words = " ".join(re.sub(r"\(.*", "", declared).split())
+    return _q(words) if words else ""
 
 
 def _str(value: object) -> str:
