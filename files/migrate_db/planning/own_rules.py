@@ -12,8 +12,8 @@ from migrate_db.finding import Finding
 from migrate_db.planning import inspection
 from migrate_db.planning.draft import Draft
 from migrate_db.planning.profile import ColumnProfile
-from migrate_db.postgresql.row_answers import Alike, Given, answers
-from migrate_db.postgresql.row_rules import Rules
+from migrate_db.postgresql.row_answers import Alike, Answer, Given, answers
+from migrate_db.postgresql.row_rules import Rules, Unique
 from migrate_db.postgresql.target import Target
 
 #: Rows that the server is asked about at once, and characters of their values.
@@ -44,30 +44,31 @@ def broken(
         for batch in rows.batches():
             refused: set[int] = set()  # none is alike to what doesn't come
             for answer in answers(target, given, asked, batch.texts) if asked else ():
-                concerned = [at for at, c in enumerate(given.columns) if c in answer.rule.columns]
-                if not batch.fits(answer.place, concerned):
-                    continue
-                refused.add(answer.place)
-                reason = f"contradicts {answer.rule.said}"
-                if answer.error:
-                    reason = (
-                        f"the target's own table refuses it, by {answer.rule.named}: {answer.error}"
+                concerned = given.places(answer.rule.columns)
+                if batch.fits(answer.place, concerned):
+                    refused.add(answer.place)
+                    yield rows.finding(
+                        batch, answer.place, concerned[0], "check there", _reason(answer)
                     )
-                yield rows.finding(batch, answer.place, concerned[0], "check there", reason)
-            concerned = [
-                at for at, c in enumerate(given.columns) if any(c in u.columns for u in uniques)
-            ]
+            concerned = given.places({column for unique in uniques for column in unique.columns})
             coming = [
                 place
                 for place in range(len(batch.texts))
                 if place not in refused and batch.fits(place, concerned)
             ]
-            said = "; or ".join(f"{unique.said} ({unique.named})" for unique in uniques)
+            reason = f"a second row with the same {_one_of(uniques)}, which the target's own table doesn't take"
             for number in alike.refused([batch.texts[place] for place in coming]):
-                reason = (
-                    f"a second row with the same {said}, which the target's own table doesn't take"
-                )
                 yield rows.finding(batch, coming[number], concerned[0], "duplicate there", reason)
+
+
+def _reason(answer: Answer) -> str:
+    if answer.error:
+        return f"the target's own table refuses it, by {answer.rule.named}: {answer.error}"
+    return f"contradicts {answer.rule.said}"
+
+
+def _one_of(uniques: list[Unique]) -> str:
+    return "; or ".join(f"{unique.said} ({unique.named})" for unique in uniques)
 
 
 def _is_known(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,10 @@ class Given:
     table: str
     rules: Rules
     columns: tuple[str, ...]
+
+    def places(self, columns: Collection[str]) -> list[int]:
+        """Where the given ones among some columns stand."""
+        return [place for place, name in enumerate(self.columns) if name in columns]
 
     def types(self, asked: Iterable[str]) -> dict[str, str]:
         """The given columns, and others that are asked for, with their types."""

@@ -25,9 +25,9 @@ _FORESEEABLE = """NOT EXISTS (
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule."""
+    """What each row keeps by itself."""
 
-    named: str
+    named: str  #: what it is, and its name
     said: str  #: of a row that breaks it, for people
     broken: str  #: SQL that is true for a row that breaks it
     columns: tuple[str, ...]  #: that it asks for
