@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -13,6 +14,17 @@ from .home import Home
 from .program import Program, ask, fetch, sqlite
 
 SOURCE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (7, 'c');"
+
+
+def column(
+    program: Program, directory: Path, held: str, declared: str, values: Sequence[object]
+) -> Path:
+    """A column ``v`` of the app's own table ``t``, and a source with values for it."""
+    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held})")
+    return sqlite(
+        directory / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})",
+        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
+    )  # fmt: skip
 
 
 def notes(report: dict[str, list[str]], word: str) -> list[str]:
@@ -194,11 +206,7 @@ def test_types_of_models(
     expected: list[str | None],
 ) -> None:
     """As Django, SQLAlchemy, Pony, Rails, Sequelize and Go write them to SQLite and declare them in PostgreSQL."""
-    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held})")
-    source = sqlite(
-        tmp_path / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})",
-        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
-    )  # fmt: skip
+    source = column(program, tmp_path, held, declared, values)
     done = program.run(source)
     assert done.code == 0, done.out
     with psycopg.connect(program.url) as connection:
@@ -355,11 +363,7 @@ def test_numbers_with_more_digits_than_the_type_keeps(
     program: Program, tmp_path: Path, held: str, declared: str, values: list[float], expected: list[str]
 ) -> None:  # fmt: skip
     """As Peewee and Knex declare floats, and as SQLite multiplies Django's decimals."""
-    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held} NOT NULL)")
-    source = sqlite(
-        tmp_path / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared} NOT NULL)",
-        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
-    )  # fmt: skip
+    source = column(program, tmp_path, f"{held} NOT NULL", f"{declared} NOT NULL", values)
     refused = program.run(source)
     assert refused.code == 1
     assert "`round: type`" in refused.out
@@ -394,11 +398,7 @@ def test_times_with_more_digits_than_the_type_keeps(
     program: Program, tmp_path: Path, held: str, values: list[str], expected: list[str]
 ) -> None:
     """As Go, Rust and .NET write them."""
-    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held} NOT NULL)")
-    source = sqlite(
-        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME NOT NULL)",
-        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
-    )  # fmt: skip
+    source = column(program, tmp_path, f"{held} NOT NULL", "DATETIME NOT NULL", values)
     assert "`round: type`" in program.run(source).out
     mapping, kept, back = tmp_path / "m.yml", tmp_path / "kept.db", tmp_path / "back.db"
     program("plan", source, "--write-mapping", mapping)
@@ -430,11 +430,7 @@ def test_wishes_for_times_with_a_precision(
     program: Program, tmp_path: Path, held: str, values: list[object], expected: list[str]
 ) -> None:
     """As MikroORM, Laravel and Prisma make them; only what doesn't fit the precision is cut."""
-    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held} NOT NULL)")
-    source = sqlite(
-        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME NOT NULL)",
-        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
-    )  # fmt: skip
+    source = column(program, tmp_path, f"{held} NOT NULL", "DATETIME NOT NULL", values)
     mapping = tmp_path / "m.yml"
     program("plan", source, "--write-mapping", mapping)
     proposed = mapping.read_text().partition("tables:")[2]
@@ -464,11 +460,7 @@ def test_numbers_that_are_midnights_become_days(
     expected: list[str | None], next_day: float | None
 ) -> None:  # fmt: skip
     """As Java writes a java.sql.Date."""
-    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v date)")
-    source = sqlite(
-        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATE)",
-        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
-    )  # fmt: skip
+    source = column(program, tmp_path, "date", "DATE", values)
     mapping, kept, back = tmp_path / "m.yml", tmp_path / "kept.db", tmp_path / "back.db"
     program("plan", source, "--write-mapping", mapping)
     assert f"v: {{type: date, {wishes}}}" in mapping.read_text(), mapping.read_text()
@@ -495,11 +487,7 @@ def test_numbers_that_are_midnights_become_days(
 def test_numbers_that_may_be_other_days_are_not_taken_for_days(
     program: Program, tmp_path: Path, values: list[int]
 ) -> None:
-    ask(program.url, "CREATE TABLE t (id serial PRIMARY KEY, v date)")
-    source = sqlite(
-        tmp_path / "s.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATE)",
-        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
-    )  # fmt: skip
+    source = column(program, tmp_path, "date", "DATE", values)
     mapping = tmp_path / "m.yml"
     program("plan", source, "--write-mapping", mapping)
     assert "epoch" not in mapping.read_text().partition("tables:")[2]
@@ -601,11 +589,7 @@ def test_texts_among_bytes(
     program: Program, tmp_path: Path, held: str, declared: str, values: list[object], expected: list[object]
 ) -> None:  # fmt: skip
     """As Rails writes binaries; and the other way round. NULL only where nothing else is left."""
-    ask(program.url, f"CREATE TABLE t (id serial PRIMARY KEY, v {held})")
-    source = sqlite(
-        tmp_path / "s.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})",
-        ("INSERT INTO t (v) VALUES (?)", [(value,) for value in values]),
-    )  # fmt: skip
+    source = column(program, tmp_path, held, declared, values)
     mapping = tmp_path / "m.yml"
     program("plan", source, "--write-mapping", mapping)
     done = program.run(source, "--mapping", mapping)

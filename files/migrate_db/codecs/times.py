@@ -85,31 +85,32 @@ TIMESTAMP_ANY = Codec(
     short_stored=_spelled("m_timestamp"),
 )
 
-TIMESTAMPTZ = Codec(
-    type="timestamptz",
-    misfit="typeof({c}) <> 'text' OR m_timestamptz(CAST({c} AS BLOB)) IS NULL",
-    encode="{c}",
-    stored=_of_text("m_timestamptz(CAST({c} AS BLOB)) || '+00:00'"),
-    held=_held_moment("({c} AT TIME ZONE 'UTC')") + " || '+00:00'",
-    decode=str,
-    merges=True,
-    says="all times say they are UTC",
-    short_stored=_spelled("m_timestamptz", "Z"),
-    short_held="{c}::text",  # the session is in UTC
-)
 
+def _zoned(function: str, says: str, encode: str = "{c}") -> Codec:
+    """A codec of times that say their zone.
+
+    Args:
+        function: what SQLite reads the moment by.
+    """
+    read = f"{function}(CAST({{c}} AS BLOB))"
+    return Codec(
+        type="timestamptz",
+        misfit=f"typeof({{c}}) <> 'text' OR {read} IS NULL",
+        encode=encode,
+        stored=_of_text(f"{read} || '+00:00'"),
+        held=_held_moment("({c} AT TIME ZONE 'UTC')") + " || '+00:00'",
+        decode=str,
+        merges=True,
+        says=says,
+        short_stored=_spelled(function, "Z"),
+        short_held="{c}::text",  # the session is in UTC
+    )
+
+
+TIMESTAMPTZ = _zoned("m_timestamptz", "all times say they are UTC")
 #: Any offset; PostgreSQL keeps the moment and forgets the offset.
-TIMESTAMPTZ_ANY = Codec(
-    type="timestamptz",
-    misfit="typeof({c}) <> 'text' OR m_timestamptz_any(CAST({c} AS BLOB)) IS NULL",
-    encode="{c}",
-    stored=_of_text("m_timestamptz_any(CAST({c} AS BLOB)) || '+00:00'"),
-    held=TIMESTAMPTZ.held,
-    decode=str,
-    merges=True,
-    says="offsets other than UTC are forgotten; compared as moments",
-    short_stored=_spelled("m_timestamptz_any", "Z"),
-    short_held="{c}::text",
+TIMESTAMPTZ_ANY = _zoned(
+    "m_timestamptz_any", "offsets other than UTC are forgotten; compared as moments"
 )
 
 # PostgreSQL itself reads what stands before the zone's name
@@ -121,21 +122,9 @@ _SAYS_OF_NAMES = (
     "what Go writes behind an offset, the zone's name and its own clock (m=…), is dropped"
 )
 #: The same two as Go writes them.
-TIMESTAMPTZ_NAMED = replace(
-    TIMESTAMPTZ,
-    misfit="typeof({c}) <> 'text' OR m_timestamptz_named(CAST({c} AS BLOB)) IS NULL",
-    encode=_UNNAMED,
-    stored=_of_text("m_timestamptz_named(CAST({c} AS BLOB)) || '+00:00'"),
-    says=f"{TIMESTAMPTZ.says}; {_SAYS_OF_NAMES}",
-    short_stored=_spelled("m_timestamptz_named", "Z"),
-)
-TIMESTAMPTZ_NAMED_ANY = replace(
-    TIMESTAMPTZ_ANY,
-    misfit="typeof({c}) <> 'text' OR m_timestamptz_named_any(CAST({c} AS BLOB)) IS NULL",
-    encode=_UNNAMED,
-    stored=_of_text("m_timestamptz_named_any(CAST({c} AS BLOB)) || '+00:00'"),
-    says=f"{_SAYS_OF_NAMES}; {TIMESTAMPTZ_ANY.says}",
-    short_stored=_spelled("m_timestamptz_named_any", "Z"),
+TIMESTAMPTZ_NAMED = _zoned("m_timestamptz_named", f"{TIMESTAMPTZ.says}; {_SAYS_OF_NAMES}", _UNNAMED)
+TIMESTAMPTZ_NAMED_ANY = _zoned(
+    "m_timestamptz_named_any", f"{_SAYS_OF_NAMES}; {TIMESTAMPTZ_ANY.says}", _UNNAMED
 )
 
 DATE = Codec(

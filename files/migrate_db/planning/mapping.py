@@ -69,9 +69,8 @@ class ColumnWish:
     empty: str = ""  #: ``null``: '' becomes NULL
     nulls: str = ""  #: ``keep``: the column may hold NULL, whatever its declaration says
     epoch: str = ""  #: numbers are moments, counted in this unit
-    zone: str = (
-        ""  #: ``utc`` or a name: times without a zone are of this one, others are turned to it
-    )
+    #: ``utc`` or a name: times without a zone are of this one, others are turned to it
+    zone: str = ""
     round: str = ""  #: ``type``: numbers and times become what the type keeps of them
     mixed: str = ""  #: texts among BLOBs become their bytes, or BLOBs among texts become texts
     misfit: str = ""  #: ``null``: values that don't fit the type become NULL

@@ -43,7 +43,7 @@ def broken(
         alike = Alike(target, given, uniques)
         for batch in rows.batches():
             refused: set[int] = set()  # none is alike to what doesn't come
-            for answer in answers(target, given, asked, batch.texts) if asked else ():
+            for answer in answers(target, given, asked, batch.texts):
                 concerned = given.places(answer.rule.columns)
                 if batch.fits(answer.place, concerned):
                     refused.add(answer.place)
@@ -81,13 +81,15 @@ def _is_known(
     return known and bool(ours) and not any(draft.wish.column(c).orphans == "null" for c in ours)
 
 
+#: Of a row its identity, its name, and 0 or 1 for each value that doesn't fit or does, if one doesn't.
+_Named = tuple[object, object, bytes | None]
+
+
 @dataclass(frozen=True)
 class _Batch:
     """Some rows."""
 
-    named: list[
-        tuple[object, object, bytes | None]
-    ]  #: identity, name; of what doesn't fit, 0 for each such value
+    named: list[_Named]
     texts: list[list[str | None]]
 
     def fits(self, place: int, columns: Iterable[int]) -> bool:

@@ -66,7 +66,8 @@ def of_table(connection: sqlite3.Connection, draft: Draft) -> list[str]:
         means_json = column is not None and texts.JSON in choice.for_declared(column)
         if means_json and not exists and found.declared is not texts.JSON and not wish.type:
             notes.append(f"{place}: declared JSON, becomes text; json can't be indexed")
-        all_utc = found.codec.says.startswith(times.TIMESTAMPTZ.says)
+        # of the codecs with a precision, too
+        all_utc = found.codec.says in (times.TIMESTAMPTZ.says, times.TIMESTAMPTZ_NAMED.says)
         untrue = all_utc and (found.misfits or wish.zone)
         if found.codec.says and not untrue and _has_values(connection, draft, found):
             notes.append(f"{place}: {found.codec.says}")

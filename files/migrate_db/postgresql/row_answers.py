@@ -83,6 +83,8 @@ def answers(
     """
     import psycopg
 
+    if not asked:
+        return
     tests = ", ".join(f"({number}, {rule.broken})" for number, rule in enumerate(asked))
     # OFFSET 0: as a condition of the query, the parts of a rule would be worked out in another order than it has
     statement = (
@@ -121,10 +123,11 @@ class Alike:
         self._columns = [column for unique in uniques for column in unique.columns]
         columns = ", ".join(f"{sql.name(c)} {t}" for c, t in given.types(self._columns).items())
         self._works = bool(uniques)
+        if not uniques:
+            return
         try:
             with target.connection.transaction():
-                if uniques:
-                    target.execute(f"CREATE TEMP TABLE migrate_db_alike ({columns}, {_ROW} bigint)")
+                target.execute(f"CREATE TEMP TABLE migrate_db_alike ({columns}, {_ROW} bigint)")
                 for unique in uniques:
                     is_index = unique.made.startswith(" USING ")
                     target.execute(

@@ -174,10 +174,8 @@ def _uniques(target: Target, tables: list[str]) -> Iterator[tuple[str, Unique]]:
         if constraint:  # at once, as the rows come
             made = re.sub(r"( NOT)? DEFERRABLE.*", "", made)
         said = made.strip().removeprefix("USING ").removeprefix("btree ")
-        yield (
-            table,
-            Unique(f"{'EXCLUDE' if constraint else 'UNIQUE'} {name}", said, made, tuple(columns)),
-        )
+        named = f"{'EXCLUDE' if constraint else 'UNIQUE'} {name}"
+        yield table, Unique(named, said, made, tuple(columns))
 
 
 def _read_columns(target: Target, rules: dict[str, Rules]) -> None:
