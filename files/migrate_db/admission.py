@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
 
 from migrate_db import stations
 from migrate_db.errors import MigrationError
 from migrate_db.options import Options
 from migrate_db.planning.plan import Plan
+from migrate_db.postgresql.state import State
+from migrate_db.postgresql.target import Target
 from migrate_db.report import Report
-
-if TYPE_CHECKING:
-    from migrate_db.postgresql.state import State
-    from migrate_db.postgresql.target import Target
 
 #: Tables that an advice spells out.
 _NAMED = 5

@@ -14,7 +14,7 @@ from typing import IO
 
 from migrate_db import __version__, commands, interruption, outputs, report
 from migrate_db.errors import Exit, MigrationError
-from migrate_db.events import Bar, Events, Plain, Screen, Silent
+from migrate_db.events import Bar, Events, Plain, Screen
 from migrate_db.failures import explained
 from migrate_db.options import Options
 from migrate_db.postgresql import names
@@ -332,7 +332,7 @@ def _demand_schema(name: str) -> None:
 
 def _screen(words: argparse.Namespace) -> Screen:
     if words.json or sys.stderr is None:  # which somebody closed
-        return Silent()
+        return Screen()
     if sys.stderr.isatty():
         try:
             return Bar()

@@ -11,13 +11,13 @@ from migrate_db import stations
 from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
 from migrate_db.failures import or_unknown
-from migrate_db.journey import Journey
 from migrate_db.options import Options
 from migrate_db.report import Report
 from migrate_db.sqlite import source
 from migrate_db.workspace import workspace
 
 if TYPE_CHECKING:
+    from migrate_db.journey import Journey
     from migrate_db.postgresql.state import State
     from migrate_db.rows.proof import Proof
     from migrate_db.structure.ddl import Ddl
@@ -45,7 +45,10 @@ def _look(options: Options, events: Events, report: Report) -> Ddl:
     from migrate_db.structure import catalogue, ddl
 
     stations.demand_room(options)
-    with workspace(options.work_dir) as directory, stations.target(options, report) as target:
+    with (
+        workspace(options.work_dir) as directory,
+        stations.target(options, report) if options.target else nullcontext() as target,
+    ):
         with stations.snapshot(options, events, report, directory) as copy:
             found = stations.planned(options, copy, target, events, report, directory)
             taken = relation_names(target) if target else set()
@@ -69,7 +72,6 @@ def verify(options: Options, events: Events, report: Report) -> None:
     from migrate_db.structure import catalogue, lacking
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
-        assert target is not None
         with stations.snapshot(options, events, report, directory) as copy:
             known = state.read(target)
             found = stations.planned(
@@ -113,12 +115,12 @@ def verify(options: Options, events: Events, report: Report) -> None:
 def run(options: Options, events: Events, report: Report) -> None:
     """The whole road, in one transaction of the target: all of it, or nothing."""
     from migrate_db import admission
+    from migrate_db.journey import Journey
     from migrate_db.postgresql import state
     from migrate_db.postgresql.surroundings import demand_no_children
     from migrate_db.postgresql.target import lock
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
-        assert target is not None
         lock(target)
         if options.hold:
             state.demand_own_login(target)
@@ -179,6 +181,8 @@ def _load(journey: Journey, directory: Path, replace: bool) -> None:
         directory: where the snapshot lies.
         replace: what is there goes.
     """
+    from migrate_db.journey import Journey
+
     options, events, report = journey.options, journey.events, journey.report
     stations.demand_no_findings(report)
     try:
@@ -195,14 +199,12 @@ def open_(options: Options, events: Events, report: Report) -> None:
     from migrate_db.postgresql.target import lock
 
     with stations.target(options, report) as target:
-        assert target is not None
         lock(target)  # nobody copies what is being written
         stations.demand_migrated(target, anywhere=True)
         with or_unknown(str(target)):
             report.changed = state.open_(target)
     # a leader that dies now may have told it to nobody else
     with stations.target(options, report) as target:
-        assert target is not None
         known = stations.demand_migrated(target, anywhere=True)
         if known.opened_at is None:
             raise MigrationError(
@@ -225,7 +227,6 @@ def close(options: Options, events: Events, report: Report) -> None:
     from migrate_db.postgresql.target import lock
 
     with stations.target(options, report) as target:
-        assert target is not None
         lock(target)
         stations.demand_migrated(target, anywhere=True)
         state.demand_own_login(target)
@@ -257,7 +258,6 @@ def reverse(options: Options, events: Events, report: Report) -> None:
         workspace(into.parent, "--into") if into else nullcontext(directory) as beside,
         stations.target(options, report) as target,
     ):
-        assert target is not None
         lock(target)
         known = stations.demand_migrated(target)
         if not options.check_only and not state.is_closed(target):
@@ -281,7 +281,6 @@ def status(options: Options, events: Events, report: Report) -> None:
     from migrate_db.postgresql import activity, state
 
     with stations.target(options, report) as target:
-        assert target is not None
         known = state.read(target)
         if known is not None:
             report.activity = activity.read(target, known.opened_at or known.lived_since)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import IO, Protocol
+from typing import IO
 
 from migrate_db import interruption
 from migrate_db.visible import visible
@@ -32,8 +32,8 @@ class Phase:
     note: str = ""
 
 
-class Screen(Protocol):
-    """Where a person reads."""
+class Screen:
+    """Where a person reads; this one shows nothing, for a caller that reads the report or the events."""
 
     def start(self, phase: str) -> None:
         """A phase begins."""
@@ -94,7 +94,7 @@ class Events:
             self.journal.flush()
 
 
-class Plain:
+class Plain(Screen):
     """Lines for a log, a pipe or a dumb terminal."""
 
     def __init__(self, out: IO[str] = sys.stderr) -> None:
@@ -118,20 +118,7 @@ class Plain:
         print(_ended(phase), file=self._out)
 
 
-class Silent:
-    """For a caller that reads the report or the events."""
-
-    def start(self, phase: str) -> None:
-        """Nothing."""
-
-    def progress(self, phase: str, item: str, done: int, total: int, size: int) -> None:
-        """Nothing."""
-
-    def end(self, phase: Phase) -> None:
-        """Nothing."""
-
-
-class Bar:
+class Bar(Screen):
     """A progress bar on a terminal."""
 
     def __init__(self) -> None:

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import psycopg
+
+from migrate_db import sql
+from migrate_db.building import Builder
 from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
 from migrate_db.failures import (
@@ -24,14 +27,16 @@ from migrate_db.options import Options
 from migrate_db.planning import bulky, mapping
 from migrate_db.planning.mapping import Mapping
 from migrate_db.planning.plan import Plan, TablePlan
+from migrate_db.postgresql import dump, leader, state
+from migrate_db.postgresql.surroundings import hidden
+from migrate_db.postgresql.target import Target, connect, relation_names
 from migrate_db.report import Report, TableReport
+from migrate_db.rows import catch_up, load
+from migrate_db.rows.blocks import SourceBlocks
+from migrate_db.rows.proof import Proof, prove
 from migrate_db.sqlite import schema, source
 from migrate_db.stations import Copy, conclude, demand_soundness, keep_quarantined, proved
-
-if TYPE_CHECKING:
-    from migrate_db.postgresql.target import Target
-    from migrate_db.rows.blocks import SourceBlocks
-    from migrate_db.rows.proof import Proof
+from migrate_db.structure import catalogue, ddl, lacking, meaning, sequences, unasked
 
 
 class _Miscomputed(Exception):
@@ -55,8 +60,6 @@ class Journey:
         return self.copy.connection
 
     def is_equal(self) -> bool:
-        from migrate_db.rows.proof import prove
-        from migrate_db.structure import catalogue
 
         if not all(table.exists for table in self.plan.tables):
             return False
@@ -75,8 +78,6 @@ class Journey:
         Args:
             held: the target is read-only already, and stays so.
         """
-        from migrate_db.postgresql import leader, state
-        from migrate_db.structure import catalogue
 
         with self.target.connection.transaction():
             self.proved_on = leader.of(self.target)
@@ -93,7 +94,6 @@ class Journey:
 
     def _aside(self) -> str:
         """Which rows stayed behind; of tables that this run leaves out, those of an earlier one."""
-        from migrate_db.postgresql import state
 
         known = state.read(self.target)
         before: dict[str, str] = json.loads(known.aside) if known and known.aside else {}
@@ -104,9 +104,6 @@ class Journey:
 
     def _remembered(self) -> Mapping:
         """The mapping; what it leaves out, and an earlier run has loaded, is not left out."""
-        from migrate_db.postgresql import state
-        from migrate_db.postgresql.target import relation_names
-        from migrate_db.structure import catalogue
 
         known = state.read(self.target)
         loaded = catalogue.recorded(self.target).keys() & relation_names(self.target)
@@ -117,7 +114,6 @@ class Journey:
         return mapping.with_loaded(self.plan.mapping, earlier, loaded)
 
     def load(self, replace: bool) -> None:
-        from migrate_db.structure import meaning
 
         before = list(self.report.notes), list(self.report.uncarried)
         try:
@@ -138,7 +134,6 @@ class Journey:
 
     def _keep(self) -> None:
         """Dump what is about to be replaced; nobody may write from here on what the dump hasn't."""
-        from migrate_db.postgresql import dump
 
         with self.events.phase("keep") as phase:
             kept = dump.keep(
@@ -150,13 +145,6 @@ class Journey:
             self.report.kept_dump = phase.note = str(kept)
 
     def _fill(self, replace: bool) -> None:
-        from migrate_db import sql
-        from migrate_db.building import Builder
-        from migrate_db.postgresql.surroundings import hidden
-        from migrate_db.postgresql.target import relation_names
-        from migrate_db.rows import load
-        from migrate_db.rows.blocks import SourceBlocks
-        from migrate_db.structure import catalogue, ddl
 
         statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))
         self.report.uncarried += statements.uncarried
@@ -215,8 +203,6 @@ class Journey:
         Args:
             of_the_app: some tables were there already, and may number what nobody asked for.
         """
-        from migrate_db import sql
-        from migrate_db.structure import sequences, unasked
 
         with self.events.phase("sequences") as phase:
             sequences.advance(self.target, self.plan)
@@ -227,8 +213,6 @@ class Journey:
             phase.note = "numbering goes on, statistics are fresh"
 
     def _prove(self, ahead: SourceBlocks) -> None:
-        from migrate_db.rows.proof import prove
-        from migrate_db.structure import lacking
 
         with self.events.phase("prove") as phase:
             self.report.proof = prove(
@@ -240,7 +224,6 @@ class Journey:
 
     def _demand_still_empty(self) -> None:
         """Nobody wrote to the tables between the plan and the lock."""
-        from migrate_db import sql
 
         for table in self.plan.tables:
             place = sql.qualified(self.target.schema, table.target)
@@ -258,9 +241,6 @@ class Journey:
             unequal: tables to look at, if a comparison just before has named them; the app
                 is down meanwhile, and what it missed the proof would find.
         """
-        from migrate_db.rows import catch_up
-        from migrate_db.rows.proof import prove
-        from migrate_db.structure import catalogue, lacking, sequences, unasked
 
         with self._all_or_nothing():
             with self.events.phase("catch up") as phase:
@@ -289,9 +269,6 @@ class Journey:
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """One transaction: whatever happens inside, the target is as before."""
-        import psycopg
-
-        from migrate_db.structure import meaning
 
         committing = False
         written: Path | None = None
@@ -330,10 +307,9 @@ class Journey:
             self.report.quarantine_file = ""
 
     def _load_table(self, table: TablePlan, told: TableReport) -> None:
-        from migrate_db.rows import load
 
         begun = time.monotonic()
-        with bulky.Unnoticed(self.snapshot) if self.plan.assumed else nullcontext():
+        with source.limited(self.snapshot, bulky.LINE) if self.plan.assumed else nullcontext():
             told.loaded_rows, told.loaded_bytes = load.copy_rows(
                 self.snapshot,
                 self.target,
@@ -344,7 +320,6 @@ class Journey:
 
     def _compare_structure(self, lacks: list[tuple[TablePlan, schema.Uncarried]]) -> None:
         """What a table of ours lacks must have been told; one of the app's may differ."""
-        from migrate_db.structure import lacking
 
         assert self.report.proof is not None
         said = [lack.name for lack in self.report.uncarried]
@@ -355,7 +330,6 @@ class Journey:
                 self.report.proof.unsound.append(lacking.told(lack))
 
     def _demand_proof(self) -> None:
-        from migrate_db.structure import meaning
 
         proof = self.report.proof
         # where nobody has looked, what is not equal at once is looked at
@@ -383,7 +357,6 @@ class Journey:
 
     def _arrived(self, verdict: str) -> None:
         """Look once more, from another connection, at what everybody sees now."""
-        from migrate_db.postgresql import state
 
         if verdict != "rehearsed" and self.options.hold:
             state.end_older_sessions(self.target)
@@ -394,11 +367,6 @@ class Journey:
         conclude(self.report, verdict)
 
     def _count_again(self) -> None:
-        import psycopg
-
-        from migrate_db import sql
-        from migrate_db.postgresql import leader
-        from migrate_db.postgresql.target import connect
 
         try:
             other = connect(self.options.target, self.target.schema)

@@ -40,7 +40,6 @@ VERDICTS = {
     "unknown": "Nothing was migrated to this database by this program.",
     "loaded": "The target holds a proved copy; the app does not live on it yet.",
     "live": "The app lives on the target.",
-    "failed": "Nothing was changed.",
 }
 
 
@@ -86,7 +85,7 @@ class Report:
     """Everything a command has to say."""
 
     command: str
-    verdict: str = "failed"
+    verdict: str = "refused"
     exit_code: int = Exit.REFUSED
     version: str = __version__
     source: dict[str, Any] = field(default_factory=dict)

@@ -96,7 +96,7 @@ class Way:
         into = self.options.into
         with self.events.phase("apply") as phase, _on_disk(self.beside.parent):
             numbering = sequences.read(self.target, found)
-            wal = into is not None and kept.is_wal(into)
+            wal = into is not None and source.is_wal(into)
             notes = landing.land(base, staged, found.tables, numbering, wal, found.quarantine)
             self.report.notes += notes
             rows = sum(t.added + t.changed + t.removed for t in staged.reversals)
@@ -405,7 +405,7 @@ def _retyped(finding: Finding) -> Finding:
 @contextmanager
 def _opened(path: Path, found: Plan | None = None) -> Iterator[sqlite3.Connection]:
     """A file for reading; with the rows that stay behind and the keys of parents, if there are any."""
-    connection = source.open_snapshot(Snapshot(path, path, path.stat().st_size, "none"))
+    connection = source.open_snapshot(path)
     try:
         if found is not None and found.quarantine is not None:
             source.attach_quarantine(connection, found.quarantine.directory)

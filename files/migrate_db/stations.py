@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pg_tools.files import private, publish, sync
 
@@ -18,17 +17,17 @@ from migrate_db.errors import Exit, MigrationError
 from migrate_db.events import Events
 from migrate_db.finding import Findings
 from migrate_db.options import Options
-from migrate_db.planning import converted, mapping, pairing, planner, quarantine
+from migrate_db.planning import converted, mapping, pairing, planner, proposal, quarantine
 from migrate_db.planning.mapping import Mapping
 from migrate_db.planning.plan import Plan
+from migrate_db.postgresql import state
+from migrate_db.postgresql.state import State
+from migrate_db.postgresql.surroundings import demand_free, spelled
+from migrate_db.postgresql.target import Target, TargetTable, connect, tables
 from migrate_db.report import Converted, Report, TableReport
 from migrate_db.sqlite import computed, schema, source
 from migrate_db.sqlite.soundness import Soundness
 from migrate_db.sqlite.source import Snapshot
-
-if TYPE_CHECKING:  # a preview on a bare host reads the source without psycopg
-    from migrate_db.postgresql.state import State
-    from migrate_db.postgresql.target import Target, TargetTable
 
 #: What a target needs, as a multiple of the SQLite file: rows, indexes, WAL.
 _TARGET_SHARE = 2.5
@@ -43,12 +42,7 @@ class Copy:
 
 
 @contextmanager
-def target(options: Options, report: Report) -> Iterator[Target | None]:
-    if not options.target:
-        yield None
-        return
-    from migrate_db.postgresql.target import connect
-
+def target(options: Options, report: Report) -> Iterator[Target]:
     target = connect(options.target, options.schema)
     report.target = {
         "host": target.host,
@@ -70,8 +64,6 @@ def demand_migrated(target: Target, anywhere: bool = False) -> State:
     Args:
         anywhere: into whichever schema of the database.
     """
-    from migrate_db.postgresql import state
-
     known = state.read(target)
     if known is None or not (known.source or anywhere):
         what = "this database" if known is None else f"schema {target.schema}"
@@ -93,7 +85,7 @@ def snapshot(options: Options, events: Events, report: Report, directory: Path) 
             phase.note += ", with what was still in its -wal" if taken.wal == "read" else (
                 ", recovered from what a crash had left beside it"
             )  # fmt: skip
-    connection = source.open_snapshot(taken)
+    connection = source.open_snapshot(taken.path)
     try:
         with Soundness(taken) as soundness:
             try:
@@ -162,9 +154,6 @@ def planned(
             report.notes.append("with the mapping that the target was loaded with")
         existing: dict[str, TargetTable] = {}
         if target is not None:
-            from migrate_db.postgresql.surroundings import demand_free, spelled
-            from migrate_db.postgresql.target import tables
-
             there = spelled(target, pairing.target_names(read, wishes))
             wishes = pairing.as_spelled(read, wishes, there)
             carried = tuple(t for t in read.tables if not wishes.table(t.name).exclude)
@@ -173,7 +162,7 @@ def planned(
         aside = quarantine.Quarantine(connection, directory) if wishes.on_finding else None
         quick = quick and aside is None and not any(table.rows for table in existing.values())
 
-        from migrate_db.structure import meaning
+        from migrate_db.structure import meaning  # with sqlglot, which most commands don't need
 
         def decide(quick: bool) -> Plan:
             report.findings = Findings(options.work_dir)
@@ -276,8 +265,6 @@ def _write_mapping(
     wishes: Mapping,
     target: Target | None,
 ) -> str:
-    from migrate_db.planning import proposal
-
     assert options.write_mapping is not None
 
     def make(wanted: Mapping, findings: Findings) -> Plan:

@@ -20,3 +20,8 @@ def visible(text: str) -> str:
 def lines_of_sql(text: str) -> list[str]:
     """A statement's own lines; each name and string stands in one."""
     return _QUOTED.sub(lambda quoted: visible(quoted[0]), text).split("\n")
+
+
+def decoded(value: object) -> str:
+    """What SQLite gave, as a text; bytes that aren't UTF-8 are written as escapes."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

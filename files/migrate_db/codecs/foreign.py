@@ -9,14 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from migrate_db import sql
 from migrate_db.codecs.codec import Codec
 from migrate_db.codecs.texts import text
-
-if TYPE_CHECKING:
-    from migrate_db.postgresql.target import Target
+from migrate_db.postgresql.target import Target
 
 #: How the server is asked for the text of a value, where ``::text`` is not what people write.
 _SHOWN = {

@@ -181,7 +181,7 @@ def numeric(precision: int | None = None, scale: int = 0) -> Codec:
     return Codec(
         type=name,
         misfit=misfit,
-        encode="m_plain({c})",
+        encode="m_repr({c})",
         stored=f"CASE WHEN CASE WHEN {negative_zero} ELSE 0 END THEN NULL ELSE m_plain({{c}}) END",
         held="trim_scale({c})::text",
         decode=_number,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -32,7 +31,7 @@ _NONE = -1
 #: Bytes that are read at once.
 _PIECE = 1 << 18
 #: Bytes that a line may have where nobody has looked for such values yet: the largest that is none, in hexadecimal.
-_LINE = 2 * LIMIT
+LINE = 2 * LIMIT
 
 
 def find(
@@ -152,11 +151,7 @@ def pieces(
 ) -> Iterator[bytes]:
     """The bytes of a text or a blob, some at a time; none of any other value."""
     # SQLite up to 3.40 opens another column's cell where one that is not stored stands before it
-    if (
-        sys.version_info < (3, 11)
-        or not source.HAS_LIMITS
-        or any(c.generated for c in table.columns)
-    ):
+    if not source.HAS_LIMITS or any(c.generated for c in table.columns):
         yield from _whole(connection, table, column, rowid)
         return
     try:
@@ -207,22 +202,6 @@ def _is_large(codec: Codec, column: str) -> str:
     """PostgreSQL's SQL; only the headers of values are read."""
     size = f"octet_length({column})" if codec.type == "bytea" else f"octet_length({column}::text)"
     return f"{size} > {LIMIT}"
-
-
-class Unnoticed:
-    """While nobody has looked: SQLite refuses to make a line of such a row (``DataError``)."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._before = 0
-
-    def __enter__(self) -> None:
-        if sys.version_info >= (3, 11) and source.HAS_LIMITS:
-            self._before = self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LINE)
-
-    def __exit__(self, *_: object) -> None:
-        if sys.version_info >= (3, 11) and source.HAS_LIMITS:
-            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._before)
 
 
 def attach(connection: sqlite3.Connection) -> None:

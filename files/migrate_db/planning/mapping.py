@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,14 @@ _TOP_KEYS: dict[str, tuple[str, ...] | None] = {
 }
 
 
+class _Wish:
+    def said(self) -> dict[str, str]:
+        """The words that ask for something."""
+        return {key: word for key, word in vars(self).items() if word and key != "columns"}
+
+
 @dataclass(frozen=True)
-class ColumnWish:
+class ColumnWish(_Wish):
     """What to do with one column; empty words ask for nothing."""
 
     type: str = ""  #: PostgreSQL type, as ``choice.named`` writes it
@@ -78,7 +84,7 @@ class ColumnWish:
 
 
 @dataclass(frozen=True)
-class TableWish:
+class TableWish(_Wish):
     """What to do with one table."""
 
     rename: str = ""
@@ -115,18 +121,13 @@ class Mapping:
         """
         tables = {}
         for name, table in self.tables.items():
-            columns = {column: _said(wish) for column, wish in table.columns.items()}
+            columns = {column: wish.said() for column, wish in table.columns.items()}
             columns = {column: said for column, said in columns.items() if said}
-            said = {**_said(table), **({"columns": columns} if columns else {})}
+            said: dict[str, object] = {**table.said(), **({"columns": columns} if columns else {})}
             if said:
                 tables[name] = said
         plain = {"tables": tables} if tables else {}
         return json.dumps(plain | ({"on_finding": self.on_finding} if self.on_finding else {}))
-
-
-def _said(wish: ColumnWish | TableWish) -> dict[str, object]:
-    values = {f.name: getattr(wish, f.name) for f in fields(wish) if f.name != "columns"}
-    return {key: value for key, value in values.items() if value}
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 from migrate_db import sql
 from migrate_db.codecs import texts
 from migrate_db.finding import BY_HAND, Findings
 from migrate_db.planning import choice, epochs
 from migrate_db.planning.draft import MOST_COLUMNS
-from migrate_db.planning.mapping import COLUMN_KEYS, ColumnWish, Mapping, TableWish
+from migrate_db.planning.mapping import COLUMN_KEYS, ColumnWish, Mapping
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.sqlite.schema import Schema
 from migrate_db.sqlite.source import is_utf8
@@ -355,7 +355,7 @@ def render(proposal: Proposal, source: str) -> str:
         wish = proposal.mapping.table(table.name)
         lines.append(f"  {_scalar(table.name)}:")
         lines += [f"    # {why}" for why in proposal.why.get((table.name, ""), [])]
-        lines += [f"    {key}: {_scalar(word)}" for key, word in _words(wish)]
+        lines += [f"    {key}: {_scalar(word)}" for key, word in wish.said().items()]
         plan = planned.get(table.name)
         if plan is None:
             if not wish.exclude:
@@ -370,7 +370,7 @@ def render(proposal: Proposal, source: str) -> str:
 def _column(proposal: Proposal, plan: TablePlan, name: str, declared: str) -> list[str]:
     wish = plan.wish.column(name)
     carried = next((c for c in plan.columns if c.source == name), None)
-    words = dict(_words(wish))
+    words = wish.said()
     if carried is not None and (chosen := choice.named(carried.codec.type)):
         words = {"type": chosen} | words
     shown = ", ".join(f"{key}: {_scalar(word)}" for key, word in words.items())
@@ -383,11 +383,6 @@ def _column(proposal: Proposal, plan: TablePlan, name: str, declared: str) -> li
         if note.startswith(place) and ("numbers that seem" in note or "`mixed: bytes`" in note)
     ]
     return [*why, f"      {_scalar(name)}: {{{shown}}}" + (f"  # declared {said}" if said else "")]
-
-
-def _words(wish: TableWish | ColumnWish) -> list[tuple[str, str]]:
-    values = [(f.name, getattr(wish, f.name)) for f in fields(wish) if f.name != "columns"]
-    return [(key, str(value)) for key, value in values if value]
 
 
 def _scalar(text: str) -> str:

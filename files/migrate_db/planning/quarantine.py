@@ -20,6 +20,7 @@ from migrate_db.finding import Finding
 from migrate_db.planning.inspection import exactly, identity
 from migrate_db.sqlite import collations, functions, schema, source
 from migrate_db.sqlite.schema import Table
+from migrate_db.visible import decoded
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,10 @@ class Quarantine:
             ") SELECT name, row FROM f WHERE row IS NOT NULL"
         )
         for (name,) in execute("SELECT DISTINCT name FROM quarantine.followers").fetchall():
-            place = self._made(source.text(name))
+            place = self._made(decoded(name))
             execute(
                 f"INSERT OR IGNORE INTO {place}"
-                " SELECT row FROM quarantine.followers WHERE name = ?", (source.text(name),),
+                " SELECT row FROM quarantine.followers WHERE name = ?", (decoded(name),),
             )  # fmt: skip
         for made in ("links", "followers"):
             execute(f"DROP TABLE quarantine.{made}")
@@ -117,7 +118,7 @@ class Quarantine:
             told = hashlib.sha256()
             rows = self._connection.execute(f"SELECT row FROM {self._place(name)} ORDER BY row")
             for (row,) in rows:
-                told.update(f"{source.text(row)}\n".encode())
+                told.update(f"{decoded(row)}\n".encode())
             found[name] = told.hexdigest()
         return found
 
@@ -140,15 +141,12 @@ class Quarantine:
             )
         return place
 
-    def write(self, tables: tuple[Table, ...], snapshot: Path, path: Path) -> int:
+    def write(self, tables: tuple[Table, ...], snapshot: Path, path: Path) -> None:
         """Write the rows, as they are stored, and why each is there, into a file of its own.
 
         Args:
             snapshot: the file that the rows are in.
             path: must not exist yet.
-
-        Returns:
-            how many rows were written.
 
         Raises:
             MigrationError: the file can't be written, or would replace another.
@@ -160,7 +158,7 @@ class Quarantine:
             os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             file = sqlite3.connect(aside.absolute().as_uri(), uri=True)
             try:
-                rows = self._fill(file, tables, snapshot)
+                self._fill(file, tables, snapshot)
             finally:
                 file.close()
             with aside.open("rb") as written:
@@ -175,12 +173,9 @@ class Quarantine:
                 where=str(path),
                 next="pass another one with --quarantine-file; nothing was changed",
             ) from None
-        return rows
 
-    def _fill(self, file: sqlite3.Connection, tables: tuple[Table, ...], snapshot: Path) -> int:
-        encoding = self._connection.execute("PRAGMA main.encoding").fetchone()[0]
-        named = encoding.decode() if isinstance(encoding, bytes) else encoding
-        file.execute(f"PRAGMA encoding = '{named}'")
+    def _fill(self, file: sqlite3.Connection, tables: tuple[Table, ...], snapshot: Path) -> None:
+        file.execute(f"PRAGMA encoding = '{source.encoding(self._connection)}'")
         file.text_factory = bytes
         # rows come as they were, whatever a CHECK says
         file.execute("PRAGMA ignore_check_constraints = ON")
@@ -198,18 +193,16 @@ class Quarantine:
         collations.stand_in(file, "snapshot")
         path = snapshot.with_name(source.QUARANTINE)
         file.execute("ATTACH ? AS quarantine", (path.absolute().as_uri(),))
-        total = 0
         functions.register(file)
         for table in held.values():
-            total += self._copy(file, table)
+            self._copy(file, table)
         file.execute(
             f"INSERT INTO main.{reasons} SELECT table_name, key, column_name, value,"
             " reason FROM quarantine.reasons"
         )
         file.commit()
-        return total
 
-    def _copy(self, file: sqlite3.Connection, table: Table) -> int:
+    def _copy(self, file: sqlite3.Connection, table: Table) -> None:
         """The rows of one table; declared as in the source, if it stores each value as it was."""
         stored = [c.name for c in table.columns if not c.generated]
         columns, row = sql.names(stored), identity(table)
@@ -225,14 +218,14 @@ class Quarantine:
         # a rule, or a type, that came later than the rows
         for otherwise in (schema.bare(table), f"CREATE TABLE main.{name} ({sql.names(stored)})"):
             try:
-                done = file.execute(fill).rowcount
+                file.execute(fill)
                 if file.execute(f"{altered} LIMIT 1").fetchone() is None:
-                    return done
+                    return
             except sqlite3.IntegrityError:
                 pass
             file.execute(f"DROP TABLE main.{name}")
             file.execute(otherwise)
-        return file.execute(fill).rowcount
+        file.execute(fill)
 
 
 def _without(table: Table, plain: str, rows: str) -> str:

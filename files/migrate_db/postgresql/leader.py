@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from migrate_db.errors import Exit, MigrationError
-
-if TYPE_CHECKING:
-    from migrate_db.postgresql.target import Target
+from migrate_db.postgresql.target import Target
 
 #: Cluster and timeline: a failover begins a new timeline, a restart doesn't. As WAL files are named, since what
 #: pg_control says of it comes only with the next checkpoint.

@@ -19,10 +19,11 @@ from migrate_db.codecs.numbers import WHOLE
 from migrate_db.finding import Finding
 from migrate_db.planning import pairing
 from migrate_db.planning.plan import Plan, TablePlan
-from migrate_db.postgresql.target import Target, TargetTable, tables
+from migrate_db.postgresql.target import Target, TargetTable
 from migrate_db.reverse import theirs
 from migrate_db.reverse.left_out import LeftOut, leaving_out
 from migrate_db.sqlite.schema import Schema
+from migrate_db.visible import decoded
 
 #: What SQLAlchemy declares for SQLite, or what our own codecs read as the same type again.
 _DECLARED = {
@@ -328,12 +329,4 @@ def make(connection: sqlite3.Connection, additions: Additions) -> None:
 def names_of(connection: sqlite3.Connection) -> set[str]:
     """Everything in the file that has a name, folded."""
     rows = connection.execute("SELECT name FROM main.sqlite_schema").fetchall()
-    return {
-        sql.folded(row[0].decode("utf-8", "replace") if isinstance(row[0], bytes) else str(row[0]))
-        for row in rows
-    }
-
-
-def existing(target: Target, found: Plan) -> dict[str, TargetTable]:
-    """The target's own tables of a plan."""
-    return tables(target, {table.target for table in found.tables})
+    return {sql.folded(decoded(name)) for (name,) in rows}

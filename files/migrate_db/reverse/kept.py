@@ -15,8 +15,6 @@ from migrate_db.errors import Exit, MigrationError
 from migrate_db.sqlite import source
 
 _BLOCK = 1 << 20
-#: What SQLite reads together with a file of that name, whoever wrote it.
-_BESIDE = ("-wal", "-shm", "-journal")
 
 
 def examine(path: Path, into: Path | None) -> None:
@@ -92,16 +90,6 @@ def demand_room(path: Path, directory: Path) -> None:
         )
 
 
-def is_wal(path: Path) -> bool:
-    """Whether a file, if it is there and SQLite's, is in WAL mode."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(20)
-    except OSError:
-        return False
-    return len(header) == 20 and header.startswith(b"SQLite format 3\0") and header[18] == 2
-
-
 def put(made: Path, into: Path) -> None:
     """Give the file its name, at once and for good; an old one is as it was until then.
 
@@ -121,7 +109,7 @@ def put(made: Path, into: Path) -> None:
 
 def _settle(into: Path) -> None:
     """SQLite would read an old ``-wal`` into the new file: what is in it goes where it belongs."""
-    beside = [into.with_name(into.name + end) for end in _BESIDE]
+    beside = [into.with_name(into.name + end) for end in source.BESIDE]
     if not any(path.exists() for path in beside):
         return
     try:

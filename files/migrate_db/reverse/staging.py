@@ -14,8 +14,10 @@ from migrate_db.planning import inspection
 from migrate_db.planning.plan import Plan, TablePlan
 from migrate_db.postgresql.target import Target
 from migrate_db.reverse.left_out import leaving_out
+from migrate_db.rows.blocks import SourceBlocks
 from migrate_db.rows.difference import Change, Tally, compare
-from migrate_db.sqlite import collations, computed, functions, schema, source
+from migrate_db.sqlite import collations, computed, functions, schema
+from migrate_db.visible import decoded
 
 #: What becomes of a row of the file.
 REMOVED, ADDED, CHANGED = 0, 1, 2
@@ -110,9 +112,7 @@ def collect(
     progress: Callable[[str, int, int, int], None],
 ) -> None:
     """Write down every row that is not the same on both sides, in constant memory."""
-    from migrate_db.rows.blocks import SourceBlocks
-
-    encoding = source.text(base.execute("PRAGMA encoding").fetchone()[0])
+    encoding = decoded(base.execute("PRAGMA encoding").fetchone()[0])
     with (
         closing(scratch(staging.changes, encoding)) as file,
         closing(scratch(staging.rows, encoding)) as made,
@@ -168,8 +168,6 @@ def _demand_known_order(tables: list[Staged]) -> None:
 
 def _staged(base: sqlite3.Connection, table: TablePlan, number: int) -> Staged:
     row = inspection.rowid(table.table) or ""
-    if table.table.rowid_alias:
-        row = sql.name(table.table.rowid_alias)
     if not row and not table.table.without_rowid:
         raise MigrationError(
             "columns hide all names of the rowid, so no row can be named",
@@ -206,13 +204,13 @@ def _written(
             told.changed += 1
         one = ours or theirs
         assert one is not None
-        keys = [one.fields[i] for i in positions] if positions else [",".join(one.fields)]
+        keys = [one[i] for i in positions] if positions else [",".join(one)]
         if theirs is None:
             texts: list[str | None] = [None] * width
         elif ours is None:
-            texts = list(theirs.fields)
+            texts = list(theirs)
         else:
-            texts = [None if a == b else b for a, b in zip(ours.fields, theirs.fields, strict=True)]
+            texts = [None if a == b else b for a, b in zip(ours, theirs, strict=True)]
         yield (kind, *keys, *texts)
 
 

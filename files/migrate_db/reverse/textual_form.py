@@ -22,6 +22,7 @@ from migrate_db.planning import choice, inspection
 from migrate_db.planning.plan import ColumnPlan, TablePlan
 from migrate_db.sqlite import functions, zones
 from migrate_db.sqlite.schema import Column
+from migrate_db.visible import decoded
 
 #: From canonical text to the cell; None for what can't be written.
 Form = Callable[[str], Cell]
@@ -181,13 +182,9 @@ class Sample:
             f"SELECT typeof({cell}), {cell} FROM {plan.relation}"
             f" WHERE {column.cell} IS NOT NULL {last} LIMIT {_SAMPLE}"
         ).fetchall()
-        kinds = Counter(_text(kind) for kind, _ in rows)
-        written = tuple(_text(value) for kind, value in rows if _text(kind) == "text")
+        kinds = Counter(decoded(kind) for kind, _ in rows)
+        written = tuple(decoded(value) for kind, value in rows if decoded(kind) == "text")
         return cls(kinds.most_common(1)[0][0] if kinds else "", written)
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 @dataclass(frozen=True)

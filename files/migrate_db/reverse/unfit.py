@@ -12,8 +12,7 @@ from migrate_db.planning import bulky
 from migrate_db.planning.plan import ColumnPlan, TablePlan
 from migrate_db.reverse import textual_form
 from migrate_db.reverse.staging import REMOVED, Staged
-from migrate_db.sqlite import source
-from migrate_db.visible import visible
+from migrate_db.visible import decoded, visible
 
 #: Findings of one table that are told, at most.
 FEW = 10_000
@@ -31,7 +30,7 @@ def values(base: sqlite3.Connection, staged: Staged, schema: str) -> Iterator[Fi
     """Values that the file would store as another one than PostgreSQL's."""
     plan, number = staged.plan, staged.number
     made = {
-        source.text(row[1])
+        decoded(row[1])
         for row in base.execute(f"PRAGMA made.table_xinfo({staged.name})").fetchall()
     }
     judged = [
@@ -65,7 +64,7 @@ def values(base: sqlite3.Connection, staged: Staged, schema: str) -> Iterator[Fi
     for row in islice(rows, FEW):
         for (_, column), (wanted, got) in zip(judged, _pairs(row[1:]), strict=True):
             if wanted is not None and wanted != got:
-                text = source.text(wanted)
+                text = decoded(wanted)
                 declared = plan.table.column(column.source)
                 reason = textual_form.unfit(
                     column.codec, text, declared.declared if declared else ""
@@ -96,10 +95,10 @@ def _with_other_keys(base: sqlite3.Connection, staged: Staged, schema: str) -> I
         f" NOT IN (SELECT {names} FROM staged.v{number})"
     )
     for row, *texts in islice(rows, FEW):
-        column, text = columns[0], source.text(texts[0])
+        column, text = columns[0], decoded(texts[0])
         declared = plan.table.column(column.source)
         reason = textual_form.unfit(column.codec, text, declared.declared if declared else "")
-        advice = _advice(plan, column, [source.text(t) for t in texts], schema)
+        advice = _advice(plan, column, [decoded(t) for t in texts], schema)
         yield _finding(base, staged, int(row), column, text, reason, advice)
 
 
@@ -110,7 +109,7 @@ def _pairs(values: tuple[object, ...]) -> Iterator[tuple[object, object]]:
 def _key(base: sqlite3.Connection, staged: Staged, number: int) -> list[str]:
     keys = ", ".join(f"k{i}" for i in range(len(staged.plan.key) or 1))
     row = base.execute(f"SELECT {keys} FROM staged.e{staged.number} WHERE n = {number}").fetchone()
-    return [source.text(value) for value in row]
+    return [decoded(value) for value in row]
 
 
 def _finding(

@@ -20,7 +20,7 @@ from migrate_db.postgresql.target import Target
 from migrate_db.reverse import textual_form, unfit
 from migrate_db.reverse.staging import ADDED, CHANGED, REMOVED, Staged, Staging
 from migrate_db.rows import line
-from migrate_db.sqlite import source
+from migrate_db.visible import decoded
 
 
 def make(
@@ -72,7 +72,7 @@ def _fetch(base: sqlite3.Connection, staged: Staged, target: Target) -> None:
             f"SELECT f.row, {shown} FROM staged.e{number} e JOIN staged.f{number} f ON f.n = e.n"
             f" WHERE e.kind <> {REMOVED} AND e.t{i} LIKE 'sha256:%'"
         ):
-            wanted.setdefault(tuple(map(source.text, texts)), []).append(row)
+            wanted.setdefault(tuple(map(decoded, texts)), []).append(row)
         for key, value in _held(target, plan, column, list(wanted)):
             # rows that are alike in everything have one key
             for row in wanted.pop(key, ()):
@@ -212,11 +212,7 @@ def _cells(staged: Staged) -> dict[str, tuple[int, ColumnPlan]]:
         column.source: (i, column)
         for i, column in enumerate(staged.plan.columns)
         if column.source in staged.columns
-    } | (
-        {c.source: (i, c) for i, c in enumerate(staged.plan.columns)}
-        if not staged.plan.table.sql
-        else {}
-    )
+    }
 
 
 def _changed_rows(staged: Staged) -> str:

@@ -125,7 +125,7 @@ def _changes(
         progress(plan.table.name, rows, plan.rows, size)
 
     def key(row: Row | None) -> tuple[str, ...] | None:
-        return None if row is None else tuple(row.fields[position] for position in positions)
+        return None if row is None else tuple(row[position] for position in positions)
 
     with closing(compare(snapshot, target, plan, Tally(), report)) as changes:
         for change in changes:

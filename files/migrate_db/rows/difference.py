@@ -40,11 +40,8 @@ _AT_ONCE = 64
 _STEP = 20_000
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row as canonical text, one field per column of the plan."""
-
-    fields: tuple[str, ...]
+#: A row as canonical text, one field per column of the plan.
+Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -223,7 +220,7 @@ class _Reader:
     def read(self, line: bytes) -> tuple[Row, Any]:
         """A row and its place; a NULL in a key, which only the target may have, is last."""
         fields = _split(line)
-        row = Row(tuple(fields))
+        row = tuple(fields)
         if not self._positions:
             return row, line
         if self._by_number:
@@ -234,7 +231,7 @@ class _Reader:
 
     def change(self, source: Row | None, target: Row | None) -> Change:
         """One difference, with its key."""
-        fields = (source or target or Row(())).fields
+        fields = source or target or ()
         if not self._positions:
             label: tuple[str, ...] = (", ".join(fields)[:200],)
         else:

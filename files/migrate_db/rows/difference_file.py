@@ -53,4 +53,4 @@ def _named(plan: TablePlan, row: Row | None) -> dict[str, str] | None:
     """The values in canonical text, by the source's column names."""
     if row is None:
         return None
-    return {column.source: text for column, text in zip(plan.columns, row.fields, strict=True)}
+    return {column.source: text for column, text in zip(plan.columns, row, strict=True)}

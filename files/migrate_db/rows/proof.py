@@ -185,9 +185,7 @@ def describe(plan: TablePlan, change: Change) -> str:
         return f"{plan.table.name} [{key}]: {side}"
     columns = [
         f"{column.source}: {_short(ours, start)} became {_short(theirs, start)}"
-        for column, ours, theirs in zip(
-            plan.columns, change.source.fields, change.target.fields, strict=True
-        )
+        for column, ours, theirs in zip(plan.columns, change.source, change.target, strict=True)
         if ours != theirs
         for start in [max(_common(ours, theirs) - 20, 0)]
     ]

@@ -7,9 +7,7 @@ meanwhile; a batch costs it nothing.
 from __future__ import annotations
 
 import sqlite3
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from migrate_db.sqlite import source
@@ -59,7 +57,7 @@ def read(
         rows = f"FROM {relation} {where} ORDER BY {key} LIMIT ?"
         ends = (wanted,) if after is None else (after, wanted)
         try:
-            with _limited(connection):
+            with source.limited(connection, MOST):
                 last, count, lines, text = connection.execute(
                     "SELECT max(k), count(*), count(l), group_concat(l, ?)"
                     f" FROM (SELECT {key} AS k, {line} AS l {rows})",
@@ -108,17 +106,3 @@ def gathered(rows: Iterable[tuple[bytes]], goal: int = GOAL) -> Iterator[list[by
             yield texts
             texts, size = [], 0
     yield texts
-
-
-@contextmanager
-def _limited(connection: sqlite3.Connection) -> Iterator[None]:
-    """Let SQLite refuse a batch that is too large, if it doesn't refuse less already."""
-    if sys.version_info < (3, 11) or not source.HAS_LIMITS:
-        yield
-        return
-    before = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(before, MOST))
-    try:
-        yield
-    finally:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from migrate_db import sql
 from migrate_db.sqlite import computed, declaration
+from migrate_db.visible import decoded
 
 _UNKNOWN = re.compile(r"(?:no such|unknown) function: (.*?)(?:\(\))?")
 
@@ -90,7 +91,7 @@ def stand_in(connection: sqlite3.Connection) -> set[str]:
         "SELECT type, name, tbl_name, sql FROM main.sqlite_schema"
         " WHERE type IN ('table', 'index') AND sql LIKE '%(%'"
     ).fetchall()
-    objects = [tuple(map(_text, row)) for row in rows]
+    objects = [tuple(map(decoded, row)) for row in rows]
     lost: dict[str, dict[str, str]] = {}
     wanted: set[str] = set()
     for kind, name, _, text in objects:
@@ -111,7 +112,3 @@ def stand_in(connection: sqlite3.Connection) -> set[str]:
     for function in wanted - {""}:
         connection.create_function(function, -1, computed.nothing, deterministic=True)
     return doubted
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from migrate_db import sql
 from migrate_db.sqlite import declaration
+from migrate_db.visible import decoded
 
 #: SQLite's own.
 KNOWN = ("BINARY", "NOCASE", "RTRIM")
@@ -32,7 +33,7 @@ def stand_in(connection: sqlite3.Connection, database: str = "main") -> None:
     )
     named = set()
     for (text,) in rows.fetchall():
-        words = declaration.tokens(_text(text))
+        words = declaration.tokens(decoded(text))
         named |= {
             words[at + 1].name.upper()
             for at, word in enumerate(words[:-1])
@@ -77,7 +78,7 @@ def _mistaken(connection: sqlite3.Connection, line: str) -> bool:
     if not said:
         return False
     for row in connection.execute("PRAGMA main.table_list").fetchall():
-        table, without_rowid = _text(row[1]), bool(row[4])
+        table, without_rowid = decoded(row[1]), bool(row[4])
         if not (without_rowid and place.startswith(f"{table}.")):
             continue
         column = sql.name(place[len(table) + 1 :])
@@ -97,16 +98,12 @@ def _indexes_in_unknown_order(connection: sqlite3.Connection) -> set[str]:
     found = set()
     tables = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0"
     for (table,) in connection.execute(tables).fetchall():
-        quoted = sql.name(_text(table))
+        quoted = sql.name(decoded(table))
         for _, index, _, origin, *_ in connection.execute(f"PRAGMA main.index_list({quoted})"):
-            parts = connection.execute(f"PRAGMA main.index_xinfo({sql.name(_text(index))})")
-            if any(_text(part[4] or "BINARY").upper() not in KNOWN for part in parts):
-                found |= {_text(index)} | ({_text(table)} if _text(origin) == "pk" else set())
+            parts = connection.execute(f"PRAGMA main.index_xinfo({sql.name(decoded(index))})")
+            if any(decoded(part[4] or "BINARY").upper() not in KNOWN for part in parts):
+                found |= {decoded(index)} | ({decoded(table)} if decoded(origin) == "pk" else set())
     return found
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _by_bytes(one: str, other: str) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from migrate_db import sql
 from migrate_db.sqlite import collations, declaration
-from migrate_db.sqlite.source import text as decoded
+from migrate_db.visible import decoded
 
 _WITH_MODIFIERS = ("date", "time", "datetime", "julianday", "unixepoch", "strftime")
 #: These compute otherwise from one version of SQLite to another, as those of JSON do.

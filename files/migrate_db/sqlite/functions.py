@@ -21,6 +21,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 from migrate_db.sqlite import zones
+from migrate_db.visible import decoded
 
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)"
@@ -60,7 +61,7 @@ _ALL_DIGITS = Context(prec=2000)
 def register(connection: sqlite3.Connection) -> None:
     """Make every function of this module callable from SQL."""
     (encoding,) = connection.execute("PRAGMA encoding").fetchone()
-    encoding = encoding.decode() if isinstance(encoding, bytes) else encoding
+    encoding = decoded(encoding)
     for function in (m_repr, m_hex, m_single, m_plain, m_scale, m_digits, m_micros_of_days):
         connection.create_function(function.__name__, 1, function, deterministic=True)
     for of_text in (

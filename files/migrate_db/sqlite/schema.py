@@ -13,6 +13,7 @@ from migrate_db.errors import MigrationError
 from migrate_db.sqlite import brought, collations, computed, declaration, source, virtual
 from migrate_db.sqlite.declaration import Declaration
 from migrate_db.sqlite.virtual import Virtual
+from migrate_db.visible import decoded
 
 #: `sqlite_` names belong to SQLite itself, never to the user.
 _INTERNAL = re.compile(r"^sqlite_", re.IGNORECASE)
@@ -293,7 +294,7 @@ def _text(value: object) -> str:
     except UnicodeDecodeError:
         raise MigrationError(
             "a table or a column has a name that is not UTF-8",
-            where=f"the source's catalogue: {source.text(value)}",
+            where=f"the source's catalogue: {decoded(value)}",
             next="rename it in the app, or with the sqlite3 shell: ALTER TABLE … RENAME",
         ) from None
 

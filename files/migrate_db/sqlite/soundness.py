@@ -20,6 +20,7 @@ from migrate_db import interruption
 from migrate_db.errors import MigrationError
 from migrate_db.sqlite import brought, collations, computed, functions, source
 from migrate_db.sqlite.source import Snapshot
+from migrate_db.visible import decoded
 
 #: As low as it goes.
 _NICE = 19
@@ -48,7 +49,7 @@ class Soundness:
         self._odd: list[str] = []
         self._digest = ""
         self._failure: Exception | None = None
-        self._connection = source.open_snapshot(snapshot)
+        self._connection = source.open_snapshot(snapshot.path)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -135,7 +136,7 @@ def _said(connection: sqlite3.Connection, path: Path) -> tuple[list[str], list[s
         # an index in an order that only the app knows looks wrong in every row
         doubted = brought.stand_in(connection)
         over = computed.all_indexes(connection)
-        found = (source.text(row[0]) for row in _checked(connection, path, over))
+        found = (decoded(row[0]) for row in _checked(connection, path, over))
         believed = collations.believed(connection, certain(found), doubted)
         said = list(islice(wrong(believed), _SHOWN))
     except sqlite3.Error as error:

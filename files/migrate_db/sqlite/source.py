@@ -23,6 +23,7 @@ from migrate_db import interruption, sql
 from migrate_db.codecs import foreign
 from migrate_db.errors import MigrationError
 from migrate_db.sqlite import collations, functions
+from migrate_db.visible import decoded
 
 _MAGIC = b"SQLite format 3\x00"
 #: Where the header has the number of the SQLite that wrote last; see ``written_by``.
@@ -31,8 +32,7 @@ _VERSION_AT = 96
 QUARANTINE = "quarantine.db"
 #: What SQLite keeps beside a file.
 BESIDE = ("-wal", "-shm", "-journal")
-#: Whether Python has a way to parts of a value, and to SQLite's limits: from 3.11 on. Where the version is asked
-#: besides, that is for mypy.
+#: Whether Python has a way to parts of a value, and to SQLite's limits: from 3.11 on.
 HAS_LIMITS = hasattr(sqlite3.Connection, "setlimit")
 #: Seconds to wait for the app's own lock on its file.
 _BUSY_SECONDS = 30.0
@@ -224,15 +224,12 @@ def _demand_whole(path: Path, connection: sqlite3.Connection) -> None:
         )
 
 
-def open_snapshot(snapshot: Snapshot) -> sqlite3.Connection:
-    """Open the snapshot for reading; text comes as the bytes that are stored."""
-    return _open(snapshot.path)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    uri = f"file:{_escape(path)}?mode=ro&immutable=1"
+def open_snapshot(path: Path) -> sqlite3.Connection:
+    """Open a snapshot for reading; text comes as the bytes that are stored."""
     # a table's statements are long, and nobody asks them again after those of the next ones
-    connection = sqlite3.connect(uri, uri=True, check_same_thread=False, cached_statements=8)
+    connection = sqlite3.connect(
+        uri(path, "ro&immutable=1"), uri=True, check_same_thread=False, cached_statements=8
+    )
     connection.text_factory = bytes
     interruption.attend(connection)
     with suppress(sqlite3.DatabaseError):  # soundness says it better
@@ -245,19 +242,33 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def limited(connection: sqlite3.Connection, most: int) -> Iterator[None]:
+    """Let SQLite refuse a text of more bytes, if it doesn't refuse less already."""
+    if not HAS_LIMITS:
+        yield
+        return
+    before = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(before, most))
+    try:
+        yield
+    finally:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
+
+
 def twin(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Another connection to the same files, for another thread."""
     (_, _, main), *others = connection.execute("PRAGMA database_list").fetchall()
-    twin = _open(Path(text(main)))
+    twin = open_snapshot(Path(decoded(main)))
     for _, name, path in others:
         if path:  # not the temporary one
-            twin.execute(f"ATTACH {sql.string(text(path))} AS {sql.name(text(name))}")
+            twin.execute(f"ATTACH {sql.string(decoded(path))} AS {sql.name(decoded(name))}")
     return twin
 
 
 def encoding(connection: sqlite3.Connection) -> str:
     """Of the texts as they are stored: ``UTF-8``, ``UTF-16le`` or ``UTF-16be``."""
-    return text(connection.execute("PRAGMA encoding").fetchone()[0])
+    return decoded(connection.execute("PRAGMA encoding").fetchone()[0])
 
 
 def written_by(path: Path) -> tuple[int, int, int]:
@@ -276,7 +287,7 @@ def is_utf8(connection: sqlite3.Connection) -> bool:
 def path_of(connection: sqlite3.Connection) -> Path:
     """The file that a connection reads."""
     rows = connection.execute("PRAGMA database_list").fetchall()
-    return Path(next(text(row[2]) for row in rows if text(row[1]) == "main"))
+    return Path(next(decoded(row[2]) for row in rows if decoded(row[1]) == "main"))
 
 
 def attach_quarantine(connection: sqlite3.Connection, directory: Path) -> None:
@@ -292,7 +303,7 @@ def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, 
     # what a crash left can only be read by writing, so that is done in a copy
     crashed = (live_wal and not _is_open(shm)) or _needs_rollback(path)
     # nobody has it open: reading it with locks would make a -wal and a -shm
-    quiet = not crashed and not live_wal and not _is_open(shm) and _is_wal(path)
+    quiet = not crashed and not live_wal and not _is_open(shm) and is_wal(path)
     if quiet and not path.with_name(path.name + "-wal").exists() and _is_locked(path):
         raise MigrationError(
             "somebody has the file open under another name (a hard link, or the file alone mounted"
@@ -304,8 +315,8 @@ def _reading(path: Path, directory: Path) -> Iterator[tuple[sqlite3.Connection, 
     if crashed:
         opened = _copy(path, directory)
     else:
-        uri = f"file:{_escape(path)}?mode=ro" + ("&immutable=1" if quiet else "")
-        opened = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
+        mode = "ro&immutable=1" if quiet else "ro"
+        opened = sqlite3.connect(uri(path, mode), uri=True, timeout=_BUSY_SECONDS)
     try:
         yield opened, "copied" if crashed else "read" if live_wal else "none"
     finally:
@@ -340,7 +351,7 @@ def _needs_rollback(path: Path) -> bool:
     """
     if not path.with_name(path.name + "-journal").exists():
         return False
-    connection = sqlite3.connect(f"file:{_escape(path)}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+    connection = sqlite3.connect(uri(path, "ro"), uri=True, timeout=_BUSY_SECONDS)
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError:
@@ -366,10 +377,14 @@ def _has_wal(path: Path) -> bool:
     return wal.exists() and wal.stat().st_size > 0
 
 
-def _is_wal(path: Path) -> bool:
-    with path.open("rb") as file:
-        header = file.read(20)
-    return len(header) == 20 and header[18] == 2
+def is_wal(path: Path) -> bool:
+    """Whether a file, if it is there and SQLite's, is in WAL mode."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError:
+        return False
+    return len(header) == 20 and header.startswith(_MAGIC) and header[18] == 2
 
 
 def _stamp(path: Path) -> list[tuple[int, int] | None]:
@@ -389,13 +404,9 @@ def _size(path: Path) -> int:
     return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
 
 
-def _escape(path: Path) -> str:
-    return str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
 def uri(path: Path, mode: str) -> str:
     """A file as SQLite wants to be told it, whatever its name."""
-    return f"file:{_escape(path)}?mode={mode}"
+    return f"{path.resolve().as_uri()}?mode={mode}"
 
 
 def _mb(size: int) -> str:
@@ -405,7 +416,3 @@ def _mb(size: int) -> str:
 def shown(path: Path) -> str:
     """A path as text, whatever its bytes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def text(value: object) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from migrate_db import sql
 from migrate_db.sqlite import declaration
+from migrate_db.visible import decoded
 
 _TEXT_SEARCH = ("fts3", "fts4", "fts5")
 _TREES = ("rtree", "rtree_i32", "geopoly")
@@ -119,7 +120,7 @@ def _columns(
     connection: sqlite3.Connection, name: str, module: str, language: str | None
 ) -> tuple[tuple[tuple[str, str], ...], str | None]:
     rows = connection.execute(f"PRAGMA main.table_xinfo({sql.name(name)})").fetchall()
-    columns = [(_text(row[1]), _text(row[2])) for row in rows if row[6] == 0]
+    columns = [(decoded(row[1]), decoded(row[2])) for row in rows if row[6] == 0]
     if language:  # a hidden one
         columns.append((language, "INTEGER"))
     if module in ("rtree", "rtree_i32"):  # its first column is the number
@@ -127,7 +128,3 @@ def _columns(
     taken = {sql.folded(column) for column, _ in columns}
     key = next((n for n in sql.ROWID if n not in taken), None)
     return ((key, "INTEGER"), *columns) if key else tuple(columns), key
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")

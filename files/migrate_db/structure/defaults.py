@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import sys
 from typing import Any
 
 from migrate_db import sql
@@ -81,7 +80,7 @@ def _is_always_the_same(text: str) -> bool:
     # the first two are another one elsewhere; the last is a column of ours
     if re.search(r"(?i)\b(?:sqlite_|localtime\b)|m_other", text):
         return False
-    if sys.version_info < (3, 11) or not HAS_LIMITS:
+    if not HAS_LIMITS:
         return False  # nobody would keep it from making a text of gigabytes
     scratch = sqlite3.connect(":memory:")
     scratch.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)

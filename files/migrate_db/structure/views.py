@@ -58,9 +58,7 @@ def translate(plan: Plan, schema: str, taken: set[str]) -> tuple[list[Translated
             try:
                 if fitting(view.name) in taken:
                     raise Untranslated("the target has something of that name; it stays as it is")
-                made[sql.folded(view.name)] = _translate(
-                    view, schema, tables, made, refused, waiting
-                )
+                made[sql.folded(view.name)] = _translate(view, schema, tables, made, waiting)
             except _Later:
                 later.append(view)
             except Untranslated as reason:
@@ -87,7 +85,6 @@ def _translate(
     schema: str,
     tables: dict[str, TablePlan],
     made: dict[str, Translated],
-    refused: dict[str, str],
     waiting: list[View],
 ) -> Translated:
     if not view.columns:
@@ -107,8 +104,6 @@ def _translate(
             reads.update(other.reads)
             through.update({other.source}, other.through)
             return Relation(sql.qualified(schema, other.name), list(other.columns))
-        if lowered in refused:
-            raise Untranslated(f"it reads {name}, which is not carried")
         if any(sql.folded(other.name) == lowered for other in waiting):
             raise _Later
         raise Untranslated(f"it reads {name}, which is not carried")

@@ -111,7 +111,7 @@ def _ordered_outside(node: exp.Expr, text: str, outputs: list[Output], named: Na
         return text + limit(node)
     columns = renamed(outputs, [o.name for o in outputs])
     _name_what_is_selected(node, outputs)
-    scope = Scope([Relation("", columns)], None, {}, named, query)
+    scope = Scope([Relation("", columns)], None, named, query)
     order = order_by(node, scope, columns)
     return f"SELECT * FROM ({text}) AS rows{order}{limit(node)}"
 
@@ -231,7 +231,7 @@ def _items(item: exp.Expr, scope: Scope) -> Iterable[Output]:
 
 
 def _from(node: exp.Expr, named: Named, outer: Scope | None) -> tuple[Scope, str]:
-    scope = Scope([], outer, {}, named, query)
+    scope = Scope([], outer, named, query)
     clause = node.args.get("from_")
     if clause is None:
         return scope, ""

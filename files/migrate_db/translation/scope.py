@@ -38,18 +38,16 @@ class Scope(Calls):
         self,
         sources: list[Relation],
         outer: Scope | None,
-        merged: dict[str, Typed],
         named: Named,
         query: Query,
     ) -> None:
         super().__init__(self._find, utf8=named.utf8)
         self.sources = sources
         self.outer = outer
-        self.merged = merged  #: columns of USING
+        self.merged: dict[str, Typed] = {}  #: columns of USING
         self.named = named
         self.query = query  #: what translates a subquery
         self.aliases: dict[str, Typed] = {}
-        self.aggregates = 0
         self.allow_aggregates = False
 
     def _find(self, table: str, name: str) -> Typed | None:
@@ -134,7 +132,6 @@ class Scope(Calls):
         if not self.allow_aggregates:
             raise unsure(node)
         only(node, "this")
-        self.aggregates += 1
         inner, word = node.this, ""
         if isinstance(inner, exp.Distinct):
             only(inner, "expressions")
@@ -156,7 +153,6 @@ class Scope(Calls):
             if not self.allow_aggregates:
                 raise unsure(node)
             only(node, "this")
-            self.aggregates += 1
             return Typed("count(*)", "int")
         part, word = self._argument(node)
         return Typed(f"count({word}{part.sql})", "int")

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 
 from migrate_db import sql
 from migrate_db.errors import Untranslated
@@ -486,8 +487,6 @@ class Translator:
 
 
 def _is_day(text: str) -> bool:
-    from datetime import date
-
     try:
         date.fromisoformat(text)
     except ValueError:
