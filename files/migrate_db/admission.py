@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from migrate_db import stations
+from migrate_db import sql, stations
 from migrate_db.errors import MigrationError
 from migrate_db.options import Options
 from migrate_db.planning.plan import Plan
@@ -14,6 +14,11 @@ from migrate_db.report import Report
 
 #: Tables that an advice spells out.
 _NAMED = 5
+#: What can be done about rows that only PostgreSQL has.
+_LEAD_BACK = (
+    "lead it back first: migrate_db close, then reverse; or, if it is in the source already, or given up:"
+    " --given-up; or --replace --keep-dump DIR, which keeps a dump of what is there"
+)
 
 
 def demand_content(options: Options, found: Plan, report: Report) -> None:
@@ -59,9 +64,18 @@ def demand_nothing_lost(options: Options, target: Target, known: State | None, f
             f"the app lived on this database since {known.lived_since}; what it wrote there would be lost",
             where=str(target),
             details=_counts(found),
-            next="lead it back first: migrate_db reverse; or, if it is in the source already, or given up:"
-            " --given-up; or --replace --keep-dump DIR, which keeps a dump of what is there",
+            next=_LEAD_BACK,
         )
+    if not (options.given_up or options.replace or known.lived_since):
+        strange = _written_by_others(target, known, found)
+        if strange:
+            raise MigrationError(
+                "somebody wrote to this database since it was loaded; that would be lost",
+                where=str(target),
+                details=[f"{table}: has rows that no load of ours wrote" for table in strange],
+                next="see which: migrate_db verify --rows FILE; if the app lives here: migrate_db open; or "
+                + _LEAD_BACK,
+            )
 
 
 def may_catch_up(options: Options, target: Target, known: State | None, found: Plan) -> bool:
@@ -96,3 +110,19 @@ def may_catch_up(options: Options, target: Target, known: State | None, found: P
 
 def _counts(found: Plan) -> list[str]:
     return [f"{t.target}: {t.target_rows:,} rows" for t in found.tables if t.target_rows]
+
+
+def _written_by_others(target: Target, known: State, found: Plan) -> list[str]:
+    """Tables with rows of transactions that loaded nothing; who only deleted leaves no trace."""
+    if not known.written_by:  # an older record doesn't know
+        return []
+    return [
+        table.target
+        for table in found.tables
+        if table.exists
+        and target.connection.execute(
+            f"SELECT 1 FROM {sql.qualified(target.schema, table.target)}"
+            " WHERE xmin <> ALL (%s::xid[]) LIMIT 1".encode(),
+            (list(known.written_by),),
+        ).fetchone()
+    ]

@@ -129,7 +129,7 @@ def run(options: Options, events: Events, report: Report) -> None:
             known = state.read(target)
             found = stations.planned(
                 options, copy, target, events, report, directory,
-                remembered=known.mapping if known is not None and not options.replace else "",
+                remembered=known.mapping if known is not None else "",
                 quick=known is None and not options.catch_up,
             )  # fmt: skip
             admission.demand_content(options, found, report)
@@ -158,8 +158,19 @@ def _note_equal(journey: Journey, known: State | None) -> None:
     options, report, target = journey.options, journey.report, journey.target
     stations.conclude(report, "equal" if options.catch_up else "already migrated")
     report.notes += lacking.notes(target, journey.plan)
-    kept = not options.rehearse and (options.hold or options.keep_snapshot is not None)
-    if kept and (known is None or known.opened_at is None):
+    asked = options.hold or options.keep_snapshot is not None
+    if known is not None and known.opened_at is not None:
+        if asked:
+            raise MigrationError(
+                f"the app lives on this database since {known.opened_at}: a run doesn't hold it, and the file"
+                " that leads back is the one that was kept when it moved",
+                where=str(target),
+                next="without --hold and --keep-snapshot it compares; what stops the app's writing: migrate_db close",
+            )
+        return
+    mixed = known is not None and len(set(known.parts.values())) > 1  # all is of one moment now
+    other = known is not None and options.mapping and journey.remembered() != known.mapping
+    if (asked or mixed or other) and not options.rehearse:
         with or_unknown(str(target)):
             journey.record(held=known is not None and known.held)
 
@@ -267,9 +278,13 @@ def reverse(options: Options, events: Events, report: Report) -> None:
                 next="stop the app, then: migrate_db close; to look only: --check-only",
             )
         Way(options, events, report, target, known, directory, beside).go()
-        if not options.check_only:
+        if options.leave_out:
+            report.notes.append(
+                "what was left out is on PostgreSQL alone, so a later run --catch-up still wants --given-up"
+            )
+        elif not options.check_only and report.reversal is not None:
             try:
-                state.note_return(target)
+                state.note_return(target, report.reversal.sha256)
             except psycopg.Error:
                 report.notes.append(
                     "the target could not note that it was led back; a later run --catch-up wants --given-up"

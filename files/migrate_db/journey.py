@@ -79,22 +79,31 @@ class Journey:
             held: the target is read-only already, and stays so.
         """
 
+        sha256 = str(self.report.source["sha256"])
         with self.target.connection.transaction():
             self.proved_on = leader.of(self.target)
-            state.record_load(
-                self.target,
+            rest = self._rest()
+            load = state.Load(
                 source.shown(self.options.source),
-                str(self.report.source["sha256"]),
-                held or self.options.hold,
-                catalogue.as_text(self.target, self.plan),
-                self._remembered().as_json(),
-                self.proved_on,
+                sha256,
+                self.remembered(),
                 self._aside(),
+                rest | {table.table.name: sha256 for table in self.plan.tables},
             )
+            structure = catalogue.as_text(self.target, self.plan)
+            held = held or self.options.hold
+            state.record_load(self.target, load, not rest, held, structure, self.proved_on)
+
+    def _rest(self) -> dict[str, str]:
+        """Tables of the source that an earlier run loaded and this one doesn't look at, see ``Load.parts``."""
+        known = state.read(self.target)
+        chosen = {table.table.name for table in self.plan.tables}
+        here = {table.name for table in self.plan.schema.tables} - chosen
+        parts = known.parts if known is not None else {}
+        return {name: digest for name, digest in parts.items() if name in here}
 
     def _aside(self) -> str:
         """Which rows stayed behind; of tables that this run leaves out, those of an earlier one."""
-
         known = state.read(self.target)
         before: dict[str, str] = json.loads(known.aside) if known and known.aside else {}
         chosen = {table.table.name for table in self.plan.tables}
@@ -102,16 +111,15 @@ class Journey:
         rows |= self.plan.quarantine.digests() if self.plan.quarantine else {}
         return json.dumps(rows)
 
-    def _remembered(self) -> Mapping:
-        """The mapping; what it leaves out, and an earlier run has loaded, is not left out."""
-
+    def remembered(self) -> str:
+        """The mapping as it is written down; what it leaves out, and an earlier run has loaded, is not left out."""
         known = state.read(self.target)
         loaded = catalogue.recorded(self.target).keys() & relation_names(self.target)
         earlier = Mapping()
         if known is not None and known.mapping:
             with suppress(MigrationError):  # it was of another file
                 earlier = mapping.remembered(known.mapping, self.plan.schema)
-        return mapping.with_loaded(self.plan.mapping, earlier, loaded)
+        return mapping.with_loaded(self.plan.mapping, earlier, loaded).as_json()
 
     def load(self, replace: bool) -> None:
 

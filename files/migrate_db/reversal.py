@@ -124,10 +124,11 @@ class Way:
         with self.events.phase("plan") as phase:
             self.report.notes, self.report.uncarried = [], []
             self.report.findings = Findings(self.options.work_dir)
-            left_out = LeftOut(self.options.leave_out)
             with _opened(base) as connection:
-                read, found, existing = self._decide(connection, left_out, quick)
-                for finding in self._other_rows_aside(found, told.from_sha256):
+                read, found, existing, left_out = self._decide(connection, quick)
+                for finding in self._of_another_moment(found, told.from_sha256):
+                    self.report.findings.add(finding)
+                for finding in self._other_rows_aside(found):
                     self.report.findings.add(finding)
                 for finding in dropped(self.target, found, existing):
                     self.report.findings.add(finding)
@@ -135,6 +136,7 @@ class Way:
                     self.extra = additions.find(
                         self.target, read, found, existing, left_out, additions.names_of(connection)
                     )
+                    left_out.demand_known()
             extra = self.extra
             told.added_tables, told.added_columns = extra.tables, extra.columns
             self.report.notes += rules.not_carried(self.target, found, extra)
@@ -144,7 +146,7 @@ class Way:
             if quick and extra.statements and not self.report.findings:
                 self._extend(base, extra)
                 with _opened(base) as connection:
-                    _, found, _ = self._decide(connection, left_out, quick)
+                    _, found, *_ = self._decide(connection, quick)
             self._demand_carried(told)
             if self.options.leave_out and not found.tables:
                 raise MigrationError(
@@ -166,12 +168,13 @@ class Way:
         return found
 
     def _decide(
-        self, connection: sqlite3.Connection, left_out: LeftOut, quick: bool
-    ) -> tuple[Schema, Plan, dict[str, TargetTable]]:
+        self, connection: sqlite3.Connection, quick: bool
+    ) -> tuple[Schema, Plan, dict[str, TargetTable], LeftOut]:
         read = schema.read(connection)
         wishes = Mapping()
         if self.known.mapping:
             wishes = mapping.remembered(self.known.mapping, read)
+        left_out = LeftOut(self.options.leave_out, read, wishes)
         wishes = self._without(wishes, read, left_out)
         existing = tables(self.target, pairing.target_names(read, wishes))
         aside = None
@@ -193,12 +196,25 @@ class Way:
             else table
             for table in found.tables
         )
-        return read, replace(found, tables=there), existing
+        return read, replace(found, tables=there), existing, left_out
 
-    def _other_rows_aside(self, found: Plan, sha256: str) -> Iterator[Finding]:
+    def _of_another_moment(self, found: Plan, sha256: str) -> Iterator[Finding]:
+        """Tables that weren't brought up to the kept file, so that its newer rows would seem removed on PostgreSQL."""
+        if self.options.expect_sha256:
+            return
+        for table in found.tables:
+            name = table.table.name
+            if self.known.parts.get(name, sha256) != sha256:
+                yield Finding(
+                    name, "", "", "", "it was loaded from an earlier state of the file than the kept one; rows that"
+                    " SQLite got in between would be taken for removed",
+                    f"leave it as it is in the kept file: {leaving_out([name])}; or, if no row of it changed in"
+                    f" between: --expect-sha256 {sha256}", kind="moment",
+                )  # fmt: skip
+
+    def _other_rows_aside(self, found: Plan) -> Iterator[Finding]:
         """Tables whose quarantined rows are not those of the load, so that some would seem removed on PostgreSQL."""
-        # an older record doesn't have them, and of another file nobody knows which they are
-        if not self.known.aside or sha256 != self.known.snapshot_sha256:
+        if not self.known.aside:  # an older record doesn't have them
             return
         before: dict[str, str] = json.loads(self.known.aside)
         now = found.quarantine.digests() if found.quarantine is not None else {}
@@ -345,8 +361,14 @@ class Way:
     def _publish(self, base: Path) -> None:
         assert self.options.into is not None
         with self.events.phase("publish") as phase, _on_disk(self.options.into.parent):
-            kept.put(base, self.options.into)
+            ours = {self.known.snapshot_sha256, self.known.returned_sha256}
+            replaced = kept.put(base, self.options.into, ours)
             self.report.changed = True
+            if replaced is not None:
+                self.report.notes.append(
+                    f"{self.options.into} was not as it was migrated or led back: somebody wrote to it since;"
+                    f" it is kept as {replaced}"
+                )
             phase.note = str(self.options.into)
         self.report.verdict, self.report.exit_code = "reversed", Exit.DONE
 

@@ -238,7 +238,11 @@ def _wishes(options: Options, read: schema.Schema, remembered: str) -> Mapping:
     if options.mapping is not None:
         wishes = mapping.read(options.mapping, read)
     elif remembered:
-        wishes = mapping.remembered(remembered, read)
+        try:
+            wishes = mapping.remembered(remembered, read)
+        except MigrationError:  # it was of another file
+            if not options.replace:
+                raise
         if options.include or options.exclude:  # other tables may come at another time
             kept = {name: replace(table, exclude="") for name, table in wishes.tables.items()}
             wishes = replace(wishes, tables=kept)

@@ -36,6 +36,7 @@ def keep(target: Target, url: str, directory: Path, tools: list[str]) -> Path:
     aside = final.with_suffix(".partial")
     environment = os.environ | libpq.environment(url)
     try:
+        aside.unlink(missing_ok=True)  # of a run that was killed in this second
         with open(aside, "xb", opener=private) as file:
             dump = ["pg_dump", "--format=custom", f"--lock-wait-timeout={_PATIENCE}"]
             _run(tools, dump, environment, stdout=file)

@@ -4,13 +4,17 @@ One row in ``migrate_db.state``. Until the app lives on the target, a migration
 may bring it up to the source again and again; from then on that would destroy
 what the app wrote, and is refused. While *held*, the database is read-only for
 every new session of the app's role, so that there are never two writable sides.
+
+What was loaded is remembered for each schema. A run that takes only a part of that
+says nothing of the rest: whether the app lives here, or did, stays as it was.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from migrate_db import sql
 from migrate_db.errors import Exit, MigrationError
@@ -26,7 +30,22 @@ _PATIENCE, _STEP = 10.0, 0.1
 _SECOND_LOOK = 0.5
 #: What later versions wrote down besides; an older record has no place for it.
 _LATER = ("structure text", "mapping text", "lived_since text", "closed_at timestamptz",
-          "baseline text", "proved_on text", "loads text", "returned_at text")  # fmt: skip
+          "baseline text", "proved_on text", "loads text", "writable_at timestamptz")  # fmt: skip
+#: Of the transaction that loads, as its rows have it in ``xmin``.
+_THIS = "SELECT pg_current_xact_id()::xid::text"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run loaded into its schema."""
+
+    source: str  #: path of the SQLite file; empty: none was
+    snapshot_sha256: str = ""
+    mapping: str = ""  #: what the operator wanted, as ``Mapping.as_json`` writes it
+    #: which rows stayed behind, ``Quarantine.digests`` as JSON; empty in older records
+    aside: str = ""
+    #: by table of the source, the digest of the snapshot that it was brought up to
+    parts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,8 +61,10 @@ class State:
     lived_since: str | None = None  #: since when the app lived here, if that is over
     proved_on: str | None = None  #: the server that answered then, see ``leader``
     returned_at: str | None = None  #: when what the app wrote here was led back, if it was
-    #: which rows stayed behind, ``Quarantine.digests`` as JSON; empty in older records
-    aside: str = ""
+    returned_sha256: str = ""  #: of the file that was made then
+    aside: str = ""  #: see ``Load``
+    parts: dict[str, str] = field(default_factory=dict)  #: see ``Load``
+    written_by: tuple[str, ...] = ()  #: the transactions that wrote what was loaded
 
 
 def read(target: Target) -> State | None:
@@ -54,7 +75,7 @@ def read(target: Target) -> State | None:
         # as JSON: a record that an older version made has fewer columns
         "SELECT source, snapshot_sha256, loaded_at, held, opened_at,"
         " coalesce(to_jsonb(state) ->> 'mapping', ''), to_jsonb(state) ->> 'lived_since',"
-        " to_jsonb(state) ->> 'proved_on', to_jsonb(state) ->> 'returned_at'"
+        " to_jsonb(state) ->> 'proved_on'"
         " FROM migrate_db.state"
     ).fetchone()
     if row is None:
@@ -65,38 +86,26 @@ def read(target: Target) -> State | None:
         return known
     own = loads.get(target.schema, {})
     return replace(
-        known,
-        source=own.get("source", ""),
-        snapshot_sha256=own.get("snapshot_sha256", ""),
-        mapping=own.get("mapping", ""),
-        aside=own.get("aside", ""),
+        known, **asdict(Load("")) | own | {"written_by": tuple(own.get("written_by", ()))}
     )
 
 
-def _loads(target: Target) -> dict[str, dict[str, str]]:
+def _loads(target: Target) -> dict[str, dict[str, Any]]:
     """What was loaded into each schema; empty in a record of before there could be several."""
     text = target.value("SELECT to_jsonb(state) ->> 'loads' FROM migrate_db.state")
-    loads: dict[str, dict[str, str]] = json.loads(str(text)) if text else {}
+    loads: dict[str, dict[str, Any]] = json.loads(str(text)) if text else {}
     return loads
 
 
 def record_load(
-    target: Target,
-    source: str,
-    sha256: str,
-    held: bool,
-    structure: str,
-    mapping: str,
-    proved_on: str,
-    aside: str,
+    target: Target, load: Load, is_whole: bool, held: bool, structure: str, proved_on: str
 ) -> None:
     """Write the record anew, inside the transaction that loads.
 
     Args:
-        structure: see ``structure.as_text``.
-        mapping: see ``Mapping.as_json``.
+        is_whole: the run took all that is loaded into its schema.
+        structure: see ``catalogue.as_text``.
         proved_on: see ``leader.of``.
-        aside: see ``State``.
     """
     # who may not make one may have it
     if target.value("SELECT to_regnamespace('migrate_db')") is None:
@@ -109,10 +118,12 @@ def record_load(
     _make_room(target)
     was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
     before = _loads(target)
-    load = {"source": source, "snapshot_sha256": sha256, "mapping": mapping, "aside": aside}
-    loads = json.dumps(before | {target.schema: load})
-    if before.keys() - {target.schema}:
-        # the app may live in another schema: that it may write is not for this load to say
+    own = before.get(target.schema, {})
+    written_by = [*own.get("written_by", ()), str(target.value(_THIS))]
+    new = (own if not is_whole else {}) | asdict(load) | {"written_by": written_by}
+    loads = json.dumps(before | {target.schema: new})
+    if was_held is not None and (before.keys() - {target.schema} or not is_whole):
+        # the app may live in the rest: that it may write is not for this load to say
         target.connection.execute(
             "UPDATE migrate_db.state SET structure = %s, loads = %s,"
             " held = held OR (%s AND opened_at IS NULL)", (structure, loads, held),
@@ -123,9 +134,8 @@ def record_load(
     target.execute("DELETE FROM migrate_db.state")
     target.connection.execute(
         "INSERT INTO migrate_db.state (source, snapshot_sha256, loaded_at, held, structure,"
-        " mapping, proved_on, loads) VALUES (%s, %s,"
-        " to_char(timezone('utc', now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), %s, %s, %s, %s, %s)",
-        (source, sha256, held, structure, mapping, proved_on, loads),
+        f" mapping, proved_on, loads) VALUES (%s, %s, {_NOW}, %s, %s, %s, %s, %s)",
+        (load.source, load.snapshot_sha256, held, structure, load.mapping, proved_on, loads),
     )
     if held:
         target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
@@ -143,26 +153,62 @@ def open_(target: Target) -> bool:
         MigrationError: it was proved on another server than the one that answers (exit code 3).
     """
     state = read(target)
-    if state is None or state.opened_at is not None:
+    if state is None:
+        return False
+    if state.opened_at is not None:
+        # the run that opened it may have been killed before it came to this
+        _end_read_only_sessions(target, f"coalesce({_noted('writable_at')}, '-infinity')")
         return False
     # one that lived here has been written to since; nobody proves that
-    if state.proved_on and not state.lived_since:
-        now = leader.of(target)
-        if now != state.proved_on:
-            raise leader.changed(target, state.proved_on, now, Exit.DIFFERENT)
+    if not state.lived_since:
+        if state.proved_on:
+            now = leader.of(target)
+            if now != state.proved_on:
+                raise leader.changed(target, state.proved_on, now, Exit.DIFFERENT)
+        _demand_one_moment(target)
     with target.connection.transaction():
         _make_room(target)
         # undoing a `close`: what was written before it counts, too
         baseline = None if state.lived_since else activity.baseline(target)
         target.connection.execute(
-            "UPDATE migrate_db.state SET held = false, closed_at = NULL, lived_since = NULL, returned_at = NULL,"
+            "UPDATE migrate_db.state SET held = false, closed_at = NULL, lived_since = NULL, loads = %s,"
+            " writable_at = CASE WHEN held THEN clock_timestamp() END,"
             f" baseline = coalesce(%s, baseline), opened_at = coalesce(lived_since, {_NOW})",
-            (baseline,),
+            (_not_returned(target), baseline),
         )
         target.execute(f"{_alter(target)} RESET default_transaction_read_only")
     if state.held:
-        _end_read_only_sessions(target)
+        _end_read_only_sessions(target, "now()")
     return True
+
+
+def _demand_one_moment(target: Target) -> None:
+    """Tables that were brought up to the source at different moments are no database to live on."""
+    for schema, load in _loads(target).items():
+        moments: dict[str, list[str]] = {}
+        for table, digest in load.get("parts", {}).items():
+            moments.setdefault(digest, []).append(table)
+        if len(moments) > 1:
+            raise MigrationError(
+                f"tables of schema {schema} were loaded from different states of the SQLite file",
+                where=str(target),
+                details=[
+                    f"sha256 {digest[:12]}…: {', '.join(tables[:10])}{', …' * (len(tables) > 10)}"
+                    for digest, tables in moments.items()
+                ],
+                next="bring all of them up to the file as it is now: migrate_db run --catch-up,"
+                " without --include and --exclude; nothing was changed",
+                code=Exit.REFUSED,
+            )
+
+
+def _not_returned(target: Target) -> str | None:
+    """``loads`` as they are to be written down once the app may write again, or no more."""
+    loads = _loads(target)
+    for load in loads.values():
+        load.pop("returned_at", None)
+        load.pop("returned_sha256", None)
+    return json.dumps(loads) if loads else None
 
 
 def close(target: Target) -> bool:
@@ -178,23 +224,32 @@ def close(target: Target) -> bool:
     if changed:
         with target.connection.transaction():
             _make_room(target)
-            target.execute(
-                "UPDATE migrate_db.state SET held = true, closed_at = clock_timestamp(), returned_at = NULL,"
-                " lived_since = coalesce(opened_at, lived_since), opened_at = NULL"
+            target.connection.execute(
+                "UPDATE migrate_db.state SET held = true, closed_at = clock_timestamp(), loads = %s,"
+                " lived_since = coalesce(opened_at, lived_since), opened_at = NULL",
+                (_not_returned(target),),
             )
             target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
-    # as JSON: an older record has no place for it
-    closed = "(SELECT (to_jsonb(state) ->> 'closed_at')::timestamptz FROM migrate_db.state)"
-    ended = _end_writing_sessions(target, closed)
+    ended = _end_writing_sessions(target, _noted("closed_at"))
     _demand_no_prepared(target)
     return changed or ended
 
 
-def note_return(target: Target) -> None:
-    """What the app wrote here is in its SQLite file again."""
+def note_return(target: Target, sha256: str) -> None:
+    """What the app wrote into this schema is in its SQLite file again, all of it.
+
+    Args:
+        sha256: of that file.
+    """
     with target.connection.transaction():
         _make_room(target)
-        target.execute(f"UPDATE migrate_db.state SET returned_at = {_NOW}")
+        loads = _loads(target)
+        if target.schema in loads:
+            now = str(target.value(f"SELECT {_NOW}"))
+            loads[target.schema] |= {"returned_at": now, "returned_sha256": sha256}
+            target.connection.execute(
+                "UPDATE migrate_db.state SET loads = %s", (json.dumps(loads),)
+            )
 
 
 def end_older_sessions(target: Target) -> None:
@@ -270,6 +325,12 @@ def _make_room(target: Target) -> None:
         target.execute(f"ALTER TABLE migrate_db.state ADD COLUMN IF NOT EXISTS {column}")
 
 
+def _noted(moment: str) -> str:
+    """A moment of the record, in SQL; as JSON, since an older record has no place for it."""
+    # another name, since pg_stat_activity has a column that is called like the table
+    return f"(SELECT (to_jsonb(noted) ->> '{moment}')::timestamptz FROM migrate_db.state AS noted)"
+
+
 def _role(target: Target) -> str:
     """The app's role: who loaded, and therefore owns the record."""
     return str(
@@ -296,9 +357,9 @@ def _sessions(target: Target, before: str) -> str:
     )
 
 
-def _end_read_only_sessions(target: Target) -> None:
+def _end_read_only_sessions(target: Target, before: str) -> None:
     """Sessions keep the setting they began with; a pool opens new ones (pre-ping)."""
-    sessions = _sessions(target, "SELECT now()")
+    sessions = _sessions(target, f"SELECT {before}")
     for wait in (True, False):
         idle = "AND state = 'idle'" if wait else ""
         target.execute(f"SELECT pg_terminate_backend(pid){sessions} {idle}")

@@ -74,7 +74,7 @@ def find(
         if table.exists:
             _, over = pairing.paired(table.table, table.wish, existing[table.target])
             mine = {sql.folded(c.name): table.wish.column(c.name) for c in table.table.columns}
-            new = [c.name for c in over if not left_out.column(table.table.name, c.name)]
+            new = [c.name for c in over if not left_out.new_column(table.table.name, c.name)]
             names = [name for name in new if sql.folded(name) not in mine]
             if names:
                 writer.columns(table, names)
@@ -86,10 +86,14 @@ def find(
                         "it differs from another column only in case, which SQLite doesn't tell",
                     )
     ours = [table.target for table in found.tables]
-    excluded = {sql.folded(table.name) for table in schema.tables} - {
-        sql.folded(t.table.name) for t in found.tables
+    chosen = {table.table.name for table in found.tables}
+    excluded = {
+        sql.folded(name)
+        for table in schema.tables
+        if table.name not in chosen
+        for name in (table.name, found.mapping.table(table.name).rename)
     }
-    new = [name for name in theirs.tables(target, ours) if not left_out.table(name)]
+    new = [name for name in theirs.tables(target, ours) if not left_out.new_table(name)]
     for name in new:
         if sql.folded(name) in excluded:
             if target.value(f"SELECT 1 FROM {sql.qualified(target.schema, name)} LIMIT 1"):

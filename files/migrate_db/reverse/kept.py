@@ -6,6 +6,8 @@ import hashlib
 import os
 import shutil
 import sqlite3
+from collections.abc import Collection
+from itertools import count
 from pathlib import Path
 
 from pg_tools.files import private, sync
@@ -90,8 +92,14 @@ def demand_room(path: Path, directory: Path) -> None:
         )
 
 
-def put(made: Path, into: Path) -> None:
+def put(made: Path, into: Path, known: Collection[str]) -> Path | None:
     """Give the file its name, at once and for good; an old one is as it was until then.
+
+    Args:
+        known: digests of what may be replaced; any other file may hold what nobody else has.
+
+    Returns:
+        where such a file is kept.
 
     Raises:
         MigrationError: somebody is using the old one.
@@ -103,8 +111,23 @@ def put(made: Path, into: Path) -> None:
             os.chown(made, status.st_uid, status.st_gid)
     sync(made)
     _settle(into)
+    replaced = None
+    if into.exists() and _digest(into) not in known:
+        numbers = (into.with_name(f"{into.name}.replaced{n or ''}") for n in count())
+        replaced = next(path for path in numbers if not path.exists())
+        os.link(into, replaced)
     made.replace(into)
     sync(into.parent)
+    return replaced
+
+
+def _digest(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            interruption.check()
+            found.update(block)
+    return found.hexdigest()
 
 
 def _settle(into: Path) -> None:
