@@ -16,7 +16,7 @@ from migrate_db.report import Report
 _NAMED = 5
 #: What can be done about rows that only PostgreSQL has.
 _LEAD_BACK = (
-    "lead it back first: migrate_db close, then reverse; or, if it is in the source already, or given up:"
+    "lead it back first: migrate_db close, then migrate_db reverse; or, if it is in the source already, or given up:"
     " --given-up; or --replace --keep-dump DIR, which keeps a dump of what is there"
 )
 

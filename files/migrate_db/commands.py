@@ -278,17 +278,18 @@ def reverse(options: Options, events: Events, report: Report) -> None:
                 next="stop the app, then: migrate_db close; to look only: --check-only",
             )
         Way(options, events, report, target, known, directory, beside).go()
+        if options.check_only or report.reversal is None:
+            return
+        try:
+            state.note_return(target, report.reversal.sha256, not options.leave_out)
+        except psycopg.Error:
+            report.notes.append(
+                "the target could not note that it was led back; a later run --catch-up wants --given-up"
+            )
         if options.leave_out:
             report.notes.append(
                 "what was left out is on PostgreSQL alone, so a later run --catch-up still wants --given-up"
             )
-        elif not options.check_only and report.reversal is not None:
-            try:
-                state.note_return(target, report.reversal.sha256)
-            except psycopg.Error:
-                report.notes.append(
-                    "the target could not note that it was led back; a later run --catch-up wants --given-up"
-                )
 
 
 def status(options: Options, events: Events, report: Report) -> None:

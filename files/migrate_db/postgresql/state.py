@@ -207,7 +207,6 @@ def _not_returned(target: Target) -> str | None:
     loads = _loads(target)
     for load in loads.values():
         load.pop("returned_at", None)
-        load.pop("returned_sha256", None)
     return json.dumps(loads) if loads else None
 
 
@@ -235,18 +234,21 @@ def close(target: Target) -> bool:
     return changed or ended
 
 
-def note_return(target: Target, sha256: str) -> None:
-    """What the app wrote into this schema is in its SQLite file again, all of it.
+def note_return(target: Target, sha256: str, is_whole: bool) -> None:
+    """What the app wrote into this schema is in its SQLite file again.
 
     Args:
         sha256: of that file.
+        is_whole: nothing was left out.
     """
     with target.connection.transaction():
         _make_room(target)
         loads = _loads(target)
         if target.schema in loads:
-            now = str(target.value(f"SELECT {_NOW}"))
-            loads[target.schema] |= {"returned_at": now, "returned_sha256": sha256}
+            made = {"returned_sha256": sha256}
+            if is_whole:
+                made["returned_at"] = str(target.value(f"SELECT {_NOW}"))
+            loads[target.schema] |= made
             target.connection.execute(
                 "UPDATE migrate_db.state SET loads = %s", (json.dumps(loads),)
             )
