@@ -72,7 +72,7 @@ def demand_nothing_lost(options: Options, target: Target, known: State | None, f
             raise MigrationError(
                 "somebody wrote to this database since it was loaded; that would be lost",
                 where=str(target),
-                details=[f"{table}: has rows that no load of ours wrote" for table in strange],
+                details=[f"{table}: has rows that are newer" for table in strange],
                 next="see which: migrate_db verify --rows FILE; if the app lives here: migrate_db open; or "
                 + _LEAD_BACK,
             )
@@ -113,16 +113,16 @@ def _counts(found: Plan) -> list[str]:
 
 
 def _written_by_others(target: Target, known: State, found: Plan) -> list[str]:
-    """Tables with rows of transactions that loaded nothing; who only deleted leaves no trace."""
-    if not known.written_by:  # an older record doesn't know
-        return []
+    """Tables with rows of later than they were proved; who only deleted leaves no trace."""
     return [
         table.target
         for table in found.tables
+        for part in [known.parts.get(table.table.name)]  # an older record has none
         if table.exists
+        and part is not None
         and target.connection.execute(
             f"SELECT 1 FROM {sql.qualified(target.schema, table.target)}"
-            " WHERE xmin <> ALL (%s::xid[]) LIMIT 1".encode(),
-            (list(known.written_by),),
+            " WHERE age(xmin) < age(%s::xid) LIMIT 1".encode(),
+            (part.xid,),
         ).fetchone()
     ]

@@ -168,7 +168,8 @@ def _note_equal(journey: Journey, known: State | None) -> None:
                 next="without --hold and --keep-snapshot it compares; what stops the app's writing: migrate_db close",
             )
         return
-    mixed = known is not None and len(set(known.parts.values())) > 1  # all is of one moment now
+    # all is of one moment now
+    mixed = known is not None and len({part.sha256 for part in known.parts.values()}) > 1
     other = known is not None and options.mapping and journey.remembered() != known.mapping
     if (asked or mixed or other) and not options.rehearse:
         with or_unknown(str(target)):

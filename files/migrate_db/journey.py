@@ -83,24 +83,25 @@ class Journey:
         with self.target.connection.transaction():
             self.proved_on = leader.of(self.target)
             rest = self._rest()
+            part = state.Part(sha256, state.this_transaction(self.target))
             load = state.Load(
                 source.shown(self.options.source),
                 sha256,
                 self.remembered(),
                 self._aside(),
-                rest | {table.table.name: sha256 for table in self.plan.tables},
+                rest | {table.table.name: part for table in self.plan.tables},
             )
             structure = catalogue.as_text(self.target, self.plan)
             held = held or self.options.hold
             state.record_load(self.target, load, not rest, held, structure, self.proved_on)
 
-    def _rest(self) -> dict[str, str]:
+    def _rest(self) -> dict[str, state.Part]:
         """Tables of the source that an earlier run loaded and this one doesn't look at, see ``Load.parts``."""
         known = state.read(self.target)
         chosen = {table.table.name for table in self.plan.tables}
         here = {table.name for table in self.plan.schema.tables} - chosen
         parts = known.parts if known is not None else {}
-        return {name: digest for name, digest in parts.items() if name in here}
+        return {name: part for name, part in parts.items() if name in here}
 
     def _aside(self) -> str:
         """Which rows stayed behind; of tables that this run leaves out, those of an earlier one."""

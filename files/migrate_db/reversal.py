@@ -204,7 +204,8 @@ class Way:
             return
         for table in found.tables:
             name = table.table.name
-            if self.known.parts.get(name, sha256) != sha256:
+            part = self.known.parts.get(name)
+            if part is not None and part.sha256 != sha256:
                 yield Finding(
                     name, "", "", "", "it was loaded from an earlier state of the file than the kept one; rows that"
                     " SQLite got in between would be taken for removed",

@@ -225,17 +225,13 @@ def test_the_connection_is_cut(program: Program, larger: Path, length: int) -> N
 
 def test_after_the_commit(program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails then can't be taken back, and isn't called unchanged."""
+    from migrate_db import journey
     from migrate_db.postgresql import target
 
-    right, calls = target.connect, []
+    def elsewhere(url: str, schema: str) -> target.Target:
+        return target.connect(url.replace("127.0.0.1", "no-such-host.invalid"), schema)
 
-    def once(url: str, schema: str) -> target.Target:
-        calls.append(url)
-        return right(
-            url if len(calls) == 1 else url.replace("127.0.0.1", "no-such-host.invalid"), schema
-        )
-
-    monkeypatch.setattr(target, "connect", once)
+    monkeypatch.setattr(journey, "connect", elsewhere)
     result = program.run(brainer)
     assert result.code == 5 and result.report["changed"], result.out
     assert "Nothing was changed" not in result.text and "migrate_db verify" in result.error

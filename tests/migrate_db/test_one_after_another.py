@@ -99,12 +99,27 @@ def test_what_was_written_without_open(program: Program, source: Path) -> None:
     for _ in range(2):
         refused = program.run(source, "--catch-up")
         assert refused.code == 1 and "somebody wrote to this database" in refused.error
-        assert "a: has rows that no load of ours wrote" in refused.error, refused.error
+        assert "a: has rows that are newer" in refused.error, refused.error
         assert "b: has" not in refused.error
         program("close", None)
     assert rows(program, "a") == 2
     assert program.run(source, "--catch-up", "--given-up").verdict == "caught up"
-    assert program.run(source, "--catch-up").verdict == "equal"
+    sqlite(source, "INSERT INTO a VALUES (3, 'of SQLite')")
+    assert program.run(source, "--catch-up").verdict == "caught up"
+
+
+def test_what_came_back_and_is_in_the_source_is_nobody_elses(
+    program: Program, source: Path
+) -> None:
+    """Rows that the app wrote here stay as it wrote them, once they are in both."""
+    home = Home(program, source)
+    home.write(WRITTEN.format("a"))
+    home.returned()
+    sqlite(home.into, "INSERT INTO a VALUES (3, 'of SQLite')")
+    assert program.run(home.into, "--catch-up").verdict == "caught up"
+    sqlite(home.into, "INSERT INTO a VALUES (4, 'of SQLite')")
+    assert program.run(home.into, "--catch-up").verdict == "caught up"
+    assert rows(program, "a") == 4
 
 
 def test_tables_of_two_moments(program: Program, source: Path, tmp_path: Path) -> None:

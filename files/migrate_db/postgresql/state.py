@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from migrate_db import sql
 from migrate_db.errors import Exit, MigrationError
@@ -31,8 +31,13 @@ _SECOND_LOOK = 0.5
 #: What later versions wrote down besides; an older record has no place for it.
 _LATER = ("structure text", "mapping text", "lived_since text", "closed_at timestamptz",
           "baseline text", "proved_on text", "loads text", "writable_at timestamptz")  # fmt: skip
-#: Of the transaction that loads, as its rows have it in ``xmin``.
-_THIS = "SELECT pg_current_xact_id()::xid::text"
+
+
+class Part(NamedTuple):
+    """One table, as it was proved."""
+
+    sha256: str  #: of the snapshot that it was brought up to
+    xid: str  #: the transaction that wrote this down, as a row of it has it in ``xmin``
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,7 @@ class Load:
     mapping: str = ""  #: what the operator wanted, as ``Mapping.as_json`` writes it
     #: which rows stayed behind, ``Quarantine.digests`` as JSON; empty in older records
     aside: str = ""
-    #: by table of the source, the digest of the snapshot that it was brought up to
-    parts: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)  #: by table of the source
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,7 @@ class State:
     returned_at: str | None = None  #: when what the app wrote here was led back, if it was
     returned_sha256: str = ""  #: of the file that was made then
     aside: str = ""  #: see ``Load``
-    parts: dict[str, str] = field(default_factory=dict)  #: see ``Load``
-    written_by: tuple[str, ...] = ()  #: the transactions that wrote what was loaded
+    parts: dict[str, Part] = field(default_factory=dict)  #: see ``Load``
 
 
 def read(target: Target) -> State | None:
@@ -84,10 +87,13 @@ def read(target: Target) -> State | None:
     known = State(*row)
     if not loads:
         return known
-    own = loads.get(target.schema, {})
-    return replace(
-        known, **asdict(Load("")) | own | {"written_by": tuple(own.get("written_by", ()))}
-    )
+    own = asdict(Load("")) | loads.get(target.schema, {})
+    return replace(known, **own | {"parts": {n: Part(*part) for n, part in own["parts"].items()}})
+
+
+def this_transaction(target: Target) -> str:
+    """Its number, see ``Part``."""
+    return str(target.value("SELECT pg_current_xact_id()::xid::text"))
 
 
 def _loads(target: Target) -> dict[str, dict[str, Any]]:
@@ -118,9 +124,7 @@ def record_load(
     _make_room(target)
     was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
     before = _loads(target)
-    own = before.get(target.schema, {})
-    written_by = [*own.get("written_by", ()), str(target.value(_THIS))]
-    new = (own if not is_whole else {}) | asdict(load) | {"written_by": written_by}
+    new = ({} if is_whole else before.get(target.schema, {})) | asdict(load)
     loads = json.dumps(before | {target.schema: new})
     if was_held is not None and (before.keys() - {target.schema} or not is_whole):
         # the app may live in the rest: that it may write is not for this load to say
@@ -186,7 +190,7 @@ def _demand_one_moment(target: Target) -> None:
     """Tables that were brought up to the source at different moments are no database to live on."""
     for schema, load in _loads(target).items():
         moments: dict[str, list[str]] = {}
-        for table, digest in load.get("parts", {}).items():
+        for table, (digest, _) in load.get("parts", {}).items():
             moments.setdefault(digest, []).append(table)
         if len(moments) > 1:
             raise MigrationError(
