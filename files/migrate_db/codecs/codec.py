@@ -1,7 +1,7 @@
 """A codec per column: what SQLite stores and what PostgreSQL holds, both ways.
 
-A codec never touches a value in Python on the fast way. It is five pieces of
-SQL, evaluated by the two databases at C speed, with ``{c}`` for the column:
+It is four pieces of SQL, evaluated by the two databases, with ``{c}`` for the column,
+and the way back in Python. What SQLite lacks is a function of ours (``sqlite.functions``):
 
 =========  ==========  ====================================================
 piece      runs in     gives
@@ -13,7 +13,8 @@ held       PostgreSQL  the same canonical text, from what arrived
 decode     Python      the SQLite value back, from canonical text
 =========  ==========  ====================================================
 
-``encode`` and ``stored`` share nothing: a slip in one can't hide in the other.
+``encode`` and ``stored`` share as little as can be, so that a slip in one doesn't hide in the
+other: only readings of spans and of times in unusual forms.
 Canonical text is injective: two values have the same text only if they are the
 same value. Everything that knows about types lives in this package; ``choice`` picks.
 """

@@ -48,7 +48,7 @@ class Translator:
 
     Args:
         find: the column of this table (or "") and name, None if there is none.
-        folding: how ``lower()`` and NOCASE fold: exactly as SQLite does, ASCII only,
+        exact_folding: how ``lower()`` and NOCASE fold: exactly as SQLite does, ASCII only,
             or as people write it in PostgreSQL, with the database's own collation.
         utf8: see ``schema.Table``.
     """
