@@ -137,6 +137,10 @@ def run(options: Options, events: Events, report: Report) -> None:
             read = source.shown(options.source)
             if known is not None and known.source not in ("", read):
                 report.notes.append(f"loaded from {known.source} before, and this run reads {read}")
+            if known is not None and known.held and not options.hold:
+                report.notes.append(
+                    "the target is held, and stays so: migrate_db open lets the app write"
+                )
             journey = Journey(options, events, report, copy, target, found)
             is_full = any(table.target_rows for table in found.tables)
             if (is_full or known) and not report.blocking and journey.is_equal():
@@ -153,6 +157,7 @@ def run(options: Options, events: Events, report: Report) -> None:
 
 def _note_equal(journey: Journey, known: State | None) -> None:
     """Both sides are the same already; what the app is to rely on is recorded all the same."""
+    from migrate_db.postgresql import state
     from migrate_db.structure import lacking
 
     options, report, target = journey.options, journey.report, journey.target
@@ -173,7 +178,17 @@ def _note_equal(journey: Journey, known: State | None) -> None:
     other = known is not None and options.mapping and journey.remembered() != known.mapping
     if (asked or mixed or other) and not options.rehearse:
         with or_unknown(str(target)):
-            journey.record(held=known is not None and known.held)
+            journey.record()
+    if options.hold and not options.rehearse and not (known is not None and known.held):
+        state.end_older_sessions(target)
+        if not journey.is_equal():
+            raise MigrationError(
+                "somebody wrote to the target while it was compared; it is held now",
+                where=str(target),
+                details=report.proof.failures[:20] if report.proof is not None else [],
+                next="see what: migrate_db verify --rows FILE; then run again",
+                code=Exit.CHANGED,
+            )
 
 
 def _catch_up(journey: Journey, compared: Proof | None) -> None:

@@ -72,12 +72,8 @@ class Journey:
             phase.note = "the target holds every row already" if holds else "the target differs"
         return holds
 
-    def record(self, held: bool = False) -> None:
-        """Write down what was loaded.
-
-        Args:
-            held: the target is read-only already, and stays so.
-        """
+    def record(self) -> None:
+        """Write down what was loaded."""
 
         sha256 = str(self.report.source["sha256"])
         with self.target.connection.transaction():
@@ -92,8 +88,9 @@ class Journey:
                 rest | {table.table.name: part for table in self.plan.tables},
             )
             structure = catalogue.as_text(self.target, self.plan)
-            held = held or self.options.hold
-            state.record_load(self.target, load, not rest, held, structure, self.proved_on)
+            state.record_load(
+                self.target, load, not rest, self.options.hold, structure, self.proved_on
+            )
 
     def _rest(self) -> dict[str, state.Part]:
         """Tables of the source that an earlier run loaded and this one doesn't look at, see ``Load.parts``."""

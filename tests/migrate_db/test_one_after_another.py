@@ -251,3 +251,30 @@ def test_rows_that_stayed_behind_stay_in_a_copy_with_other_bytes(
     digest = hashlib.sha256(home.kept.read_bytes()).hexdigest()
     refused = home.refused("--expect-sha256", digest)
     assert refused.findings == [("t", "", "")], refused.out
+
+
+def test_held_when_it_was_equal_already(program: Program, source: Path) -> None:
+    """What began before could still write; what it wrote meanwhile is told."""
+    assert program.run(source).code == 0
+    with psycopg.connect(program.url, autocommit=True) as app:
+        app.execute("SELECT 1")
+        assert program.run(source, "--hold").verdict == "already migrated"
+        with pytest.raises(psycopg.OperationalError):
+            app.execute(WRITTEN.format("a"))
+
+
+def test_held_until_it_is_opened(program: Program, source: Path) -> None:
+    assert program.run(source, "--hold").code == 0
+    for words in ([], ["--catch-up"], ["--catch-up", "--include", "a"]):
+        sqlite(source, "INSERT INTO a (v) VALUES ('of SQLite')")
+        told = program.run(source, *words).report["notes"]
+        assert any("is held, and stays so" in note for note in told) or not words, told
+        with (
+            psycopg.connect(program.url) as app,
+            pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+        ):
+            app.execute(WRITTEN.format("b"))
+    assert program.run(source, "--catch-up").code == 0
+    assert program("open", None).code == 0
+    with psycopg.connect(program.url) as app:
+        app.execute(WRITTEN.format("b"))

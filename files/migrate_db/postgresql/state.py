@@ -123,6 +123,7 @@ def record_load(
     )
     _make_room(target)
     was_held = target.value("SELECT bool_or(held) FROM migrate_db.state")
+    held = held or bool(was_held)  # until somebody says open
     before = _loads(target)
     new = ({} if is_whole else before.get(target.schema, {})) | asdict(load)
     loads = json.dumps(before | {target.schema: new})
@@ -143,8 +144,6 @@ def record_load(
     )
     if held:
         target.execute(f"{_alter(target)} SET default_transaction_read_only = on")
-    elif was_held:
-        target.execute(f"{_alter(target)} RESET default_transaction_read_only")
 
 
 def open_(target: Target) -> bool:
