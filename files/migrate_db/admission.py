@@ -8,6 +8,7 @@ from migrate_db import sql, stations
 from migrate_db.errors import MigrationError
 from migrate_db.options import Options
 from migrate_db.planning.plan import Plan
+from migrate_db.postgresql import state
 from migrate_db.postgresql.state import State
 from migrate_db.postgresql.target import Target
 from migrate_db.report import Report
@@ -67,7 +68,14 @@ def demand_nothing_lost(options: Options, target: Target, known: State | None, f
             next=_LEAD_BACK,
         )
     if not (options.given_up or options.replace or known.lived_since):
-        strange = _written_by_others(target, known, found)
+        strange = [
+            table.target
+            for table in found.tables
+            for part in [known.parts.get(table.table.name)]  # an older record has none
+            if part is not None
+            and table.exists
+            and state.written_since(target, part, sql.qualified(target.schema, table.target))
+        ]
         if strange:
             raise MigrationError(
                 "somebody wrote to this database since it was loaded; that would be lost",
@@ -110,19 +118,3 @@ def may_catch_up(options: Options, target: Target, known: State | None, found: P
 
 def _counts(found: Plan) -> list[str]:
     return [f"{t.target}: {t.target_rows:,} rows" for t in found.tables if t.target_rows]
-
-
-def _written_by_others(target: Target, known: State, found: Plan) -> list[str]:
-    """Tables with rows of later than they were proved; who only deleted leaves no trace."""
-    return [
-        table.target
-        for table in found.tables
-        for part in [known.parts.get(table.table.name)]  # an older record has none
-        if table.exists
-        and part is not None
-        and target.connection.execute(
-            f"SELECT 1 FROM {sql.qualified(target.schema, table.target)}"
-            " WHERE age(xmin) < age(%s::xid) LIMIT 1".encode(),
-            (part.xid,),
-        ).fetchone()
-    ]

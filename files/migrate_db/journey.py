@@ -79,13 +79,16 @@ class Journey:
         with self.target.connection.transaction():
             self.proved_on = leader.of(self.target)
             rest = self._rest()
-            part = state.Part(sha256, state.this_transaction(self.target))
+            places = {
+                table.table.name: sql.qualified(self.target.schema, table.target)
+                for table in self.plan.tables
+            }
             load = state.Load(
                 source.shown(self.options.source),
                 sha256,
                 self.remembered(),
                 self._aside(),
-                rest | {table.table.name: part for table in self.plan.tables},
+                rest | state.parts(self.target, sha256, places),
             )
             structure = catalogue.as_text(self.target, self.plan)
             state.record_load(

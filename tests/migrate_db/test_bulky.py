@@ -69,7 +69,7 @@ def test_any_change_is_found_and_caught_up(
     found = program.verify(source)
     assert found.code == 3
     assert [e for e in found.out.splitlines() if f"t [id={row}]" in e]
-    assert program.run(source, "--catch-up").code == 0
+    assert program.run(source, "--catch-up", "--given-up").code == 0
     assert program.verify(source).code == 0
 
 

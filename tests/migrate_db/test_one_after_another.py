@@ -278,3 +278,17 @@ def test_held_until_it_is_opened(program: Program, source: Path) -> None:
     assert program("open", None).code == 0
     with psycopg.connect(program.url) as app:
         app.execute(WRITTEN.format("b"))
+
+
+def test_a_column_that_was_widened_is_no_write_of_the_apps(program: Program, source: Path) -> None:
+    """All rows are written anew by it."""
+    sqlite(source, "ALTER TABLE a ADD COLUMN n INTEGER; UPDATE a SET n = 1")
+    assert program.run(source).code == 0
+    sqlite(source, "UPDATE a SET n = 3000000000; INSERT INTO a VALUES (5, 'v', 5)")
+    assert program.run(source, "--catch-up").code == 1
+    ask(program.url, "ALTER TABLE a ALTER n TYPE bigint")
+    assert program.run(source, "--catch-up").verdict == "caught up"
+    ask(program.url, "ALTER TABLE a ALTER n TYPE numeric")
+    ask(program.url, "UPDATE a SET v = 'app' WHERE id = 5")
+    sqlite(source, "INSERT INTO a VALUES (6, 'v', 6)")
+    assert "somebody wrote to this database" in program.run(source, "--catch-up").error

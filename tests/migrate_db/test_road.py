@@ -147,14 +147,6 @@ def test_held_until_the_app_moves_in(program: Program, brainer: Path) -> None:
     assert ask(program.url, "SELECT DISTINCT title FROM courses") == [("the app lives here",)]
 
 
-def test_a_run_without_hold_lets_the_app_write(program: Program, brainer: Path) -> None:
-    program.run(brainer, "--hold")
-    sqlite(brainer, "UPDATE courses SET title = 'later'")
-    program.run(brainer, "--catch-up")
-    with psycopg.connect(program.url, autocommit=True) as app:
-        app.execute("UPDATE courses SET title = 'still later'")
-
-
 def test_replaced_only_after_a_dump_that_reads_back(
     program: Program,
     brainer: Path,

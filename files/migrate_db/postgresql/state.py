@@ -38,6 +38,7 @@ class Part(NamedTuple):
 
     sha256: str  #: of the snapshot that it was brought up to
     xid: str  #: the transaction that wrote this down, as a row of it has it in ``xmin``
+    file: str  #: that the rows were in then, which another one takes the place of when all are written anew
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,33 @@ def read(target: Target) -> State | None:
     return replace(known, **own | {"parts": {n: Part(*part) for n, part in own["parts"].items()}})
 
 
-def this_transaction(target: Target) -> str:
-    """Its number, see ``Part``."""
-    return str(target.value("SELECT pg_current_xact_id()::xid::text"))
+def parts(target: Target, sha256: str, places: dict[str, str]) -> dict[str, Part]:
+    """What is to be remembered of tables that were just proved.
+
+    Args:
+        places: each table's name in PostgreSQL, as SQL, by its name in the source.
+    """
+    rows = target.connection.execute(
+        "SELECT n, pg_current_xact_id()::xid::text, coalesce(pg_relation_filenode(p::regclass)::text, '')"
+        " FROM unnest(%s::text[], %s::text[]) AS t(n, p)",
+        (list(places), list(places.values())),
+    ).fetchall()
+    return {name: Part(sha256, xid, file) for name, xid, file in rows}
+
+
+def written_since(target: Target, part: Part, place: str) -> bool:
+    """Whether a table has rows that are newer than what is remembered of it; who only deleted leaves no trace.
+
+    ALTER TABLE … TYPE writes all of them anew, as one transaction: that is none of the app's.
+    """
+    there = place.replace("%", "%%")
+    row = target.connection.execute(
+        f"SELECT EXISTS (SELECT FROM {there} WHERE age(xmin) < age(%s::xid)"
+        " AND (coalesce(pg_relation_filenode(%s::regclass)::text, '') = %s"
+        f" OR age(xmin) < (SELECT max(age(xmin)) FROM {there})))".encode(),
+        (part.xid, place, part.file),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _loads(target: Target) -> dict[str, dict[str, Any]]:
@@ -189,7 +214,7 @@ def _demand_one_moment(target: Target) -> None:
     """Tables that were brought up to the source at different moments are no database to live on."""
     for schema, load in _loads(target).items():
         moments: dict[str, list[str]] = {}
-        for table, (digest, _) in load.get("parts", {}).items():
+        for table, (digest, *_) in load.get("parts", {}).items():
             moments.setdefault(digest, []).append(table)
         if len(moments) > 1:
             raise MigrationError(
