@@ -60,11 +60,15 @@ def demand_nothing_lost(options: Options, target: Target, known: State | None, f
             next="nothing is to be migrated; if the app is back on SQLite for good, run again with"
             " --replace --keep-dump DIR, which keeps a dump of what is there",
         )
-    if known.lived_since and not (options.given_up or options.replace or known.returned_at):
+    is_back = known.returned_at and known.returned_into == str(options.source.resolve())
+    if known.lived_since and not (options.given_up or options.replace or is_back):
+        details = _counts(found)
+        if known.returned_at:
+            details.append(f"it was led back into {known.returned_into}, and this is another file")
         raise MigrationError(
             f"the app lived on this database since {known.lived_since}; what it wrote there would be lost",
             where=str(target),
-            details=_counts(found),
+            details=details,
             next=_LEAD_BACK,
         )
     if not (options.given_up or options.replace or known.lived_since):

@@ -294,10 +294,10 @@ def reverse(options: Options, events: Events, report: Report) -> None:
                 next="stop the app, then: migrate_db close; to look only: --check-only",
             )
         Way(options, events, report, target, known, directory, beside).go()
-        if options.check_only or report.reversal is None:
+        if options.check_only or options.into is None or report.reversal is None:
             return
         try:
-            state.note_return(target, report.reversal.sha256, not options.leave_out)
+            state.note_return(target, options.into, report.reversal.sha256, not options.leave_out)
         except psycopg.Error:
             report.notes.append(
                 "the target could not note that it was led back; a later run --catch-up wants --given-up"
@@ -316,6 +316,11 @@ def status(options: Options, events: Events, report: Report) -> None:
         known = state.read(target)
         if known is not None:
             report.activity = activity.read(target, known.opened_at or known.lived_since)
+            if known.lived_since:
+                report.notes.append(
+                    f"the app lived here since {known.lived_since}; it may only read now"
+                    + (f", and {known.returned_into} has all of it" if known.returned_at else "")
+                )
     report.state = None if known is None else asdict(known)
     report.verdict = "unknown" if known is None else "live" if known.opened_at else "loaded"
     report.exit_code = Exit.DONE

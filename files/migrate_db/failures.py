@@ -143,6 +143,11 @@ def server_said(error: Exception, place: str, committing: bool) -> MigrationErro
     elif is_about_the_data(error):
         details += _place(diagnosis)
         advice = "correct the value in the source, or the target's own table; nothing was changed"
+        if state == "23503":
+            advice = (
+                "include the table that is pointed at, too; or, if the source has no such key any more: ALTER TABLE …"
+                " DROP CONSTRAINT …; nothing was changed"
+            )
     elif is_about_the_size(error):
         what = "PostgreSQL can't hold a table that is so wide"
         advice = "leave columns or the table out: `exclude: true` in --mapping; nothing was changed"

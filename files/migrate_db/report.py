@@ -38,7 +38,7 @@ VERDICTS = {
     "reversible": "SQLite can hold everything that PostgreSQL holds now. Nothing was changed.",
     "closed": "The target is read-only for the app, and no session of it is left that may write.",
     "unknown": "Nothing was migrated to this database by this program.",
-    "loaded": "The target holds a proved copy; the app does not live on it yet.",
+    "loaded": "The target holds a proved copy; the app does not live on it.",
     "live": "The app lives on the target.",
 }
 

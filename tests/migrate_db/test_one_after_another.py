@@ -71,6 +71,9 @@ def test_what_was_left_out_was_not_led_back(program: Program, source: Path) -> N
     assert any("still wants --given-up" in note for note in told.report["notes"])
     assert LIVED in program.run(home.into, "--catch-up").error
     home.returned()
+    assert "it may only read now, and " in program("status", None).text
+    other = program.run(source, "--catch-up")
+    assert LIVED in other.error and "this is another file" in other.error
     assert program.run(home.into, "--catch-up").code == 0
     assert (rows(program, "a"), rows(program, "b")) == (2, 2)
 

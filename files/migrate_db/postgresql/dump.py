@@ -17,6 +17,8 @@ from migrate_db.postgresql.target import Target
 
 #: That pg_dump waits for a lock: we hold one ourselves, and whoever waits for that one may stand before it.
 _PATIENCE = "10s"
+#: What uses the server's own, with who and where.
+_TOOLS = "--server-tools 'docker exec -i -e PGUSER -e PGPASSWORD -e PGDATABASE CONTAINER'"
 
 
 def keep(target: Target, url: str, directory: Path, tools: list[str]) -> Path:
@@ -76,12 +78,11 @@ def _run(
     except FileNotFoundError:
         raise MigrationError(
             f"{[*tools, *command][0]} was not found, so what is there can't be kept",
-            next="install postgresql-client, or pass --server-tools 'docker exec -i CONTAINER'",
+            next=f"install postgresql-client, or pass {_TOOLS}",
         ) from None
     if done.returncode:
         raise MigrationError(
             f"{command[0]} failed, so what is there can't be kept",
             details=done.stderr.decode("utf-8", "replace").splitlines()[-8:],
-            next="see the message above; the server's own tools do: --server-tools 'docker exec -i CONTAINER';"
-            " nothing was changed",
+            next=f"see the message above; the server's own tools do: {_TOOLS}; nothing was changed",
         )

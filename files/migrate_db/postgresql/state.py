@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate_db import sql
@@ -66,7 +67,8 @@ class State:
     lived_since: str | None = None  #: since when the app lived here, if that is over
     proved_on: str | None = None  #: the server that answered then, see ``leader``
     returned_at: str | None = None  #: when what the app wrote here was led back, if it was
-    returned_sha256: str = ""  #: of the file that was made then
+    returned_into: str = ""  #: the file that was made then
+    returned_sha256: str = ""  #: of that file
     aside: str = ""  #: see ``Load``
     parts: dict[str, Part] = field(default_factory=dict)  #: see ``Load``
 
@@ -262,11 +264,12 @@ def close(target: Target) -> bool:
     return changed or ended
 
 
-def note_return(target: Target, sha256: str, is_whole: bool) -> None:
-    """What the app wrote into this schema is in its SQLite file again.
+def note_return(target: Target, into: Path, sha256: str, is_whole: bool) -> None:
+    """What the app wrote into this schema is in a SQLite file again.
 
     Args:
-        sha256: of that file.
+        into: that file.
+        sha256: its digest.
         is_whole: nothing was left out.
     """
     with target.connection.transaction():
@@ -275,6 +278,7 @@ def note_return(target: Target, sha256: str, is_whole: bool) -> None:
         if target.schema in loads:
             made = {"returned_sha256": sha256}
             if is_whole:
+                made["returned_into"] = str(into.resolve())
                 made["returned_at"] = str(target.value(f"SELECT {_NOW}"))
             loads[target.schema] |= made
             target.connection.execute(

@@ -263,7 +263,7 @@ def demand_references(before: Path, after: Path) -> None:
                 )
             ],
             next="mend them on PostgreSQL, where the key is missing or not validated, or add there what"
-            " they point at; then run again",
+            " they point at; or, if that is left out, leave them out, too; then run again",
         )
 
 
