@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -115,3 +116,21 @@ def test_it_depends_on_what_is_required() -> None:
     required = yaml.safe_load((ROOT / "requirements.yml").read_text())["collections"]
     galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text())
     assert galaxy["dependencies"] == {item["name"]: item["version"] for item in required}
+
+
+def test_every_result_that_a_task_reads_was_kept() -> None:
+    """A name that nothing registers is an error in the middle of a run, and then only where it is asked for."""
+    texts = [
+        path.read_text()
+        for directory in ("roles", "playbooks")
+        for path in (ROOT / directory).rglob("*")
+        if path.suffix in (".yml", ".j2")
+    ]
+    read = {name for text in texts for name in re.findall(r"\b__[a-z][a-z_]+[a-z]\b", text)}
+    kept = {
+        name
+        for text in texts
+        for name in re.findall(r"(?:(?:register|loop_var|index_var): \"?|^ *)(__\w+)", text, re.M)
+    }
+    assert len(read) > 100
+    assert read - kept - {"__pycache__"} == set()

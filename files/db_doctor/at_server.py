@@ -62,7 +62,11 @@ def server(facts: Facts, options: Options, crossed: Crosseds) -> Findings:
     if not server.container:
         yield Finding(
             "server_absent", f"there is no container {name}",
-            ("docker ps --all does not list it; its volume, if it is there, keeps the data",), command=POSTGRES,
+            (
+                "docker ps --all does not list it; its volume, if it is there (docker volume ls), keeps the data",
+            ),
+            command=f"{POSTGRES}; without its volume that makes an EMPTY server: then sudo db_backup list, and"
+            " ansible-playbook playbooks/restore.yml -e restore_from=NAME -e backup_replace=true",
             because=("half_upgraded",),
         )  # fmt: skip
         return

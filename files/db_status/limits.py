@@ -260,8 +260,10 @@ def _settings(seen: Seen, options: Options) -> Iterator[Crossed]:
         )  # fmt: skip
     if server["migration"] == "held":
         yield Crossed(
-            "migration", "warning", "the app may only read this database: a migration holds it, or was cut short",
-            "migrate_db status; ansible-playbook playbooks/migrate.yml completes it, or turns back",
+            "migration", "warning",
+            "the app may only read this database: it is back on SQLite, or a migration holds it",
+            "migrate_db status; back on SQLite: these backups stand still, so copy its file yourself until"
+            " ansible-playbook playbooks/migrate.yml moves it again; else that completes it, or turns back",
         )  # fmt: skip
     if server["pending_restart"]:
         yield Crossed(

@@ -357,7 +357,7 @@ def test_a_unique_that_rows_contradict_is_no_key(program: Program, tmp_path: Pat
     assert program.verify(source).code == 0
     ask(program.url, "UPDATE t SET v = 'other' WHERE v = 'b'")
     assert program.verify(source).code == 3
-    assert program.run(source, "--catch-up").code == 0
+    assert program.run(source, "--catch-up", "--given-up").code == 0
     assert ask(program.url, "SELECT v FROM t WHERE v < 'd' ORDER BY v") == [("a",), ("b",), ("c",)]
 
 
