@@ -130,3 +130,10 @@ def test_whatever_is_broken_there_is_a_next_command_and_a_reason() -> None:
         if server["verdict"] == "loaded" and not under_way:
             assert "lossless" not in open_ways(told)
     assert count == 512
+
+
+def test_an_empty_server_in_the_place_of_the_one_that_was_lost() -> None:
+    """The app is healthy on it, and has nothing."""
+    told = decide(server={"verdict": "unknown"})
+    assert "restore.yml" in told["next"][1] and "volume lost" in told["next"][0]
+    assert "restore.yml" not in str(decide()["next"])

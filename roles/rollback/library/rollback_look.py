@@ -349,6 +349,11 @@ def following(
     # healthy or not: the app's next connection is refused, too
     if "password" in at["reason"]:
         return ["ansible-playbook playbooks/site.yml sets the password on both sides again"]
+    if at["verdict"] == "unknown" and found["kept"]["there"]:
+        return [
+            "PostgreSQL knows nothing of the move that was made: was its volume lost, and the server made anew?",
+            "sudo db_backup list, then ansible-playbook playbooks/restore.yml -e restore_from=NAME -e backup_replace=true",
+        ]
     if app.get("healthy"):
         if found.get("finalized"):
             way_back = f"ansible-playbook playbooks/backup.yml, then {ways[1]['command']}"
