@@ -45,6 +45,10 @@ def test_an_app_that_does_not_become_healthy(host: Host) -> None:
     compared = play("verify.yml", "-e", "verify_copies=false")
     assert compared.rc == 0 and compared.changed == 0
     assert "EQUAL" in compared.output and "API on both" in compared.output
+    psql(host, "DELETE FROM exercises WHERE id = (SELECT max(id) FROM exercises)")
+    different = play("verify.yml", "-e", "verify_copies=false")
+    assert different.rc == 2 and "1 only on SQLite" in different.output
+    assert "playbooks/migrate.yml brings all of it up" in different.failure
     on_sqlite(host)
 
 
