@@ -157,6 +157,7 @@ def compare(run: Run, words: Words, report: Report) -> None:
 
 def restore_(run: Run, words: Words, report: Report) -> None:
     """Bring a set back, or undo that."""
+    # where it comes from is the URL's own database; where it goes may be another one
     source, run = run, run.of(words.into) if words.into else run
     with _noted(run, "restore"), ExitStack() as stack:
         if words.undo:
@@ -179,12 +180,14 @@ def restore_(run: Run, words: Words, report: Report) -> None:
         if words.at:
             at = recover.moment(words.at)
             restore.demand_empty(run, words.replace, f'{run.restore} --at "{words.at}" --replace')
-            chosen = stack.enter_context(recover.recovered(run, at))
+            chosen = stack.enter_context(recover.recovered(source, at))
             report.data["at"] = manifest.iso(at)
         elif file is not None:
             plain.read(file)
         else:
-            chosen = offsite.fetch(run, words.set) if words.offsite else _chosen(source, words.set)
+            chosen = (
+                offsite.fetch(source, words.set) if words.offsite else _chosen(source, words.set)
+            )
         if words.replace and not words.without_backup and restore.holds_tables(run):
             report.data["before"] = _before(run)
             report.lines.append(f"what was there is backed up as {report.data['before']}")

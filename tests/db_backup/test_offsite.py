@@ -67,6 +67,20 @@ def test_the_newest_there_is_of_this_database(
     ask(admin_url, f"DROP DATABASE {other}")
 
 
+def test_the_newest_from_elsewhere_beside_the_live_database(
+    program: Program, elsewhere: dict[str, str], admin_url: str
+) -> None:
+    """Which set is meant says the database that was backed up, not the one that is made of it."""
+    name = program("nightly", **elsewhere).report["set"]
+    shutil.rmtree(program.directory / name)
+    look = f"{conninfo_to_dict(program.url)['dbname']}__off"
+    done = program("restore", "latest", "--offsite", "--as", look, **elsewhere)
+    assert done.code == 0, done.error
+    assert (done.report["set"], done.report["database"]) == (name, look)
+    assert ask(program.database(look), "SELECT count(*) FROM part") == [(700,)]
+    ask(admin_url, f"DROP DATABASE {look}")
+
+
 def test_a_wrong_password_and_a_place_that_is_gone(
     program: Program, elsewhere: dict[str, str], tmp_path: Path
 ) -> None:
