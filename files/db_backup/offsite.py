@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pg_tools.files import publish, sync
 
-from db_backup import manifest, store
+from db_backup import emptied, manifest, store
 from db_backup.errors import BackupError, Exit
 from db_backup.run import Run
 from db_backup.store import Set, Store
@@ -52,14 +53,7 @@ def push(run: Run) -> str:
                           one.at.strftime("%Y-%m-%d %H:%M:%S"), one.name],
                     cwd=run.store.directory,
                 )  # fmt: skip
-        _restic(
-            run,
-            ["forget", "--tag", _TAG, "--group-by", "host", "--prune",
-             "--keep-within", f"{run.options.offsite_keep_days}d",
-             "--keep-weekly", str(run.options.offsite_keep_weeks),
-             "--keep-monthly", str(run.options.offsite_keep_months),
-             "--keep-last", str(max(run.options.keep_least, 1))],
-        )  # fmt: skip
+        _forget(run, sets)
     newest = sets[-1].name
     if newest not in {name for name, _ in names(run)}:
         raise BackupError(
@@ -69,6 +63,22 @@ def push(run: Run) -> str:
         )
     _note(run, pushed=newest, pushed_at=manifest.iso(manifest.now()))
     return newest
+
+
+def _forget(run: Run, sets: list[Set]) -> None:
+    """Let the old ones go that are elsewhere; restic does not know what is in them."""
+    regular = [one for one in sets if one.is_regular]
+    if regular and not emptied.rows(regular[-1]):
+        run.log.say("[off-site] the newest set has not a single row: nothing goes because of it")
+        return
+    _restic(
+        run,
+        ["forget", "--tag", _TAG, "--group-by", "host", "--prune",
+         "--keep-within", f"{run.options.offsite_keep_days}d",
+         "--keep-weekly", str(run.options.offsite_keep_weeks),
+         "--keep-monthly", str(run.options.offsite_keep_months),
+         "--keep-last", str(max(run.options.keep_least, 1))],
+    )  # fmt: skip
 
 
 def check(run: Run) -> None:
@@ -98,11 +108,12 @@ def names(run: Run, regular: bool = False) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def fetch(run: Run, name: str) -> Set:
+def fetch(run: Run, name: str, again: str) -> Set:
     """Bring a set from elsewhere into the local directory; the lock is held by the caller.
 
     Args:
         name: the set's name, or ``latest``: the newest one of the URL's database.
+        again: the command with ``{}`` for a set's name, should the newest one have no row.
 
     Raises:
         BackupError: it is not there, or did not arrive whole; nothing local was changed.
@@ -115,6 +126,8 @@ def fetch(run: Run, name: str) -> Set:
             where=_shown(run),
             next="see what is there: db_backup offsite list",
         )
+    if name == "latest":
+        _demand_rows(run, there, chosen, again)
     if (run.store.directory / chosen).is_dir():
         run.log.say(f"[off-site] {chosen} is here already")
         return run.store.find(chosen)
@@ -141,6 +154,27 @@ def _latest(run: Run, there: list[str]) -> str:
     # one that a wrong clock made must not be the latest for ever
     past = {name: at for name, at in taken.items() if not store.future(at)} or taken
     return max(past, key=lambda name: past[name], default="latest")
+
+
+def _demand_rows(run: Run, there: dict[str, str], chosen: str, again: str) -> None:
+    """The newest one may be of a server that lost its data. The manifests alone are fetched to see it."""
+    if _rows(run, chosen, there[chosen]) != 0:
+        return
+    prefix = chosen.rpartition("-")[0]
+    for name in sorted(there, reverse=True):
+        if name < chosen and store.taken_at(name, prefix):
+            rows = _rows(run, name, there[name])
+            if rows:
+                raise emptied.refused(chosen, f"{name}, {rows:,} rows", again.format(name))
+
+
+def _rows(run: Run, name: str, snapshot: str) -> int | None:
+    """Rows of a set that is elsewhere; None if its manifest can't be read."""
+    with suppress(BackupError, ValueError):
+        return manifest.read(
+            _restic(run, ["dump", snapshot, f"/{name}/{manifest.MANIFEST}"])
+        ).contents.rows
+    return None
 
 
 def last(private: Path) -> dict[str, Any]:

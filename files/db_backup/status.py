@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pg_tools.files import publish
 
-from db_backup import base, drill, manifest, offsite, store, wal
+from db_backup import base, drill, emptied, manifest, offsite, store, wal
 from db_backup.run import Run
 from db_backup.watch import free
 
@@ -33,6 +33,7 @@ def limits(run: Run) -> list[Limit]:
     now = manifest.now()
     return [
         _newest(run, now),
+        *_emptied(run),
         *_drill(run, now),
         *_offsite(run, now),
         *_moments(run, now),
@@ -55,6 +56,18 @@ def _newest(run: Run, now: datetime) -> Limit:
     hours = (now - sets[-1].at).total_seconds() / 3600
     text = f"{sets[-1].name}, {hours:.1f} h old (limit {most:g} h), {len(sets)} in all"
     return Limit("newest backup", hours <= most, text, hours, most)
+
+
+def _emptied(run: Run) -> list[Limit]:
+    found = emptied.newest(run.store)
+    if not found:
+        return []
+    text = "; ".join(
+        f"{one.name} has not a single row; the last that has: {emptied.described(filled)}:"
+        f" db_backup restore {filled.name} --replace"
+        for one, filled in found
+    )
+    return [Limit("rows", False, text, 0, 1)]
 
 
 def _whole(one: store.Set) -> bool:
