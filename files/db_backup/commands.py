@@ -22,6 +22,7 @@ from db_backup import (
     offsite,
     plain,
     recover,
+    restic,
     restore,
     retention,
     server,
@@ -75,7 +76,7 @@ def nightly(run: Run, words: Words, report: Report) -> None:
             _prune(run, report, dry=False)
             if wal.configured(run) and base.due(run):
                 _base(run, report)
-            if offsite.configured(run):
+            if restic.configured(run):
                 _push(run, report)
         except BackupError as error:
             if lost:  # the worse news must not go under
@@ -281,7 +282,7 @@ def drill_(run: Run, words: Words, report: Report) -> None:
     """Try the newest set, or another one."""
     with _noted(run, "drill"):
         done = drill.drill(run, _chosen(run, words.set, "db_backup drill {}"))
-        if offsite.configured(run) and words.set == "latest":
+        if restic.configured(run) and words.set == "latest":
             offsite.check(run)
     report.data.update(asdict(done), seconds=run.log.seconds)
     report.lines += [
@@ -336,7 +337,7 @@ def offsite_(run: Run, words: Words, report: Report) -> None:
         return
     with _noted(run, f"offsite {words.what}"):
         if words.what == "push":
-            report.data["offsite"] = offsite.push(run)
+            report.data["offsite"] = offsite.push(run, words.begin_anew)
         elif words.what == "check":
             offsite.check(run)
         else:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pg_tools.files import publish
 
-from db_backup import base, drill, emptied, manifest, offsite, store, wal
+from db_backup import base, drill, emptied, manifest, repository, restic, store, wal
 from db_backup.run import Run
 from db_backup.watch import free
 
@@ -94,10 +94,13 @@ def _drill(run: Run, now: datetime) -> list[Limit]:
 
 
 def _offsite(run: Run, now: datetime) -> list[Limit]:
-    if not offsite.configured(run):
+    if not restic.configured(run):
         return []
     most = run.options.max_offsite_age_hours
-    last = offsite.last(run.store.private)
+    trouble = repository.trouble(run)
+    if trouble:
+        return [Limit("off-site", False, trouble, -1.0, most)]
+    last = repository.last(run.store.private)
     if "pushed" not in last:
         return [Limit("off-site", False, "nothing was ever sent", -1.0, most)]
     try:  # by the set's own age: sending an old one again is no news
