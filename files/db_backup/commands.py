@@ -14,6 +14,7 @@ from pg_tools.report import Report
 from db_backup import (
     backup,
     base,
+    damage,
     digest,
     drill,
     emptied,
@@ -110,12 +111,16 @@ def list_(run: Run, words: Words, report: Report) -> None:
         report.done("listed")
         return
     sets = run.store.sets()
-    report.data["sets"] = [_summary(one) for one in sets]
+    bad = damage.known(run.store)
+    report.data["sets"] = [
+        _summary(one) | ({"damaged": bad[one.name]} if one.name in bad else {}) for one in sets
+    ]
     for one in sets:
         said = _summary(one)
         report.lines.append(
             f"{one.name}  {said['bytes'] / 1e6:8,.1f} MB  {said['rows']:>10,} rows"
             f"  PostgreSQL {said['server_version']}{'' if one.is_regular else '  of before a restore'}"
+            f"{'  DAMAGED: ' + bad[one.name] if one.name in bad else ''}"
             if one.manifest
             else f"{one.name}  DAMAGED: {one.problem}"
         )
@@ -131,7 +136,7 @@ def verify(run: Run, words: Words, report: Report) -> None:
         raise BackupError("there is no backup", where=str(run.store.directory))
     wrong = {}
     for one in sets:
-        problems = store.check(one)
+        problems = damage.check(run, one)
         report.lines.append(f"{one.name}  {'; '.join(problems) or 'whole'}")
         if problems:
             wrong[one.name] = problems
@@ -418,7 +423,7 @@ def _prune(run: Run, report: Report, dry: bool) -> None:
         decisions = retention.decide([one.at for one in readable], manifest.now(), rule, empty)
         if not all(decision.keep for decision in decisions):
             # something would go: then every byte of what it is outlived by is read first
-            whole = [one for one in readable if not store.check(one)]
+            whole = [one for one in readable if not damage.check(run, one)]
             decisions = retention.decide([one.at for one in whole], manifest.now(), rule, empty)
         told = {decision.at: decision for decision in decisions}
         for one in mine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db_backup import store
+from db_backup import damage, store
 from db_backup.errors import BackupError, Exit
 from db_backup.store import Set, Store
 
@@ -18,6 +18,8 @@ def last_with_rows(sets: Store, of: Set) -> Set | None:
         return None
     before = [one for one in sets.sets(of.prefix) if one.is_regular and one.at < of.at]
     filled = [one for one in before if rows(one)]
+    bad = damage.known(sets)
+    filled = [one for one in filled if one.name not in bad] or filled
     return filled[-1] if filled else None
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from pg_tools.files import sync
 
-from db_backup import emptied, manifest, repository, restic, store
+from db_backup import damage, emptied, manifest, repository, restic, store
 from db_backup.errors import BackupError, Exit
 from db_backup.run import Run
 from db_backup.store import Set, Store
@@ -28,7 +28,8 @@ def push(run: Run, anew: bool = False) -> str:
     Raises:
         BackupError: restic's words, or the repository is not the one that was used before.
     """
-    sets = [one for one in run.store.sets() if one.manifest is not None and not store.check(one)]
+    there_are = [one for one in run.store.sets() if one.manifest is not None]
+    sets = [one for one in there_are if not damage.check(run, one)]
     if not sets:
         raise BackupError("there is no whole set to send", where=str(run.store.directory))
     with run.log.step("off-site"):
@@ -136,6 +137,7 @@ def fetch(run: Run, name: str, again: str) -> Set:
         os.chmod(arrived[0], 0o700)
         arrived[0].rename(run.store.directory / chosen)
         sync(run.store.directory)
+        damage.forget(run, chosen)
     return run.store.find(chosen)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pg_tools.files import publish
 
-from db_backup import base, drill, emptied, manifest, repository, restic, store, wal
+from db_backup import base, damage, drill, emptied, manifest, repository, restic, store, wal
 from db_backup.run import Run
 from db_backup.watch import free
 
@@ -45,11 +45,7 @@ def limits(run: Run) -> list[Limit]:
 
 def _newest(run: Run, now: datetime) -> Limit:
     # a set of the future says nothing about tonight
-    sets = [
-        one
-        for one in run.store.sets()
-        if one.manifest is not None and one.is_regular and not store.future(one.at) and _whole(one)
-    ]
+    sets = [one for one in _sound(run) if one.is_regular and not store.future(one.at)]
     most = run.options.max_age_hours
     if not sets:
         return Limit("newest backup", False, "there is none", -1.0, most)
@@ -68,6 +64,16 @@ def _emptied(run: Run) -> list[Limit]:
         for one, filled in found
     )
     return [Limit("rows", False, text, 0, 1)]
+
+
+def _sound(run: Run) -> list[store.Set]:
+    """Sets of which nothing bad is known."""
+    bad = damage.known(run.store)
+    return [
+        one
+        for one in run.store.sets()
+        if one.manifest is not None and one.name not in bad and _whole(one)
+    ]
 
 
 def _whole(one: store.Set) -> bool:
@@ -167,17 +173,19 @@ def _failed(run: Run) -> Limit:
 
 
 def _damaged(run: Run) -> list[Limit]:
-    found = [one for one in run.store.sets() if one.manifest is None or not _whole(one)]
+    sound, bad = {one.name for one in _sound(run)}, damage.known(run.store)
+    found = [one for one in run.store.sets() if one.name not in sound]
     if not found:
         return []
-    text = ", ".join(one.name for one in found[:5])
+    whys = [(one.name, bad.get(one.name) or one.problem) for one in found[:5]]
+    text = ", ".join(f"{name} ({why})" if why else name for name, why in whys)
     return [Limit("damaged sets", False, f"{len(found)}: {text}", len(found), 0)]
 
 
 def metrics(run: Run) -> str:
     """For node_exporter's textfile collector."""
     lines = []
-    last = [one for one in run.store.sets() if one.manifest is not None and _whole(one)]
+    last = _sound(run)
     past = [one for one in last if one.is_regular and not store.future(one.at)]
     if past:
         newest = past[-1].needed()
