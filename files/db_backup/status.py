@@ -9,6 +9,7 @@ from pathlib import Path
 from pg_tools.files import publish
 
 from db_backup import base, damage, drill, emptied, manifest, repository, restic, store, wal
+from db_backup.errors import BackupError
 from db_backup.run import Run
 from db_backup.watch import free
 
@@ -225,6 +226,19 @@ def metrics(run: Run) -> str:
 
 
 def write_metrics(run: Run) -> None:
-    """Where the settings say; world-readable, since the collector is somebody else."""
-    if run.options.metrics:
-        publish(Path(run.options.metrics), metrics(run), 0o644)
+    """Where the settings say; world-readable, since the collector is somebody else.
+
+    Raises:
+        BackupError: the directory is missing.
+    """
+    if not run.options.metrics:
+        return
+    path = Path(run.options.metrics)
+    if not path.parent.is_dir():
+        # not made here: it is the collector's, which looks only where it was told to
+        raise BackupError(
+            "the directory of the metrics file is missing",
+            where=str(path.parent),
+            next="make it, or name the collector's own: --metrics FILE (backup_metrics)",
+        )
+    publish(path, metrics(run), 0o644)
