@@ -246,6 +246,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     made["offsite"].add_argument("what", choices=["push", "check", "list", "fetch"])
     made["offsite"].add_argument("set", nargs="?", default="latest", help="what to fetch")
+    made["offsite"].add_argument(
+        "--begin-anew",
+        action="store_true",
+        help="push: the repository that was used before is gone for good; take or make the one at its place",
+    )
     made["receive"].add_argument(
         "--stop",
         action="store_true",

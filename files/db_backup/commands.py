@@ -14,13 +14,16 @@ from pg_tools.report import Report
 from db_backup import (
     backup,
     base,
+    damage,
     digest,
     drill,
+    emptied,
     lend,
     manifest,
     offsite,
     plain,
     recover,
+    restic,
     restore,
     retention,
     server,
@@ -55,7 +58,11 @@ def backup_(run: Run, words: Words, report: Report) -> None:
     """One set, now."""
     with _noted(run, "backup"):
         made = backup.take(run, manifest.BEFORE if words.before else manifest.REGULAR)
-    _describe(report, made)
+        report.changed = True
+        _describe(report, made)
+        lost = None if words.before else emptied.lost(run.store, made)
+        if lost:
+            raise lost
     report.done("backed up", changed=True)
 
 
@@ -65,22 +72,34 @@ def nightly(run: Run, words: Words, report: Report) -> None:
         made = backup.take(run)
         report.changed = True
         _describe(report, made)
-        _prune(run, report, dry=False)
-        if wal.configured(run) and base.due(run):
-            _base(run, report)
-        if offsite.configured(run):
-            try:
-                report.data["offsite"] = offsite.push(run)
-            except BackupError as error:
-                raise BackupError(
-                    f"the backup is there and proved, but not off-site: {error.what}",
-                    where=error.where,
-                    details=error.details,
-                    next=error.next,
-                    code=Exit.CHANGED,
-                ) from None
-            report.lines.append(f"off-site: {report.data['offsite']}")
+        lost = emptied.lost(run.store, made)
+        try:
+            _prune(run, report, dry=False)
+            if wal.configured(run) and base.due(run):
+                _base(run, report)
+            if restic.configured(run):
+                _push(run, report)
+        except BackupError as error:
+            if lost:  # the worse news must not go under
+                error.details += [f"and {lost.what}", *lost.details, lost.next]
+            raise
+        if lost:
+            raise lost
     report.done("backed up", changed=True)
+
+
+def _push(run: Run, report: Report) -> None:
+    try:
+        report.data["offsite"] = offsite.push(run)
+    except BackupError as error:
+        raise BackupError(
+            f"the backup is there and proved, but not off-site: {error.what}",
+            where=error.where,
+            details=error.details,
+            next=error.next,
+            code=Exit.CHANGED,
+        ) from None
+    report.lines.append(f"off-site: {report.data['offsite']}")
 
 
 def list_(run: Run, words: Words, report: Report) -> None:
@@ -92,12 +111,16 @@ def list_(run: Run, words: Words, report: Report) -> None:
         report.done("listed")
         return
     sets = run.store.sets()
-    report.data["sets"] = [_summary(one) for one in sets]
+    bad = damage.known(run.store)
+    report.data["sets"] = [
+        _summary(one) | ({"damaged": bad[one.name]} if one.name in bad else {}) for one in sets
+    ]
     for one in sets:
         said = _summary(one)
         report.lines.append(
             f"{one.name}  {said['bytes'] / 1e6:8,.1f} MB  {said['rows']:>10,} rows"
             f"  PostgreSQL {said['server_version']}{'' if one.is_regular else '  of before a restore'}"
+            f"{'  DAMAGED: ' + bad[one.name] if one.name in bad else ''}"
             if one.manifest
             else f"{one.name}  DAMAGED: {one.problem}"
         )
@@ -113,7 +136,7 @@ def verify(run: Run, words: Words, report: Report) -> None:
         raise BackupError("there is no backup", where=str(run.store.directory))
     wrong = {}
     for one in sets:
-        problems = store.check(one)
+        problems = damage.check(run, one)
         report.lines.append(f"{one.name}  {'; '.join(problems) or 'whole'}")
         if problems:
             wrong[one.name] = problems
@@ -157,6 +180,7 @@ def compare(run: Run, words: Words, report: Report) -> None:
 
 def restore_(run: Run, words: Words, report: Report) -> None:
     """Bring a set back, or undo that."""
+    # where it comes from is the URL's own database; where it goes may be another one
     source, run = run, run.of(words.into) if words.into else run
     with _noted(run, "restore"), ExitStack() as stack:
         if words.undo:
@@ -179,12 +203,15 @@ def restore_(run: Run, words: Words, report: Report) -> None:
         if words.at:
             at = recover.moment(words.at)
             restore.demand_empty(run, words.replace, f'{run.restore} --at "{words.at}" --replace')
-            chosen = stack.enter_context(recover.recovered(run, at))
+            chosen = stack.enter_context(recover.recovered(source, at))
             report.data["at"] = manifest.iso(at)
         elif file is not None:
             plain.read(file)
         else:
-            chosen = offsite.fetch(run, words.set) if words.offsite else _chosen(source, words.set)
+            again = run.restore + (" --offsite" if words.offsite else "")
+            again += " {}" + (" --replace" if words.replace else "")
+            find = offsite.fetch if words.offsite else _chosen
+            chosen = find(source, words.set, again)
         if words.replace and not words.without_backup and restore.holds_tables(run):
             report.data["before"] = _before(run)
             report.lines.append(f"what was there is backed up as {report.data['before']}")
@@ -259,8 +286,8 @@ def receive(run: Run, words: Words, report: Report) -> None:
 def drill_(run: Run, words: Words, report: Report) -> None:
     """Try the newest set, or another one."""
     with _noted(run, "drill"):
-        done = drill.drill(run, _chosen(run, words.set))
-        if offsite.configured(run) and words.set == "latest":
+        done = drill.drill(run, _chosen(run, words.set, "db_backup drill {}"))
+        if restic.configured(run) and words.set == "latest":
             offsite.check(run)
     report.data.update(asdict(done), seconds=run.log.seconds)
     report.lines += [
@@ -274,7 +301,7 @@ def drill_(run: Run, words: Words, report: Report) -> None:
 def with_(run: Run, words: Words, report: Report) -> None:
     """Run a command on a set that is restored aside; its exit code is ours."""
     with _noted(run, "with"):
-        chosen = _chosen(run, words.set)
+        chosen = _chosen(run, words.set, "db_backup with {} -- COMMAND")
         code = lend.lend(run, chosen, words.words)
     report.done(f"exit code {code}")
     report.data.update(set=chosen.name, code=code)
@@ -315,11 +342,13 @@ def offsite_(run: Run, words: Words, report: Report) -> None:
         return
     with _noted(run, f"offsite {words.what}"):
         if words.what == "push":
-            report.data["offsite"] = offsite.push(run)
+            report.data["offsite"] = offsite.push(run, words.begin_anew)
         elif words.what == "check":
             offsite.check(run)
         else:
-            report.data["offsite"] = offsite.fetch(run, words.set).name
+            report.data["offsite"] = offsite.fetch(
+                run, words.set, "db_backup offsite fetch {}"
+            ).name
     report.lines.append(f"off-site {words.what}: {report.data.get('offsite', 'whole')}")
     report.done(f"off-site {words.what}", changed=words.what != "check")
 
@@ -361,13 +390,22 @@ COMMANDS: dict[str, Callable[[Run, Words, Report], None]] = {
 }
 
 
-def _chosen(run: Run, name: str) -> Set:
-    """A set by name; the newest one of the URL's database, of all or as of a moment, when none is named."""
+def _chosen(run: Run, name: str, again: str = "") -> Set:
+    """A set by name; the newest one of the URL's database, of all or as of a moment, when none is named.
+
+    Args:
+        again: the command with ``{}`` for a set's name: it wants what the database held, so that a set
+            without a row is not taken for the newest one by itself.
+    """
     at = store.moment(name)
     if name != "latest" and at is None:
         return run.store.find(name)
     prefix = run.store.prefix(run.database) if run.options.url else ""
-    return run.store.find("latest", prefix, at)
+    found = run.store.find("latest", prefix, at)
+    filled = emptied.last_with_rows(run.store, found) if again else None
+    if filled is not None:
+        raise emptied.refused(found.name, emptied.described(filled), again.format(filled.name))
+    return found
 
 
 def _prune(run: Run, report: Report, dry: bool) -> None:
@@ -381,11 +419,12 @@ def _prune(run: Run, report: Report, dry: bool) -> None:
     for group in sorted({(one.prefix, one.is_regular) for one in sets}):
         mine = [one for one in sets if (one.prefix, one.is_regular) == group]
         readable = [one for one in mine if one.manifest is not None]
-        decisions = retention.decide([one.at for one in readable], manifest.now(), rule)
+        empty = {one.at for one in readable if not emptied.rows(one)}
+        decisions = retention.decide([one.at for one in readable], manifest.now(), rule, empty)
         if not all(decision.keep for decision in decisions):
             # something would go: then every byte of what it is outlived by is read first
-            whole = [one for one in readable if not store.check(one)]
-            decisions = retention.decide([one.at for one in whole], manifest.now(), rule)
+            whole = [one for one in readable if not damage.check(run, one)]
+            decisions = retention.decide([one.at for one in whole], manifest.now(), rule, empty)
         told = {decision.at: decision for decision in decisions}
         for one in mine:
             decision = told.get(one.at)

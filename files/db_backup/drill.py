@@ -15,8 +15,8 @@ from typing import Any
 
 from pg_tools.files import publish
 
-from db_backup import manifest, restore, roles, server, store, watch
-from db_backup.errors import BackupError
+from db_backup import damage, manifest, restore, roles, server, store, watch
+from db_backup.errors import BackupError, Exit
 from db_backup.manifest import GLOBALS
 from db_backup.run import Run
 from db_backup.server import Image
@@ -97,7 +97,7 @@ def restored(run: Run, chosen: Set) -> Iterator[str]:
             next="db_backup drill --image postgres:17-trixie",
         )
     with run.log.step("checksums"):
-        problems = store.check(chosen)
+        problems = damage.check(run, chosen)
         if problems:
             raise store.damaged(chosen, problems)
     restore.demand_room(run, found)
@@ -118,7 +118,13 @@ def restored(run: Run, chosen: Set) -> Iterator[str]:
             server.create(connection, name, found.database)
         with run.log.step("restore"):
             there.tools.restore(chosen.dump, there.conninfo(name), 1, run.watch)
-        restore.prove(there, name, found)
+        try:
+            restore.prove(there, name, found)
+        except BackupError as error:
+            if error.code == Exit.DIFFERENT:
+                damage.note(run, chosen, damage.DRILL, f"{error.what} ({error.details[0].strip()})")
+            raise
+        damage.note(run, chosen, damage.DRILL, "")
         yield url.replace("/postgres?", f"/{name}?")
 
 

@@ -56,10 +56,10 @@ def moment(text: str) -> datetime:
 
 @contextmanager
 def recovered(run: Run, at: datetime) -> Iterator[Set]:
-    """A set of the database as it was then. The live server is not touched. The lock is held.
+    """A set of the URL's database as it was then. The live server is not touched. The lock is held.
 
     Raises:
-        BackupError: there is no way back to that moment; says how far there is one.
+        BackupError: there is no way back to that moment, and how far there is one; or the database was not there then.
     """
     chosen = _chosen(run, at)
     name = f"db_backup-recover-{run.ours.split()[1]}"
@@ -149,7 +149,21 @@ def _dumped(run: Run, chosen: Base, at: datetime, place: Path, name: str) -> Set
             ),
         )  # fmt: skip
         there.store.prepare()
+        _demand_there(there, at)
         return backup.take(there)
+
+
+def _demand_there(there: Run, at: datetime) -> None:
+    """The moment may be one before the database was made."""
+    with there.session("template1") as connection:
+        found = server.value(
+            connection, "SELECT count(*) FROM pg_database WHERE datname = %s", there.database
+        )
+    if not found:
+        raise BackupError(
+            f"there was no database {there.database} at {manifest.iso(at)}",
+            next="take a later moment, or a nightly set: db_backup list",
+        )
 
 
 def _start(run: Run, name: str, image: str, mounts: list[str], target: dict[str, str]) -> None:
@@ -193,7 +207,8 @@ def _position(lsn: str) -> int:
 def _wait(run: Run, name: str, url: str, at: datetime) -> None:
     """Until it has replayed all up to the moment, and answers."""
     while True:
-        with suppress(BackupError), server.session(url, "", run.application) as connection:
+        # template1 is in every server; the database itself may not have been there at that moment
+        with suppress(BackupError), server.session(url, "template1", run.application) as connection:
             if not server.value(connection, "SELECT pg_is_in_recovery()"):
                 return
         done = subprocess.run(

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from db_backup import digest, manifest, plain, roles, server, store
+from db_backup import damage, digest, manifest, plain, roles, server, store
 from db_backup.errors import BackupError, Exit
 from db_backup.manifest import GLOBALS, Manifest
 from db_backup.plain import Plain
@@ -54,7 +54,7 @@ def restore(run: Run, chosen: Set, *, replace: bool, jobs: int) -> Restored:
         BackupError: the live database is as it was.
     """
     with run.log.step("checksums"):
-        problems = store.check(chosen)
+        problems = damage.check(run, chosen)
         if problems:
             raise store.damaged(chosen, problems)
     found = chosen.needed()

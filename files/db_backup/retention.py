@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,7 +29,9 @@ class Decision:
     why: str
 
 
-def decide(taken: Sequence[datetime], now: datetime, rule: Rule) -> list[Decision]:
+def decide(
+    taken: Sequence[datetime], now: datetime, rule: Rule, empty: Collection[datetime] = ()
+) -> list[Decision]:
     """Judge proved sets; the oldest first, as the answer is.
 
     Args:
@@ -37,6 +39,8 @@ def decide(taken: Sequence[datetime], now: datetime, rule: Rule) -> list[Decisio
             nor goes.
         now: the clock, which may be wrong: a set that is newer than it is never deleted, and
             never stands in for one of the ``least``.
+        empty: those without a single row. However many there are, the newest one with rows stays:
+            after a loss they are all that is taken.
     """
     ordered = sorted(taken)
     past = [at for at in ordered if at <= now + SKEW]
@@ -49,6 +53,9 @@ def decide(taken: Sequence[datetime], now: datetime, rule: Rule) -> list[Decisio
     newest_first = past[::-1]
     for at in newest_first[: max(rule.least, 1)]:
         reasons[at].append(f"one of the newest {max(rule.least, 1)}")
+    filled = [at for at in newest_first if at not in empty]
+    if filled and filled[0] != newest_first[0]:
+        reasons[filled[0]].append("the newest that has rows")
     _last_of_each(newest_first, rule.weeks, "week", "%G-W%V", reasons)
     _last_of_each(newest_first, rule.months, "month", "%Y-%m", reasons)
     outlived = f"older than {rule.days} days, not the last of a week or month that is kept"

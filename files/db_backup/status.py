@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pg_tools.files import publish
 
-from db_backup import base, drill, manifest, offsite, store, wal
+from db_backup import base, damage, drill, emptied, manifest, repository, restic, store, wal
+from db_backup.errors import BackupError
 from db_backup.run import Run
 from db_backup.watch import free
 
@@ -33,6 +34,7 @@ def limits(run: Run) -> list[Limit]:
     now = manifest.now()
     return [
         _newest(run, now),
+        *_emptied(run),
         *_drill(run, now),
         *_offsite(run, now),
         *_moments(run, now),
@@ -44,17 +46,35 @@ def limits(run: Run) -> list[Limit]:
 
 def _newest(run: Run, now: datetime) -> Limit:
     # a set of the future says nothing about tonight
-    sets = [
-        one
-        for one in run.store.sets()
-        if one.manifest is not None and one.is_regular and not store.future(one.at) and _whole(one)
-    ]
+    sets = [one for one in _sound(run) if one.is_regular and not store.future(one.at)]
     most = run.options.max_age_hours
     if not sets:
         return Limit("newest backup", False, "there is none", -1.0, most)
     hours = (now - sets[-1].at).total_seconds() / 3600
     text = f"{sets[-1].name}, {hours:.1f} h old (limit {most:g} h), {len(sets)} in all"
     return Limit("newest backup", hours <= most, text, hours, most)
+
+
+def _emptied(run: Run) -> list[Limit]:
+    found = emptied.newest(run.store)
+    if not found:
+        return []
+    text = "; ".join(
+        f"{one.name} has not a single row; the last that has: {emptied.described(filled)}:"
+        f" db_backup restore {filled.name} --replace"
+        for one, filled in found
+    )
+    return [Limit("rows", False, text, 0, 1)]
+
+
+def _sound(run: Run) -> list[store.Set]:
+    """Sets of which nothing bad is known."""
+    bad = damage.known(run.store)
+    return [
+        one
+        for one in run.store.sets()
+        if one.manifest is not None and one.name not in bad and _whole(one)
+    ]
 
 
 def _whole(one: store.Set) -> bool:
@@ -81,10 +101,13 @@ def _drill(run: Run, now: datetime) -> list[Limit]:
 
 
 def _offsite(run: Run, now: datetime) -> list[Limit]:
-    if not offsite.configured(run):
+    if not restic.configured(run):
         return []
     most = run.options.max_offsite_age_hours
-    last = offsite.last(run.store.private)
+    trouble = repository.trouble(run)
+    if trouble:
+        return [Limit("off-site", False, trouble, -1.0, most)]
+    last = repository.last(run.store.private)
     if "pushed" not in last:
         return [Limit("off-site", False, "nothing was ever sent", -1.0, most)]
     try:  # by the set's own age: sending an old one again is no news
@@ -151,17 +174,19 @@ def _failed(run: Run) -> Limit:
 
 
 def _damaged(run: Run) -> list[Limit]:
-    found = [one for one in run.store.sets() if one.manifest is None or not _whole(one)]
+    sound, bad = {one.name for one in _sound(run)}, damage.known(run.store)
+    found = [one for one in run.store.sets() if one.name not in sound]
     if not found:
         return []
-    text = ", ".join(one.name for one in found[:5])
+    whys = [(one.name, bad.get(one.name) or one.problem) for one in found[:5]]
+    text = ", ".join(f"{name} ({why})" if why else name for name, why in whys)
     return [Limit("damaged sets", False, f"{len(found)}: {text}", len(found), 0)]
 
 
 def metrics(run: Run) -> str:
     """For node_exporter's textfile collector."""
     lines = []
-    last = [one for one in run.store.sets() if one.manifest is not None and _whole(one)]
+    last = _sound(run)
     past = [one for one in last if one.is_regular and not store.future(one.at)]
     if past:
         newest = past[-1].needed()
@@ -201,6 +226,19 @@ def metrics(run: Run) -> str:
 
 
 def write_metrics(run: Run) -> None:
-    """Where the settings say; world-readable, since the collector is somebody else."""
-    if run.options.metrics:
-        publish(Path(run.options.metrics), metrics(run), 0o644)
+    """Where the settings say; world-readable, since the collector is somebody else.
+
+    Raises:
+        BackupError: the directory is missing.
+    """
+    if not run.options.metrics:
+        return
+    path = Path(run.options.metrics)
+    if not path.parent.is_dir():
+        # not made here: it is the collector's, which looks only where it was told to
+        raise BackupError(
+            "the directory of the metrics file is missing",
+            where=str(path.parent),
+            next="make it, or name the collector's own: --metrics FILE (backup_metrics)",
+        )
+    publish(path, metrics(run), 0o644)

@@ -237,8 +237,9 @@ def _backups(seen: Seen, options: Options) -> Iterator[Crossed]:
     }
     for row in seen.backups:
         if not row["ok"]:
-            # a drill that waits for Sunday is no reason to get up at night; no backup is
-            level: Level = "critical" if row["name"] in ("newest backup", "off-site") else "warning"
+            # a drill that waits for Sunday is no reason to get up at night; no backup, or one of nothing, is
+            grave = row["name"] in ("newest backup", "rows", "off-site")
+            level: Level = "critical" if grave else "warning"
             next_ = nexts.get(row["name"], "db_backup status")
             yield Crossed(f"backup: {row['name']}", level, str(row["text"]), next_)
 

@@ -90,6 +90,18 @@ def test_a_good_night(program: Program, monitor: Monitor, config: Path, tmp_path
     assert stat.S_IMODE((tmp_path / "db_backup.prom").stat().st_mode) == 0o644
 
 
+def test_metrics_in_a_directory_that_is_missing(program: Program, tmp_path: Path) -> None:
+    missing = tmp_path / "node_exporter"
+    metrics = str(missing / "db_backup.prom")
+    for command, code in (("nightly", 5), ("status", 1)):
+        told = program(command, metrics=metrics)
+        assert told.code == code and "directory of the metrics file is missing" in told.error
+        assert f"where: {missing}" in told.error and "make it" in told.error
+    assert len(program.sets) == 1 and not missing.exists(), "the backup is there"
+    missing.mkdir()
+    assert program("nightly", metrics=metrics).code == 0
+
+
 def test_a_bad_night(program: Program, monitor: Monitor, config: Path, tmp_path: Path) -> None:
     result = program("nightly", "--alarm", config=str(config), container="no-such-container")
     assert result.code == 1

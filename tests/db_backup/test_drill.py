@@ -45,8 +45,14 @@ def test_a_drill(program: Program) -> None:
     assert program("status").code == 0
 
 
+def digest_of(program: Program, name: str, table: str) -> str:
+    tables = program.manifest(name)["contents"]["tables"]
+    return next(str(one["digest"]) for one in tables if one["name"] == table)
+
+
 def test_it_has_teeth(program: Program) -> None:
     name = program.backup()
+    true = digest_of(program, name, "course")
     forge(program, name, "course", digest="4:5")
     result = program("drill")
     assert result.code == 3 and "public.course" in result.error
@@ -55,7 +61,11 @@ def test_it_has_teeth(program: Program) -> None:
     status = program("status")
     assert status.code == 1
     bad = {limit["name"] for limit in status.report["limits"] if not limit["ok"]}
-    assert bad == {"drill", "failed since"}
+    assert bad == {"drill", "failed since", "newest backup", "damaged sets"}
+    assert program("verify", name).code == 0
+    assert "damaged" in program("list").report["sets"][0], "whole bytes are no answer to a drill"
+    forge(program, name, "course", digest=true)
+    assert program("drill").code == 0 and program("status").code == 0, "a drill is"
 
 
 def test_a_killed_one_is_cleared_away_by_the_next(program: Program) -> None:

@@ -67,6 +67,20 @@ def test_the_newest_there_is_of_this_database(
     ask(admin_url, f"DROP DATABASE {other}")
 
 
+def test_the_newest_from_elsewhere_beside_the_live_database(
+    program: Program, elsewhere: dict[str, str], admin_url: str
+) -> None:
+    """Which set is meant says the database that was backed up, not the one that is made of it."""
+    name = program("nightly", **elsewhere).report["set"]
+    shutil.rmtree(program.directory / name)
+    look = f"{conninfo_to_dict(program.url)['dbname']}__off"
+    done = program("restore", "latest", "--offsite", "--as", look, **elsewhere)
+    assert done.code == 0, done.error
+    assert (done.report["set"], done.report["database"]) == (name, look)
+    assert ask(program.database(look), "SELECT count(*) FROM part") == [(700,)]
+    ask(admin_url, f"DROP DATABASE {look}")
+
+
 def test_a_wrong_password_and_a_place_that_is_gone(
     program: Program, elsewhere: dict[str, str], tmp_path: Path
 ) -> None:
@@ -99,6 +113,67 @@ def test_a_wrong_password_and_a_place_that_is_gone(
     assert len(program("list", "--offsite", **elsewhere).report["sets"]) == 4, (
         "what it missed was sent, too"
     )
+
+
+def off_site(program: Program, elsewhere: dict[str, str]) -> tuple[bool, str]:
+    limits = program("status", max_drill_age_days="0", **elsewhere).report["limits"]
+    return next((one["ok"], one["text"]) for one in limits if one["name"] == "off-site")
+
+
+@pytest.mark.parametrize("there", ["nothing", "another one"])
+def test_an_empty_mount_point_is_no_new_beginning(
+    program: Program, elsewhere: dict[str, str], tmp_path: Path, there: str
+) -> None:
+    assert program("nightly", **elsewhere).code == 0
+    place, aside = repository(elsewhere), tmp_path / "not-mounted"
+    place.rename(aside)
+    place.mkdir()
+    if there == "another one":
+        other = Program(tmp_path / "other", program.url, program.container)
+        assert other("nightly", **elsewhere).code == 0
+    before = sorted(place.rglob("*"))
+    told = program("nightly", **elsewhere)
+    assert told.code == 5 and str(place) in told.error, told.error
+    words = "is gone from its place" if there == "nothing" else "another off-site repository"
+    assert words in told.error and "offsite push --begin-anew" in told.error
+    assert [path for path in sorted(place.rglob("*")) if "locks" not in path.parts] == [
+        path for path in before if "locks" not in path.parts
+    ], "nothing is made there"
+    ok, text = off_site(program, elsewhere)
+    assert not ok and words in text and str(place) in text
+    assert program("offsite", "check", **elsewhere).code == 1
+
+    gone = tmp_path / "gone"
+    place.rename(gone)
+    aside.rename(place)
+    assert program("offsite", "push", **elsewhere).code == 0, "mounted again"
+    assert off_site(program, elsewhere)[0]
+    place.rename(aside)
+    gone.rename(place)
+    assert program("offsite", "push", **elsewhere).code == 1
+    assert program("offsite", "push", "--begin-anew", **elsewhere).code == 0
+    assert program("nightly", **elsewhere).code == 0, "from here on it is this one"
+    assert off_site(program, elsewhere)[0]
+
+
+def test_another_place_is_a_beginning(
+    program: Program, elsewhere: dict[str, str], tmp_path: Path
+) -> None:
+    assert program("nightly", **elsewhere).code == 0
+    moved = elsewhere | {"offsite_repository": str(tmp_path / "second")}
+    name = program("nightly", **moved).report["set"]
+    assert name in program("list", "--offsite", **moved).report["sets"]
+    shutil.rmtree(repository(elsewhere))
+    assert program("nightly", **elsewhere).code == 5, "each place is remembered"
+
+
+def test_a_record_of_before_ids_were_kept(program: Program, elsewhere: dict[str, str]) -> None:
+    assert program("nightly", **elsewhere).code == 0
+    record = program.directory / ".db_backup" / "offsite.json"
+    found = json.loads(record.read_text())
+    record.write_text(json.dumps({"pushed": found["pushed"], "pushed_at": found["pushed_at"]}))
+    shutil.rmtree(repository(elsewhere))
+    assert program("nightly", **elsewhere).code == 5
 
 
 def test_damage_elsewhere_is_found_and_not_brought_here(

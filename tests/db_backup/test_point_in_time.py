@@ -152,6 +152,25 @@ def test_every_moment_since_the_base_backup(program: PointInTime) -> None:
     assert program("restore", "--undo").code == 0, "the former databases are kept"
 
 
+def test_a_moment_beside_the_live_database(program: PointInTime, server: PostgresContainer) -> None:
+    """What is recovered is the URL's database, whatever the name that it gets."""
+    with program.receiver():
+        assert program("base").code == 0
+        then = insert(program, 1)
+        insert(program, 2)
+        ask(server.url, "CREATE DATABASE younger")
+        try:
+            done = program("restore", "--at", then, "--as", "past", timeout="120")
+            assert done.code == 0 and done.report["database"] == "past", error(done)
+            assert ask(program.database("past"), "SELECT id FROM seen") == [(1,)]
+            assert rows(program) == [1, 2], "the live one is as it was"
+            early = program("restore", "--at", then, url=program.database("younger"), timeout="120")
+            assert early.code == 1 and "there was no database younger" in early.error, error(early)
+        finally:
+            for name in ("past", "younger"):
+                ask(server.url, f"DROP DATABASE IF EXISTS {name}")
+
+
 def test_a_lost_slot_is_said_and_a_base_backup_begins_anew(program: PointInTime) -> None:
     with program.receiver():
         assert program("base").code == 0

@@ -78,6 +78,27 @@ def test_ten_thousand_histories(nights: list[tuple[int, bool]]) -> None:
     live(nights, RULE)
 
 
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.tuples(st.integers(1, 24 * 80), st.booleans()), min_size=1, max_size=60),
+    st.integers(0, 3),
+)
+def test_the_newest_with_rows_stays(nights: list[tuple[int, bool]], keep: int) -> None:
+    sets: set[datetime] = set()
+    empty: set[datetime] = set()
+    now = START
+    for hours, has_rows in nights:
+        now += timedelta(hours=hours)
+        sets.add(now)
+        empty |= set() if has_rows else {now}
+        rule = Rule(keep, keep, keep, 1)
+        filled = max(sets - empty, default=now)
+        sets = {one.at for one in retention.decide(sorted(sets), now, rule, empty) if one.keep}
+        assert {filled, now} <= sets
+        again = retention.decide(sorted(sets), now, rule, empty)
+        assert all(decision.keep for decision in again), "a second prune removes nothing"
+
+
 def test_a_year_of_nights() -> None:
     taken = [START + timedelta(days=day) for day in range(365)]
     kept: list[datetime] = []

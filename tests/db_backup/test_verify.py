@@ -63,6 +63,38 @@ def test_a_damaged_set_is_named_and_never_taken_for_the_latest(program: Program)
     assert program("verify", later.name).code == 3
 
 
+@pytest.mark.parametrize("command", ["verify", "drill"])
+def test_what_was_found_is_remembered(program: Program, command: str) -> None:
+    """The status does not read a set to its last byte; who did has said what is in it."""
+    older, name = program.backup(), program.backup()
+    assert status(program) == {}
+    dump = program.directory / name / "database.dump"
+    before = dump.read_bytes()
+    dump.write_bytes(before[:99] + bytes([before[99] ^ 1]) + before[100:])
+    assert program(command, *(["all"] if command == "verify" else [])).code == 3
+    bad = status(program, also=("failed since",))
+    assert set(bad) == {"damaged sets"} and f"{name} (database.dump is not" in bad["damaged sets"]
+    told = program("status", max_drill_age_days="0").report["limits"]
+    newest = next(one["text"] for one in told if one["name"] == "newest backup")
+    assert older in newest and name not in newest
+    marked = {one["set"]: one.get("damaged", "") for one in program("list").report["sets"]}
+    assert marked[older] == "" and "is not what it was" in marked[name]
+
+    dump.write_bytes(before)
+    assert program("verify", name).code == 0
+    assert status(program, also=("failed since",)) == {}, "found sound again"
+    dump.write_bytes(before[:99] + bytes([before[99] ^ 1]) + before[100:])
+    assert program("verify", name).code == 3
+    shutil.rmtree(program.directory / name)
+    assert status(program, also=("failed since",)) == {}, "gone"
+
+
+def status(program: Program, also: tuple[str, ...] = ()) -> dict[str, str]:
+    """Limits that are broken, but for those that are expected to be."""
+    told = program("status", max_drill_age_days="0").report["limits"]
+    return {one["name"]: one["text"] for one in told if not one["ok"] and one["name"] not in also}
+
+
 def test_what_is_not_there(program: Program, tmp_path: Path) -> None:
     result = program("verify")
     assert result.code == 1 and "there is no backup" in result.error
