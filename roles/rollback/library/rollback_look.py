@@ -352,7 +352,8 @@ def following(
     if at["verdict"] == "unknown" and found["kept"]["there"]:
         return [
             "PostgreSQL knows nothing of the move that was made: was its volume lost, and the server made anew?",
-            "sudo db_backup list, then ansible-playbook playbooks/restore.yml -e restore_from=NAME -e backup_replace=true",
+            "sudo db_backup list, then"
+            " ansible-playbook playbooks/restore.yml -e restore_from=NAME -e backup_replace=true",
         ]
     if app.get("healthy"):
         if found.get("finalized"):
