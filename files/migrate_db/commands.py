@@ -12,13 +12,15 @@ from migrate_db.errors import Exit, MigrationError, Misassumed
 from migrate_db.events import Events
 from migrate_db.failures import or_unknown
 from migrate_db.options import Options
+from migrate_db.postgresql import activity, sessions, state
+from migrate_db.postgresql.state import State
+from migrate_db.postgresql.target import lock
 from migrate_db.report import Report
 from migrate_db.sqlite import source
 from migrate_db.workspace import workspace
 
 if TYPE_CHECKING:
     from migrate_db.journey import Journey
-    from migrate_db.postgresql.state import State
     from migrate_db.rows.proof import Proof
     from migrate_db.structure.ddl import Ddl
 
@@ -66,7 +68,6 @@ def _look(options: Options, events: Events, report: Report) -> Ddl:
 
 def verify(options: Options, events: Events, report: Report) -> None:
     """Compare both sides, row by row, and change nothing."""
-    from migrate_db.postgresql import state
     from migrate_db.rows import difference_file
     from migrate_db.rows.proof import prove
     from migrate_db.structure import catalogue, lacking
@@ -116,14 +117,12 @@ def run(options: Options, events: Events, report: Report) -> None:
     """The whole road, in one transaction of the target: all of it, or nothing."""
     from migrate_db import admission
     from migrate_db.journey import Journey
-    from migrate_db.postgresql import state
     from migrate_db.postgresql.surroundings import demand_no_children
-    from migrate_db.postgresql.target import lock
 
     with workspace(options.work_dir) as directory, stations.target(options, report) as target:
         lock(target)
         if options.hold:
-            state.demand_own_login(target)
+            sessions.demand_own_login(target)
         stations.demand_room(options)
         with stations.snapshot(options, events, report, directory) as copy:
             known = state.read(target)
@@ -157,7 +156,6 @@ def run(options: Options, events: Events, report: Report) -> None:
 
 def _note_equal(journey: Journey, known: State | None) -> None:
     """Both sides are the same already; what the app is to rely on is recorded all the same."""
-    from migrate_db.postgresql import state
     from migrate_db.structure import lacking
 
     options, report, target = journey.options, journey.report, journey.target
@@ -180,7 +178,7 @@ def _note_equal(journey: Journey, known: State | None) -> None:
         with or_unknown(str(target)):
             journey.record()
     if options.hold and not options.rehearse and not (known is not None and known.held):
-        state.end_older_sessions(target)
+        sessions.end_older(target)
         if not journey.is_equal():
             raise MigrationError(
                 "somebody wrote to the target while it was compared; it is held now",
@@ -222,8 +220,6 @@ def _load(journey: Journey, directory: Path, replace: bool) -> None:
 
 def open_(options: Options, events: Events, report: Report) -> None:
     """Tell the target that the app lives on it: it becomes writable, and is never reloaded."""
-    from migrate_db.postgresql import state
-    from migrate_db.postgresql.target import lock
 
     with stations.target(options, report) as target:
         lock(target)  # nobody copies what is being written
@@ -240,7 +236,7 @@ def open_(options: Options, events: Events, report: Report) -> None:
                 next="run it again: migrate_db open",
                 code=Exit.CHANGED,
             )
-        if state.is_read_only(target):
+        if sessions.is_read_only(target):
             report.notes.append(
                 "new sessions take no writes, by a setting that is not ours: ALTER DATABASE … RESET"
                 " default_transaction_read_only (or of the role, or in postgresql.conf)"
@@ -250,21 +246,19 @@ def open_(options: Options, events: Events, report: Report) -> None:
 
 def close(options: Options, events: Events, report: Report) -> None:
     """The opposite: the app may only read, and nothing of it is left that could write."""
-    from migrate_db.postgresql import state
-    from migrate_db.postgresql.target import lock
 
     with stations.target(options, report) as target:
         lock(target)
         stations.demand_migrated(target, anywhere=True)
-        state.demand_own_login(target)
+        sessions.demand_own_login(target)
         with or_unknown(str(target)):
             report.changed = state.close(target)
         report.notes += [
-            f"a role that is not held, as it didn't load, is connected; {sessions} sessions"
-            for sessions in state.others(target)
+            f"a role that is not held, as it didn't load, is connected; {connected} sessions"
+            for connected in sessions.others(target)
         ] + [
             f"role {role} may write to the tables, and is not held, as it didn't load"
-            for role in state.writers(target)
+            for role in sessions.writers(target)
         ]
     report.verdict, report.exit_code = "closed", Exit.DONE
 
@@ -273,8 +267,6 @@ def reverse(options: Options, events: Events, report: Report) -> None:
     """The way back: the kept SQLite file with what PostgreSQL holds now, proved."""
     import psycopg
 
-    from migrate_db.postgresql import state
-    from migrate_db.postgresql.target import lock
     from migrate_db.reversal import Way
 
     if options.into is not None and options.into.is_symlink():
@@ -310,7 +302,6 @@ def reverse(options: Options, events: Events, report: Report) -> None:
 
 def status(options: Options, events: Events, report: Report) -> None:
     """What the target knows of its migration, and what was written since; changes nothing."""
-    from migrate_db.postgresql import activity, state
 
     with stations.target(options, report) as target:
         known = state.read(target)

@@ -27,7 +27,7 @@ from migrate_db.options import Options
 from migrate_db.planning import bulky, mapping
 from migrate_db.planning.mapping import Mapping
 from migrate_db.planning.plan import Plan, TablePlan
-from migrate_db.postgresql import dump, leader, state
+from migrate_db.postgresql import dump, leader, sessions, state
 from migrate_db.postgresql.surroundings import hidden
 from migrate_db.postgresql.target import Target, connect, relation_names
 from migrate_db.report import Report, TableReport
@@ -368,7 +368,7 @@ class Journey:
         """Look once more, from another connection, at what everybody sees now."""
 
         if verdict != "rehearsed" and self.options.hold:
-            state.end_older_sessions(self.target)
+            sessions.end_older(self.target)
         if verdict != "rehearsed":
             with self.events.phase("publish") as phase:
                 self._count_again()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from migrate_db import cli
-from migrate_db.postgresql import state
+from migrate_db.postgresql import sessions
 from migrate_db.sqlite import functions
 from sample_data import fill
 
@@ -164,7 +164,7 @@ def test_while_the_app_is_kept_from_writing(program: Program, brainer: Path) -> 
     assert program.run(brainer).code == 0
 
     def sessions_are_ended(frame: FrameType, event: str, argument: Any) -> bool:
-        return frame.f_code is state._end_writing_sessions.__code__
+        return frame.f_code is sessions.end_writing.__code__
 
     result = interrupted(sessions_are_ended, lambda: program("close", None))
     assert result.code == 5 and "it may have happened, or not" in result.error, result.out

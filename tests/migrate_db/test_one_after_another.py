@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from migrate_db.postgresql import state
+from migrate_db.postgresql import sessions
 
 from ..postgres import PostgresContainer
 from .home import Home
@@ -160,7 +160,7 @@ def test_opened_by_a_run_that_was_killed(
     with psycopg.connect(program.url) as app:  # while it is held
         app.execute("SELECT 1")
         app.commit()
-        monkeypatch.setattr(state, "_end_read_only_sessions", lambda *_: None)
+        monkeypatch.setattr(sessions, "end_read_only", lambda *_: None)
         assert program("open", None).code == 0
         monkeypatch.undo()
         assert program("open", None).code == 0
