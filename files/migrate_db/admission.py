@@ -29,9 +29,13 @@ def demand_content(options: Options, found: Plan, report: Report) -> None:
         MigrationError: and nobody has said that it may be so.
     """
     if stations.is_empty(found, report) and not (options.allow_empty or found.mapping.allow_empty):
-        what = "rows" if found.tables else "tables"
+        what = "the source has no tables at all; is it the right file?"
+        if found.tables:
+            what = "the source has no rows at all; is it the right file?"
+            if options.include or options.exclude:
+                what = "the chosen tables have no rows at all; are they the right ones, of the right file?"
         raise MigrationError(
-            f"the source has no {what} at all; is it the right file?",
+            what,
             where=str(options.source),
             next="if it is, pass --allow-empty, or a mapping that says `allow_empty: true`",
         )

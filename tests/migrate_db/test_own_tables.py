@@ -1006,3 +1006,14 @@ def test_a_text_that_is_no_number_stays_a_finding(program: Program, tmp_path: Pa
     refused = program.run(source)
     assert [column for _, _, column in refused.findings].count("n") == 7
     assert [f["reason"] for f in refused.report["findings"] if f["column"] == "u"], refused.out
+
+
+def test_an_infinity_is_no_json(program: Program, tmp_path: Path) -> None:
+    """PostgreSQL would take it for a number of a thousand digits."""
+    ask(program.url, "CREATE TABLE t (id int PRIMARY KEY, v jsonb)")
+    source = sqlite(
+        tmp_path / "s.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v JSON); INSERT INTO t VALUES (1, 9e999), (2, '[1]')",
+    )
+    refused = program.run(source)
+    assert (refused.code, refused.findings) == (1, [("t", "id=1", "v")]), refused.out

@@ -56,6 +56,9 @@ BYTEA = Codec(
     decode=unhex,
 )
 
+#: JSON has no infinity; what SQLite writes for one would be a number of a thousand digits in jsonb.
+_FINITE = f"CASE WHEN {{c}} NOT IN (9e999, -9e999) THEN CAST({AS_TEXT} AS BLOB) END"
+
 JSON = Codec(
     type="json",
     # SQLite's parser is as strict as PostgreSQL's, but stops reading at a NUL
@@ -68,10 +71,10 @@ JSON = Codec(
 
 JSONB = Codec(
     type="jsonb",
-    misfit=f"typeof({{c}}) = 'blob' OR m_jsonb(CAST({AS_TEXT} AS BLOB)) IS NULL",
+    misfit=f"typeof({{c}}) = 'blob' OR m_jsonb({_FINITE}) IS NULL",
     encode=copy_text.ESCAPED.replace("{c}", AS_TEXT),
     # what is no JSON is no text here: quote() would end it at a NUL
-    stored=f"ifnull('''' || replace(m_jsonb(CAST({AS_TEXT} AS BLOB)), '''', '''''') || '''',"
+    stored=f"ifnull('''' || replace(m_jsonb({_FINITE}), '''', '''''') || '''',"
     " quote(CAST({c} AS BLOB)))",
     held=HELD_TEXT,
     decode=unquote,
