@@ -137,3 +137,26 @@ def test_an_empty_server_in_the_place_of_the_one_that_was_lost() -> None:
     told = decide(server={"verdict": "unknown"})
     assert "restore.yml" in told["next"][1] and "volume lost" in told["next"][0]
     assert "restore.yml" not in str(decide()["next"])
+
+
+class _Sets:
+    """What `db_backup list` says."""
+
+    def __init__(self, *sets: dict[str, Any]) -> None:
+        self.sets = sets
+
+    def json(self, *_: str) -> dict[str, Any]:
+        each = {"database": "x", "kind": "regular", "taken_at": "2026-11-23T03:00:00Z"}
+        return {"sets": [each | one for one in self.sets]}
+
+
+def test_the_newest_set_that_anybody_wants_back() -> None:
+    def chosen(*sets: dict[str, Any]) -> str:
+        return str(rollback_look.newest(_Sets(*sets), __file__, "x")["set"])
+
+    whole, empty = {"set": "whole", "rows": 7}, {"set": "empty", "rows": 0}
+    assert chosen({"set": "old", "rows": 5}, whole) == "whole"
+    assert chosen(whole, {"set": "bad", "rows": 7, "damaged": "bytes"}) == "whole"
+    assert chosen(whole, empty) == "whole"
+    assert chosen(empty) == "empty"
+    assert chosen({"set": "bad", "rows": 7, "damaged": "bytes"}) == ""

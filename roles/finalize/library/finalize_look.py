@@ -277,7 +277,10 @@ def database(target: str) -> str:
 
 
 def newest(program: str, name: str) -> dict[str, Any]:
-    """The newest set of this database, read to its last byte; one of what was about to be replaced isn't one."""
+    """The newest set of this database, read to its last byte.
+
+    One of what was about to be replaced isn't one, nor one without a row where an earlier one has some.
+    """
     answer = ask(program, "list")
     sets = [
         one
@@ -286,6 +289,7 @@ def newest(program: str, name: str) -> dict[str, Any]:
         and one.get("database") == name
         and one.get("kind", "regular") == "regular"
     ]
+    sets = [one for one in sets if one.get("rows")] or sets
     if not sets:
         return {"error": " ".join(answer.get("error") or [])}
     checked = ask(program, "verify", sets[-1]["set"])

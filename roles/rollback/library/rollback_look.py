@@ -194,7 +194,8 @@ def database(target: str) -> str:
 def newest(ask: Asker, program: str, name: str) -> dict[str, Any]:
     """The newest proved set of this database; they get their names only when they are proved.
 
-    One of what was about to be replaced, or given up, isn't what anybody wants back.
+    One of what was about to be replaced, or given up, isn't what anybody wants back, nor one that was found damaged,
+    or that has not a row where an earlier one has some.
     """
     if not os.path.exists(program):
         return {"set": "", "reason": "db_backup is not installed here"}
@@ -205,7 +206,9 @@ def newest(ask: Asker, program: str, name: str) -> dict[str, Any]:
         if "taken_at" in one
         and one.get("database") == name
         and one.get("kind", "regular") == "regular"
+        and not one.get("damaged")
     ]
+    sets = [one for one in sets if one.get("rows")] or sets
     if not sets:
         return {"set": "", "reason": " ".join(answer.get("error") or ["there is none"])}
     last = sets[-1]
