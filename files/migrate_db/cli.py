@@ -274,7 +274,12 @@ def _run_options(command: argparse.ArgumentParser) -> None:
 def _reverse_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--into", type=Path, metavar="FILE",
-        help="the SQLite file to make; one that is there is replaced when the new one is proved",
+        help="the SQLite file to make; one that is there is replaced when the new one is proved, and kept beside it if"
+        " it is neither as it was migrated nor what an earlier `reverse` made",
+    )  # fmt: skip
+    command.add_argument(
+        "--overwrite", action="store_true",
+        help="don't keep the file that --into replaces, whatever it holds",
     )  # fmt: skip
     command.add_argument(
         "--check-only", action="store_true",

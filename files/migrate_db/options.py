@@ -31,6 +31,7 @@ class Options:
     findings: Path | None = None
     rows: Path | None = None
     into: Path | None = None
+    overwrite: bool = False
     expect_sha256: str = ""
     check_only: bool = False
     leave_out: tuple[str, ...] = ()

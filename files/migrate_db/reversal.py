@@ -363,7 +363,7 @@ class Way:
         assert self.options.into is not None
         with self.events.phase("publish") as phase, _on_disk(self.options.into.parent):
             ours = {self.known.snapshot_sha256, self.known.returned_sha256}
-            replaced = kept.put(base, self.options.into, ours)
+            replaced = kept.put(base, self.options.into, None if self.options.overwrite else ours)
             self.report.changed = True
             if replaced is not None:
                 self.report.notes.append(

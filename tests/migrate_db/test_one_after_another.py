@@ -189,6 +189,8 @@ def test_the_file_that_is_replaced_has_what_nobody_else_has(program: Program, so
         assert fetch(place, "SELECT max(id) FROM a") == [(7,)]
         assert fetch(source, "SELECT id FROM a") == [(1,), (2,)]
         sqlite(source, "INSERT INTO a VALUES (7, 'again')")
+    home.returned("--overwrite")
+    assert not source.with_name("s.db.replaced2").exists()
 
 
 def test_a_live_one_is_not_held_and_its_kept_file_stays(program: Program, source: Path) -> None:

@@ -92,11 +92,11 @@ def demand_room(path: Path, directory: Path) -> None:
         )
 
 
-def put(made: Path, into: Path, known: Collection[str]) -> Path | None:
+def put(made: Path, into: Path, known: Collection[str] | None) -> Path | None:
     """Give the file its name, at once and for good; an old one is as it was until then.
 
     Args:
-        known: digests of what may be replaced; any other file may hold what nobody else has.
+        known: digests of what may be replaced, as any other file may hold what nobody else has; None: anything.
 
     Returns:
         where such a file is kept.
@@ -112,7 +112,7 @@ def put(made: Path, into: Path, known: Collection[str]) -> Path | None:
     sync(made)
     _settle(into)
     replaced = None
-    if into.exists() and _digest(into) not in known:
+    if known is not None and into.exists() and _digest(into) not in known:
         numbers = (into.with_name(f"{into.name}.replaced{n or ''}") for n in count())
         replaced = next(path for path in numbers if not path.exists())
         os.link(into, replaced)
