@@ -148,12 +148,12 @@ def test_killed_between_the_hold_and_the_end(
     program: Program, brainer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second one ends what the first one left."""
-    from migrate_db.postgresql import state
+    from migrate_db.postgresql import sessions
 
     home(program, brainer)
     with psycopg.connect(program.url) as writing:
         writing.execute("SELECT 1")
-        monkeypatch.setattr(state, "_end_writing_sessions", lambda target, closed: 1 / 0)
+        monkeypatch.setattr(sessions, "end_writing", lambda target, closed: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             program("close", None)
         monkeypatch.undo()
