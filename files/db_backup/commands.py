@@ -88,17 +88,22 @@ def nightly(run: Run, words: Words, report: Report) -> None:
     report.done("backed up", changed=True)
 
 
+def _afterwards(what: str, error: BackupError) -> BackupError:
+    """What failed once the backup was there."""
+    return BackupError(
+        f"the backup is there and proved, but {what}: {error.what}",
+        where=error.where,
+        details=error.details,
+        next=error.next,
+        code=Exit.CHANGED,
+    )
+
+
 def _push(run: Run, report: Report) -> None:
     try:
         report.data["offsite"] = offsite.push(run)
     except BackupError as error:
-        raise BackupError(
-            f"the backup is there and proved, but not off-site: {error.what}",
-            where=error.where,
-            details=error.details,
-            next=error.next,
-            code=Exit.CHANGED,
-        ) from None
+        raise _afterwards("not off-site", error) from None
     report.lines.append(f"off-site: {report.data['offsite']}")
 
 
@@ -263,13 +268,7 @@ def _base(run: Run, report: Report) -> None:
     except BackupError as error:
         if not report.changed:
             raise
-        raise BackupError(
-            f"the backup is there and proved, but no base backup: {error.what}",
-            where=error.where,
-            details=error.details,
-            next=error.next,
-            code=Exit.CHANGED,
-        ) from None
+        raise _afterwards("no base backup", error) from None
     report.data["base"] = made.name
     report.data["bases_removed"] = base.prune(run)
     report.lines.append(f"{made.name}: every moment from {made.ended} on can be recovered")

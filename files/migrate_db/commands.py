@@ -173,7 +173,7 @@ def _note_equal(journey: Journey, known: State | None) -> None:
         return
     # all is of one moment now
     mixed = known is not None and len({part.sha256 for part in known.parts.values()}) > 1
-    other = known is not None and options.mapping and journey.remembered() != known.mapping
+    other = known is not None and options.mapping and journey.remembered(known) != known.mapping
     if (asked or mixed or other) and not options.rehearse:
         with or_unknown(str(target)):
             journey.record()

@@ -60,7 +60,6 @@ class Journey:
         return self.copy.connection
 
     def is_equal(self) -> bool:
-
         if not all(table.exists for table in self.plan.tables):
             return False
         with self.events.phase("compare") as phase, self.target.one_moment():
@@ -74,11 +73,11 @@ class Journey:
 
     def record(self) -> None:
         """Write down what was loaded."""
-
         sha256 = str(self.report.source["sha256"])
         with self.target.connection.transaction():
             self.proved_on = leader.of(self.target)
-            rest = self._rest()
+            known = state.read(self.target)
+            rest = self._rest(known)
             places = {
                 table.table.name: sql.qualified(self.target.schema, table.target)
                 for table in self.plan.tables
@@ -86,8 +85,8 @@ class Journey:
             load = state.Load(
                 source.shown(self.options.source),
                 sha256,
-                self.remembered(),
-                self._aside(),
+                self.remembered(known),
+                self._aside(known),
                 rest | state.parts(self.target, sha256, places),
             )
             structure = catalogue.as_text(self.target, self.plan)
@@ -95,26 +94,23 @@ class Journey:
                 self.target, load, not rest, self.options.hold, structure, self.proved_on
             )
 
-    def _rest(self) -> dict[str, state.Part]:
+    def _rest(self, known: state.State | None) -> dict[str, state.Part]:
         """Tables of the source that an earlier run loaded and this one doesn't look at, see ``Load.parts``."""
-        known = state.read(self.target)
         chosen = {table.table.name for table in self.plan.tables}
         here = {table.name for table in self.plan.schema.tables} - chosen
         parts = known.parts if known is not None else {}
         return {name: part for name, part in parts.items() if name in here}
 
-    def _aside(self) -> str:
+    def _aside(self, known: state.State | None) -> str:
         """Which rows stayed behind; of tables that this run leaves out, those of an earlier one."""
-        known = state.read(self.target)
         before: dict[str, str] = json.loads(known.aside) if known and known.aside else {}
         chosen = {table.table.name for table in self.plan.tables}
         rows = {name: digest for name, digest in before.items() if name not in chosen}
         rows |= self.plan.quarantine.digests() if self.plan.quarantine else {}
         return json.dumps(rows)
 
-    def remembered(self) -> str:
+    def remembered(self, known: state.State | None) -> str:
         """The mapping as it is written down; what it leaves out, and an earlier run has loaded, is not left out."""
-        known = state.read(self.target)
         loaded = catalogue.recorded(self.target).keys() & relation_names(self.target)
         earlier = Mapping()
         if known is not None and known.mapping:
@@ -123,7 +119,6 @@ class Journey:
         return mapping.with_loaded(self.plan.mapping, earlier, loaded).as_json()
 
     def load(self, replace: bool) -> None:
-
         before = list(self.report.notes), list(self.report.uncarried)
         try:
             self._fill(replace)
@@ -154,7 +149,6 @@ class Journey:
             self.report.kept_dump = phase.note = str(kept)
 
     def _fill(self, replace: bool) -> None:
-
         statements = ddl.make(self.plan, self.target.schema, relation_names(self.target))
         self.report.uncarried += statements.uncarried
         self.report.notes += statements.notes
@@ -222,7 +216,6 @@ class Journey:
             phase.note = "numbering goes on, statistics are fresh"
 
     def _prove(self, ahead: SourceBlocks) -> None:
-
         with self.events.phase("prove") as phase:
             self.report.proof = prove(
                 self.snapshot, self.target, self.plan, self.events.progress, ahead=ahead
@@ -316,7 +309,6 @@ class Journey:
             self.report.quarantine_file = ""
 
     def _load_table(self, table: TablePlan, told: TableReport) -> None:
-
         begun = time.monotonic()
         with source.limited(self.snapshot, bulky.LINE) if self.plan.assumed else nullcontext():
             told.loaded_rows, told.loaded_bytes = load.copy_rows(
@@ -339,7 +331,6 @@ class Journey:
                 self.report.proof.unsound.append(lacking.told(lack))
 
     def _demand_proof(self) -> None:
-
         proof = self.report.proof
         # where nobody has looked, what is not equal at once is looked at
         if self.plan.assumed and (
@@ -376,7 +367,6 @@ class Journey:
         conclude(self.report, verdict)
 
     def _count_again(self) -> None:
-
         try:
             other = connect(self.options.target, self.target.schema)
             try:
